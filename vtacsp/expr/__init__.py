@@ -1,0 +1,44 @@
+"""A small typed expression language: rules are written in it once and read in four ways.
+
+``nodes`` is the language, ``evaluate`` computes it over numpy arrays, ``solver`` posts it to
+CP-SAT and ``text`` prints it for people.
+"""
+
+from vtacsp.expr.evaluate import Env, evaluate
+from vtacsp.expr.nodes import (
+    Bool,
+    Int,
+    Symbol,
+    all_of,
+    any_of,
+    choose,
+    const,
+    count,
+    if_else,
+    maximum,
+    minimum,
+    pow2,
+    table,
+    truth,
+)
+from vtacsp.expr.text import to_text
+
+__all__ = [
+    "Bool",
+    "Env",
+    "Int",
+    "Symbol",
+    "all_of",
+    "any_of",
+    "choose",
+    "const",
+    "count",
+    "evaluate",
+    "if_else",
+    "maximum",
+    "minimum",
+    "pow2",
+    "table",
+    "to_text",
+    "truth",
+]

@@ -1,0 +1,123 @@
+"""Expressions over numpy: every symbol is a number or an array, arrays broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from vtacsp.errors import RuleError
+from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+
+__all__ = ["Env", "evaluate"]
+
+Value = Any
+"""A Python number, or a numpy array of int64 or bool."""
+
+
+class Env:
+    """Values of symbols; shared sub-expressions are computed once per environment.
+
+    ``evaluate(node)`` returns a Python number when no symbol under it is an array.
+    Raises :class:`~vtacsp.errors.RuleError` for a symbol that has no value.
+    """
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self.values = values
+        # keyed by identity; the node is kept so that its id stays its own
+        self._done: dict[int, tuple[Node, Value]] = {}
+
+    def evaluate(self, node: Node) -> Value:
+        """Value of an expression."""
+        known = self._done.get(id(node))
+        if known is not None:
+            return known[1]
+        value = self._compute(node)
+        self._done[id(node)] = (node, value)
+        return value
+
+    def _compute(self, node: Node) -> Value:
+        if isinstance(node, (Const, Truth)):
+            return node.value
+        if isinstance(node, Symbol):
+            try:
+                return self.values[node.name]
+            except KeyError:
+                known = ", ".join(sorted(self.values))
+                raise RuleError(f"unknown symbol {node.name}; known are {known}") from None
+        if isinstance(node, Relation) and node.operator in ("and", "or"):
+            return self._connect(node)
+        arguments = [self.evaluate(child) for child in node.operands]
+        if isinstance(node, Table):
+            return _tabulate(node, arguments)
+        assert isinstance(node, (Apply, Relation))
+        scalar = not any(isinstance(a, np.ndarray) for a in arguments)
+        return (_SCALAR if scalar else _ARRAY)[node.operator](*arguments)
+
+    def _connect(self, node: Relation) -> Value:
+        """Connectives stop at the first constant that decides them."""
+        decides = node.operator == "or"
+        result: Value = not decides
+        for child in node.operands:
+            value = self.evaluate(child)
+            if not isinstance(value, np.ndarray):
+                if bool(value) is decides:
+                    return decides
+            elif not isinstance(result, np.ndarray):
+                result = value
+            else:
+                result = (result | value) if decides else (result & value)
+        return result
+
+
+def evaluate(node: Node, values: Mapping[str, Value]) -> Value:
+    """Value of one expression; see :class:`Env`."""
+    return Env(values).evaluate(node)
+
+
+def _tabulate(node: Table, arguments: list[Value]) -> Value:
+    if not any(isinstance(a, np.ndarray) for a in arguments):
+        return int(node.function(*map(int, arguments)))
+    arrays = np.broadcast_arrays(*arguments)
+    rows = np.stack([a.ravel() for a in arrays], axis=1)
+    unique, inverse = np.unique(rows, axis=0, return_inverse=True)
+    results = np.array([node.function(*map(int, row)) for row in unique], dtype=np.int64)
+    return results[inverse.ravel()].reshape(arrays[0].shape)
+
+
+def _pow2(exponent: int) -> int:
+    return 1 << exponent if exponent >= 0 else 0
+
+
+def _pow2_array(exponent: Any) -> Any:
+    return np.where(exponent < 0, 0, np.left_shift(1, np.clip(exponent, 0, 62)))
+
+
+_SHARED: dict[str, Callable[..., Value]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+    "<=": lambda a, b: a <= b,
+    "<": lambda a, b: a < b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+}
+_SCALAR: dict[str, Callable[..., Value]] = {
+    **_SHARED,
+    "min": min,
+    "max": max,
+    "pow2": _pow2,
+    "if": lambda c, a, b: a if c else b,
+    "not": lambda a: not a,
+}
+_ARRAY: dict[str, Callable[..., Value]] = {
+    **_SHARED,
+    "min": np.minimum,
+    "max": np.maximum,
+    "pow2": _pow2_array,
+    "if": lambda c, a, b: np.where(c, a, b) if isinstance(c, np.ndarray) else (a if c else b),
+    "not": np.logical_not,
+}

@@ -1,0 +1,69 @@
+"""Expressions as text, for the catalogue of rules and for error messages."""
+
+from __future__ import annotations
+
+from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+
+__all__ = ["to_text"]
+
+_PRECEDENCE = {
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    "<=": 4,
+    "<": 4,
+    "==": 4,
+    "!=": 4,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+    "//": 6,
+    "%": 6,
+    ">": 4,
+    ">=": 4,
+}
+_ATOM = 9
+_NEGATED = {"<=": ">", "<": ">=", "==": "!=", "!=": "=="}
+
+
+def to_text(node: Node) -> str:
+    """Python-like text of an expression."""
+    return _text(node)[0]
+
+
+def _text(node: Node) -> tuple[str, int]:
+    if isinstance(node, Const):
+        return str(node.value), _ATOM
+    if isinstance(node, Truth):
+        return str(node.value).lower(), _ATOM
+    if isinstance(node, Symbol):
+        return node.name, _ATOM
+    if isinstance(node, Table):
+        return f"{node.name}({', '.join(map(to_text, node.operands))})", _ATOM
+    assert isinstance(node, (Apply, Relation))
+    return _operation(node.operator, node.operands)
+
+
+def _operation(operator: str, operands: tuple[Node, ...]) -> tuple[str, int]:
+    if operator == "if":
+        condition, then, otherwise = map(to_text, operands)
+        if (then, otherwise) == ("1", "0"):
+            return f"[{condition}]", _ATOM
+        return f"({then} if {condition} else {otherwise})", _ATOM
+    if operator in ("min", "max", "pow2"):
+        return f"{operator}({', '.join(map(to_text, operands))})", _ATOM
+    level = _PRECEDENCE[operator]
+    if operator == "not":
+        inner = operands[0]
+        if isinstance(inner, Relation) and inner.operator in _NEGATED:
+            return _operation(_NEGATED[inner.operator], inner.operands)
+        return f"not {_wrap(inner, level)}", level
+    # - // % do not associate: the right operand keeps its parentheses
+    strict = operator in ("-", "//", "%", "*")
+    parts = [_wrap(child, level + (strict and i > 0)) for i, child in enumerate(operands)]
+    return f" {operator} ".join(parts), level
+
+
+def _wrap(node: Node, level: int) -> str:
+    text, own = _text(node)
+    return text if own >= level else f"({text})"

@@ -1,0 +1,153 @@
+"""The machine: a VTA hardware description (``vta_config.json``) and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vtacsp.errors import HardwareError
+
+__all__ = ["BUFFERS", "BUFFER_FIELDS", "VTAConfig"]
+
+BUFFERS = ("uop", "inp", "wgt", "acc")
+"""The scratchpads whose size the description gives; OUT shares the depth of ACC."""
+
+BUFFER_FIELDS = {name: f"LOG_{name.upper()}_BUFF_SIZE" for name in BUFFERS}
+"""Scratchpad -> key of its size in ``vta_config.json`` (log2 of bytes)."""
+
+UOP_BITS = 32
+MAX_LOG = 31  # sizes are 32-bit integers in the stack's headers
+
+
+@dataclass(frozen=True)
+class VTAConfig:
+    """A VTA hardware description; the default is upstream's ``vta_config.json`` for ``sim``.
+
+    Sizes are log2: ``log_*_width`` of bits, ``log_*_buff_size`` of bytes, ``log_batch`` and
+    ``log_block`` of the tensor intrinsic (BATCH x BLOCK_IN times BLOCK_OUT x BLOCK_IN).
+    One scratchpad element is a tensor: INP is BATCH x BLOCK, WGT is BLOCK x BLOCK, ACC and OUT
+    are BATCH x BLOCK values, UOP is 32 bits.  Source: ``hw_spec_const.h`` and ``pkg_config.py``
+    of tvm-vta.
+
+    Raises :class:`~vtacsp.errors.HardwareError` when the stack cannot build the description.
+    """
+
+    target: str = "sim"
+    hw_ver: str = "0.0.2"
+    log_inp_width: int = 3
+    log_wgt_width: int = 3
+    log_acc_width: int = 5
+    log_batch: int = 0
+    log_block: int = 4
+    log_uop_buff_size: int = 15
+    log_inp_buff_size: int = 15
+    log_wgt_buff_size: int = 18
+    log_acc_buff_size: int = 17
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for key, attribute in _KEYS.items():
+            value = getattr(self, attribute)
+            if attribute in ("target", "hw_ver"):
+                if not isinstance(value, str):
+                    raise HardwareError(f"{key} must be a string, got {value!r}")
+            elif not isinstance(value, int) or isinstance(value, bool):
+                raise HardwareError(f"{key} must be an integer (a log2), got {value!r}")
+            elif not 0 <= value <= MAX_LOG:
+                raise HardwareError(f"{key} is {value}, allowed are 0 to {MAX_LOG}")
+        from vtacsp.rules.machine import refuse_illegal
+
+        refuse_illegal(self)
+
+    # -- the tensor intrinsic and the scratchpads
+
+    @property
+    def batch(self) -> int:
+        """Rows of the tensor intrinsic (BATCH)."""
+        return 1 << self.log_batch
+
+    @property
+    def block(self) -> int:
+        """Channels of the tensor intrinsic (BLOCK_IN = BLOCK_OUT)."""
+        return 1 << self.log_block
+
+    @property
+    def symbols(self) -> dict[str, int]:
+        """Values of the hardware symbols that rules are written in (see ``vtacsp.rules``)."""
+        return {key: getattr(self, attribute) for key, attribute in _INTEGER_KEYS.items()}
+
+    def element_bytes(self, buffer: str) -> int:
+        """Bytes of one element of a scratchpad (``uop``, ``inp``, ``wgt``, ``acc`` or ``out``)."""
+        bits = {
+            "uop": UOP_BITS,
+            "inp": self.batch * self.block << self.log_inp_width,
+            "wgt": self.block * self.block << self.log_wgt_width,
+            "acc": self.batch * self.block << self.log_acc_width,
+            "out": self.batch * self.block << self.log_inp_width,
+        }
+        return bits[_known_buffer(buffer, bits)] // 8
+
+    def bytes(self, buffer: str) -> int:
+        """Size of a scratchpad in bytes."""
+        sizes = {name: 1 << getattr(self, f"log_{name}_buff_size") for name in BUFFERS}
+        sizes["out"] = (sizes["acc"] << self.log_inp_width) >> self.log_acc_width
+        return sizes[_known_buffer(buffer, sizes)]
+
+    def depth(self, buffer: str) -> int:
+        """Number of elements that a scratchpad holds."""
+        return self.bytes(buffer) // self.element_bytes(buffer)
+
+    # -- files
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VTAConfig:
+        """From the parsed content of a ``vta_config.json``; unknown keys are kept in ``extra``."""
+        if not isinstance(data, Mapping):
+            raise HardwareError(f"a hardware description is a JSON object, got {data!r:.60}")
+        for key in _KEYS:
+            if key not in data:
+                raise HardwareError(f"{key} is missing from the hardware description")
+        known = {attribute: data[key] for key, attribute in _KEYS.items()}
+        return cls(**known, extra={k: v for k, v in data.items() if k not in _KEYS})
+
+    @classmethod
+    def load(cls, path: str | Path) -> VTAConfig:
+        """Read a ``vta_config.json``."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise HardwareError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise HardwareError(f"{path} is not JSON: {error}") from error
+        try:
+            return cls.from_dict(data)
+        except HardwareError as error:
+            raise HardwareError(f"{path}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a ``vta_config.json``, unknown keys included."""
+        return {**{k: getattr(self, a) for k, a in _KEYS.items()}, **self.extra}
+
+    def replace(self, **sizes: int) -> VTAConfig:
+        """A copy with other values, by ``vta_config.json`` key (``LOG_ACC_BUFF_SIZE=18``)."""
+        for key in sizes:
+            if key not in _KEYS:
+                raise HardwareError(f"unknown key {key}; known are {', '.join(_KEYS)}")
+        return self.from_dict({**self.to_dict(), **sizes})
+
+    def __str__(self) -> str:
+        sizes = "/".join(str(getattr(self, f"log_{name}_buff_size")) for name in BUFFERS)
+        return f"{self.batch}x{self.block}, LOG_*_BUFF_SIZE {sizes} (uop/inp/wgt/acc)"
+
+
+def _known_buffer(name: str, known: Mapping[str, int]) -> str:
+    if name not in known:
+        raise HardwareError(f"unknown scratchpad {name!r}; known are {', '.join(known)}")
+    return name
+
+
+_KEYS = {f.name.upper(): f.name for f in fields(VTAConfig) if f.name != "extra"}
+_INTEGER_KEYS = {k: a for k, a in _KEYS.items() if a.startswith("log_")}

@@ -1,0 +1,166 @@
+"""The knob grid of VTA's AutoTVM templates: candidates in order, index <-> configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.errors import ConfigError
+from vtacsp.hardware import VTAConfig
+from vtacsp.workload import Dense, Workload
+
+__all__ = ["Config", "Knob", "KnobSpace"]
+
+Config = dict[str, int]
+"""Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads."""
+
+IntArray = NDArray[np.int64]
+
+THREAD_COUNTS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One knob: its candidate values in AutoTVM's order.
+
+    ``inert`` knobs are defined by the schedule and never applied: configurations that differ
+    only there are one program.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    inert: bool = False
+
+    def position(self, value: object) -> int:
+        """Position of a value among the candidates."""
+        try:
+            return self.values.index(value)  # type: ignore[arg-type]
+        except ValueError:
+            allowed = ", ".join(map(str, self.values))
+            raise ConfigError(f"{self.name} is {value!r}, allowed are {allowed}") from None
+
+
+class KnobSpace:
+    """Cartesian grid of knobs; the first knob is the fastest digit of the AutoTVM index.
+
+    The index of AutoTVM 0.17 (``ConfigSpace.get``) is the mixed-radix number whose digits are
+    the candidate positions.
+    """
+
+    def __init__(self, knobs: tuple[Knob, ...]) -> None:
+        self.knobs = knobs
+        self.shape = tuple(len(knob.values) for knob in knobs)
+
+    @classmethod
+    def of(cls, workload: Workload, hardware: VTAConfig) -> KnobSpace:
+        """The grid that upstream's template defines for a workload.
+
+        Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
+        """
+        dense = isinstance(workload, Dense)
+        splits = [
+            Knob(name, _divisors(extent), inert=name == "tile_b" and not dense)
+            for name, extent in workload.axes(hardware).items()
+        ]
+        threads = ["oc_nthread"] if dense else ["oc_nthread", "h_nthread"]
+        return cls((*splits, *(Knob(name, THREAD_COUNTS) for name in threads)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Knob names in order."""
+        return tuple(knob.name for knob in self.knobs)
+
+    def __len__(self) -> int:
+        return prod(self.shape)
+
+    def __iter__(self) -> Iterator[Config]:
+        return (self.config(index) for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KnobSpace) and self.knobs == other.knobs
+
+    def __hash__(self) -> int:
+        return hash(self.knobs)
+
+    def config(self, index: int) -> Config:
+        """Configuration of an AutoTVM index."""
+        rest = self._check_index(index)
+        config = {}
+        for knob in self.knobs:
+            rest, digit = divmod(rest, len(knob.values))
+            config[knob.name] = knob.values[digit]
+        return config
+
+    def index(self, config: Mapping[str, int]) -> int:
+        """AutoTVM index of a configuration; every knob must be given, and no other."""
+        unknown = [name for name in config if name not in self.names]
+        if unknown:
+            raise ConfigError(f"unknown knob {unknown[0]!r}; knobs are {', '.join(self.names)}")
+        index = 0
+        for knob in reversed(self.knobs):
+            if knob.name not in config:
+                raise ConfigError(f"knob {knob.name} is missing from the configuration")
+            index = index * len(knob.values) + knob.position(config[knob.name])
+        return index
+
+    def digits(self, indices: IntArray) -> IntArray:
+        """Candidate positions, shape (len(indices), number of knobs)."""
+        rest = np.asarray(indices, dtype=np.int64)
+        columns = []
+        for size in self.shape:
+            rest, digit = np.divmod(rest, size)
+            columns.append(digit)
+        return np.stack(columns, axis=-1)
+
+    def columns(self, indices: IntArray) -> dict[str, IntArray]:
+        """Knob values, one array per knob, aligned with ``indices``."""
+        digits = self.digits(indices)
+        return {
+            knob.name: np.asarray(knob.values, dtype=np.int64)[digits[..., i]]
+            for i, knob in enumerate(self.knobs)
+        }
+
+    def grid(self) -> dict[str, IntArray]:
+        """Knob values as broadcastable arrays over the whole grid.
+
+        Axis k of the broadcast array belongs to knob ``len(knobs) - 1 - k``: flattening it in
+        C order gives AutoTVM index order.
+        """
+        rank = len(self.knobs)
+        arrays = {}
+        for i, knob in enumerate(self.knobs):
+            shape = [1] * rank
+            shape[rank - 1 - i] = len(knob.values)
+            arrays[knob.name] = np.asarray(knob.values, dtype=np.int64).reshape(shape)
+        return arrays
+
+    def program(self, indices: IntArray) -> IntArray:
+        """Representative index of the program behind each index: inert knobs set to digit 0."""
+        indices = np.asarray(indices, dtype=np.int64)
+        result, stride = indices.copy(), 1
+        for knob in self.knobs:
+            if knob.inert:
+                result -= (indices // stride % len(knob.values)) * stride
+            stride *= len(knob.values)
+        return result
+
+    def programs(self) -> int:
+        """Number of distinct programs of the whole grid."""
+        return prod(len(knob.values) for knob in self.knobs if not knob.inert)
+
+    def _check_index(self, index: int) -> int:
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+            raise ConfigError(f"an index is an integer, got {index!r}")
+        if not 0 <= index < len(self):
+            raise ConfigError(f"index {index} is out of range, allowed are 0 to {len(self) - 1}")
+        return int(index)
+
+
+def _divisors(extent: int) -> tuple[int, ...]:
+    """Every divisor, ascending: AutoTVM's candidates of a two-way split."""
+    small = [d for d in range(1, int(extent**0.5) + 1) if extent % d == 0]
+    return tuple(sorted({*small, *(extent // d for d in small)}))

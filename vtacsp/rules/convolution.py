@@ -1,0 +1,337 @@
+"""Rules of the convolution templates (plain and grouped), from their loop nest.
+
+Outer to inner: [virtual threads] batch, h0, co0, w0; per output tile: reset, for ci0 { load
+data, load weights, GEMM over ci1, w1, kw, kh, co1, h1 }, epilogue, store.
+Source: ``vta_conv2d.py`` and ``vta_group_conv2d.py`` of TVM 0.17.
+"""
+
+from __future__ import annotations
+
+from vtacsp.expr import Bool, Int, all_of, any_of, choose, const, if_else, maximum, minimum
+from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
+from vtacsp.rules.kernels import KEY_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
+from vtacsp.rules.machine import ISA_WIDTH
+from vtacsp.rules.rule import Check, Rule, Stage
+from vtacsp.rules.scratchpads import capacity, micro_op_capacity
+from vtacsp.rules.symbols import (
+    BATCH,
+    BIAS,
+    CI,
+    CO,
+    KH,
+    KW,
+    OH,
+    OW,
+    PH,
+    PW,
+    SH,
+    SW,
+    G,
+    H,
+    N,
+    W,
+    h_nthread,
+    oc_nthread,
+    tile_ci,
+    tile_co,
+    tile_h,
+    tile_w,
+)
+
+__all__ = ["CONVOLUTION"]
+
+# the outer loops, the threads and the tile
+h0, w0, co0, ci0 = OH // tile_h, OW // tile_w, CO // tile_co, CI // tile_ci
+threads = oc_nthread * h_nthread
+both_threads = (oc_nthread == 2) & (h_nthread == 2)
+rows = (tile_h - 1) * SH + KH
+cols = (tile_w - 1) * SW + KW
+taps = KH * KW
+out_tile = tile_co * tile_h * tile_w
+wgt_tile = tile_co * tile_ci * taps
+padded = PH > 0
+
+# groups under a tile of output channels: a tile starts at block tile_co * (oc_nthread * i + t)
+per_group = CO // G
+groups_reached = (tile_co - 1) // per_group + 1
+channels = (groups_reached - 1) * CI + tile_ci
+inp_tile = channels * rows * cols
+
+_outer_co = co0 // oc_nthread
+_step = (oc_nthread * tile_co) % per_group
+_thread_step = if_else(oc_nthread == 2, tile_co % per_group, 0)
+_top = if_else(
+    any_of(_outer_co <= 1, _step == 0),
+    _thread_step,
+    if_else(
+        (per_group % maximum(_step, 1) == 0) & (_thread_step < _step),
+        per_group - _step + _thread_step,
+        per_group - 1,
+    ),
+)
+one_span: Bool = (minimum(_top, per_group - 1) + tile_co - 1) // per_group == (
+    tile_co - 1
+) // per_group
+"""Every tile provably reaches the same number of groups: the simplifier knows the remainder of
+the tile's first block only as an interval, or as a multiple where the coefficients nest."""
+
+straddles: Bool = all_of(
+    tile_co % per_group > 0, per_group % tile_co > 0, _outer_co > 1, _step > 0
+)
+"""The first group of a tile depends on the outer loop, and with it the kernel."""
+
+# a virtual thread that does not divide its loop leaves a guard in the copies that see it
+h_divides = (h_nthread == 1) | (h0 % 2 == 0)
+co_divides = (oc_nthread == 1) | (co0 % 2 == 0)
+_last_row = ((h0 + h0 % 2) * tile_h - 1) * SH + KH
+_rows_guarded = ~h_divides & (_last_row > H + 2 * PH)
+
+VTHREAD = Rule(
+    name="vthread_split",
+    checks=(
+        Check(
+            Stage.INP_GUARD,
+            all_of(~_rows_guarded, (G == 1) | (co_divides & one_span)),
+        ),
+        Check(Stage.WGT_GUARD, co_divides),
+        Check(Stage.STORE_GUARD, h_divides),
+    ),
+    title="virtual threads divide the loops they split",
+    message=(
+        "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
+        "{h0} row tiles; a tile of {co} channel blocks must reach equally many groups of "
+        "{per_group} everywhere"
+    ),
+    mechanism=(
+        "A thread count that does not divide co0 (or h0) leaves a guard around the body of a "
+        "copy, and `MatchCopyPattern` wants a plain store. The same error appears when a "
+        "grouped tile's number of input channels is no constant."
+    ),
+    quantities={
+        "oc": oc_nthread,
+        "co0": co0,
+        "hn": h_nthread,
+        "h0": h0,
+        "co": tile_co,
+        "per_group": per_group,
+    },
+)
+
+_padded_inp = PaddedCopy(
+    channels=channels,
+    y=SpatialAxis(extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
+    x=SpatialAxis(extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
+    batch=BATCH,
+)
+_plain_inp = Copy2D(channels, rows, cols, H, W)
+_wgt = Copy2D(tile_co, const(1), tile_ci * taps, const(1), CI * taps)
+_out = Copy2D(tile_co, tile_h, tile_w, OH, OW)
+
+CLIP = Rule(
+    name="dma_clip",
+    checks=(Check(Stage.INP_CLIP, padded.implies(_padded_inp.clips)),),
+    title="the clip bounds of a padded load can be read off",
+    message=(
+        "the input tile is {rows} x {cols} with padding {ph} x {pw}: a padded axis of extent 1 "
+        "(or one whose bound no tile straddles) leaves no loop to read the bound from"
+    ),
+    mechanism=(
+        "`DetectClipBound` needs a loop variable of the copy in every condition; loops of "
+        "extent 1 vanish, and a bound that falls between two tiles is decided per tile."
+    ),
+    quantities={"rows": rows, "cols": cols, "ph": PH, "pw": PW},
+)
+
+PAD = Rule(
+    name="dma_pad",
+    checks=(Check(Stage.INP_PAD, padded.implies(_padded_inp.pads_match)),),
+    title="a padded load has the two spatial axes (plus batch)",
+    message=(
+        "the padded input tile is {channels} channel blocks x {rows} x {cols}: it may have the "
+        "two spatial axes only, so tile_ci 1 (within one group) and more than one row and column"
+    ),
+    mechanism=(
+        "With padding nothing is folded. The matcher takes the pads of two loops for y and x "
+        "and refuses pads anywhere else; a third axis in front, or a spatial axis that "
+        "vanished, shifts them."
+    ),
+    quantities={"channels": channels, "rows": rows, "cols": cols},
+)
+
+INP_2D = Rule(
+    name="dma_2d:inp",
+    checks=(Check(Stage.INP_2D, choose(padded, _padded_inp.is_2d, _plain_inp.is_2d)),),
+    title="the input load is a 2-D pattern",
+    message=(
+        "the input tile is {channels} channel blocks x {rows} x {cols} of an image of {h} x {w}: "
+        "what is left after merging contiguous axes has more than two dimensions"
+    ),
+    mechanism=(
+        "A DMA moves rows of contiguous elements with one stride. Unit axes vanish, "
+        "neighbours merge when contiguous (full width, full height), an innermost axis that is "
+        "not contiguous spends x on a single element."
+    ),
+    quantities={"channels": channels, "rows": rows, "cols": cols, "h": H, "w": W},
+)
+
+WGT_2D = Rule(
+    name="dma_2d:wgt",
+    checks=(Check(Stage.WGT_2D, _wgt.is_2d),),
+    title="the weight load is a 2-D pattern",
+    message="the weight tile is {co} x {x} elements: more than two dimensions",
+    mechanism="All axes but the output channels are contiguous, so this never fails upstream.",
+    quantities={"co": tile_co, "x": tile_ci * taps},
+)
+
+OUT_2D = Rule(
+    name="dma_2d:acc",
+    checks=(Check(Stage.STORE_2D, _out.is_2d),),
+    title="the store is a 2-D pattern",
+    message=(
+        "the output tile is {co} channel blocks x {h} x {w} of an image of {oh} x {ow}: what is "
+        "left after merging contiguous axes has more than two dimensions"
+    ),
+    mechanism=INP_2D.mechanism,
+    quantities={"co": tile_co, "h": tile_h, "w": tile_w, "oh": OH, "ow": OW},
+)
+
+# with both threads the epilogue does not work in place: a buffer per stage of the epilogue
+_stages = if_else(both_threads, 4 + BIAS, 1)
+ACC = capacity("acc", out_tile, threads * (_stages * out_tile + BIAS * tile_co))
+INP = capacity("inp", inp_tile, threads * inp_tile, known=(G == 1) | one_span)
+WGT = capacity("wgt", wgt_tile, threads * wgt_tile)
+
+ALU = Rule(
+    name="alu_pattern",
+    checks=(Check(Stage.ALU, ~both_threads | (BIAS == 0)),),
+    title="the epilogue is in place",
+    message="a bias with both virtual threads: the in-place form of the addition is lost",
+    mechanism="With both threads the epilogue's stages get buffers of their own.",
+)
+
+SIGNATURE = Rule(
+    name="uop_signature",
+    checks=(
+        Check(Stage.UOP_SIGNATURE, ~both_threads | (BIAS == 1)),
+        Check(
+            Stage.UOP_SIGNATURE,
+            ~straddles | ((oc_nthread == 1) & (co0 <= KEY_LIMIT)),
+        ),
+    ),
+    title="a micro-op kernel has at most one free variable",
+    message=(
+        "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn}), or a grouped tile "
+        "adds an outer loop of {co0} to the kernel: the runtime takes one variable below 100"
+    ),
+    mechanism=(
+        "Micro-op kernels are cached by the value of at most one integer "
+        "(`UopKernelMap::Get`), smaller than 99."
+    ),
+    quantities={"oc": oc_nthread, "hn": h_nthread, "co0": co0},
+)
+
+_linear = groups_reached == 1
+_reset_loops = [Loop(tile_w), Loop(tile_co), Loop(tile_h)]
+_gemm_loops = [
+    Loop(tile_ci),
+    Loop(tile_w),
+    Loop(KW),
+    Loop(KH),
+    Loop(tile_co, _linear & ~straddles),
+    Loop(tile_h),
+]
+_, _, _kw_listed, _kh_listed, _, _ = unrolled(_gemm_loops)
+_reset_ops, _gemm_ops = micro_ops(_reset_loops), micro_ops(_gemm_loops)
+
+HAZARD = Rule(
+    name="uop_hazard",
+    checks=(
+        Check(
+            Stage.UOP_HAZARD, ~(_kw_listed | _kh_listed) | (tile_co * tile_h > 2)
+        ),
+    ),
+    title="no micro-op writes an accumulator that one of the two before it wrote",
+    message=(
+        "kernel taps are unrolled over {period} accumulators (tile_co x tile_h), and the same "
+        "one comes back within two micro-ops: at least 3 are needed"
+    ),
+    mechanism=(
+        "The two outermost loops of the GEMM nest that are longer than 1 become hardware loops, "
+        "the rest is unrolled; `UopKernel::VerifyDep` compares with the two micro-ops before."
+    ),
+    quantities={"period": tile_co * tile_h},
+)
+
+_variants = if_else(straddles, co0, 1)
+_kernel_total = program_micro_ops(_reset_ops, _gemm_ops, threads, _variants)
+_tiles = N * h0 * w0 * co0 // threads
+UOP, EVICTION = micro_op_capacity(
+    maximum(_reset_ops, _gemm_ops),
+    _kernel_total,
+    eviction_is_harmless(_reset_ops, _gemm_ops, threads, _variants, ci0, _tiles),
+)
+
+PADDING = Rule(
+    name="dma_empty",
+    cause="wrong_result",
+    checks=(Check(Stage.RESULT, padded.implies(_padded_inp.right)),),
+    title="no tile lies in the padding",
+    message=(
+        "padding {ph} x {pw} with a kernel of {kh} x {kw}: a tile loads no column (or a negative "
+        "number of rows), or the pads land on another axis, and stale data is used"
+    ),
+    mechanism=(
+        "A load of no columns is a no-operation, so the scratchpad keeps what was there. Only "
+        "a padding at least as large as the kernel gets here. Not in the notes."
+    ),
+    quantities={"ph": PH, "pw": PW, "kh": KH, "kw": KW},
+)
+
+
+def isa_fields(*fits: Bool) -> Rule:
+    """Sizes, strides, pads and loop extents fit their instruction fields."""
+    return Rule(
+        name="isa:fields",
+        cause="wrong_result",
+        checks=(Check(Stage.RESULT, all_of(*fits)),),
+        title="DMA sizes, strides, pads and loop extents fit their fields",
+        message=(
+            "a DMA size or stride of 65,536 or more, a pad of 16 or more, or a hardware loop of "
+            "16,384 or more wraps around in its instruction field"
+        ),
+        mechanism=(
+            "x/y size and x stride have 16 bits, pads 4, loop extents 14; the runtime does not "
+            "check, the value is cut and the program computes wrong numbers."
+        ),
+    )
+
+
+FIELDS = isa_fields(
+    choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
+    _wgt.fits_fields,
+    _out.fits_fields,
+    loop_fields_fit(_reset_loops),
+    loop_fields_fit(_gemm_loops),
+    out_tile < 1 << 14,
+)
+
+CONVOLUTION = (
+    ACC,
+    INP,
+    WGT,
+    VTHREAD,
+    CLIP,
+    PAD,
+    INP_2D,
+    WGT_2D,
+    OUT_2D,
+    ALU,
+    SIGNATURE,
+    HAZARD,
+    UOP,
+    EVICTION,
+    PADDING,
+    FIELDS,
+    ISA_WIDTH,
+)

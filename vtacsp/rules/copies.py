@@ -1,0 +1,215 @@
+"""DMA copies: what TVM's copy matcher and VTA's 2-D pattern detector make of a tile.
+
+A copy moves rows of contiguous elements with one stride.  Source of the formulas:
+``inject_copy_intrin.cc`` (matcher, clip bounds) and ``vta/transform.py`` (pads, folding) of
+TVM 0.17.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vtacsp.expr import Bool, Int, all_of, any_of, choose, count, if_else, maximum, minimum
+
+__all__ = ["Copy2D", "PaddedCopy", "SpatialAxis"]
+
+FIELD_16 = 1 << 16
+FIELD_4 = 1 << 4
+
+
+@dataclass(frozen=True)
+class Copy2D:
+    """An unpadded copy of a (channels, rows, columns) tile of an image in DRAM.
+
+    Axes of extent 1 vanish; neighbours merge when they are contiguous; an innermost axis that
+    is not contiguous spends the x dimension on single elements.
+    """
+
+    channels: Int
+    rows: Int
+    cols: Int
+    height: Int
+    width: Int
+
+    @property
+    def _present(self) -> tuple[Bool, Bool, Bool]:
+        return self.channels > 1, self.rows > 1, self.cols > 1
+
+    @property
+    def _merges_xy(self) -> Bool:
+        _, y, x = self._present
+        return x & y & (self.cols == self.width)
+
+    @property
+    def _merges_cy(self) -> Bool:
+        c, y, _ = self._present
+        return c & y & (self.rows == self.height)
+
+    @property
+    def _merges_cx(self) -> Bool:
+        c, y, x = self._present
+        return c & x & ~y & (self.cols == self.height * self.width)
+
+    @property
+    def _strided_y(self) -> Bool:
+        _, y, x = self._present
+        return ~x & y & (self.width > 1)
+
+    @property
+    def _strided_c(self) -> Bool:
+        c, y, x = self._present
+        return ~x & ~y & c & (self.height * self.width > 1)
+
+    @property
+    def dimensions(self) -> Int:
+        """Axes that are left after folding."""
+        merged = count(self._merges_xy, self._merges_cy, self._merges_cx)
+        return count(*self._present, self._strided_y, self._strided_c) - merged
+
+    @property
+    def is_2d(self) -> Bool:
+        """At most y by x is left."""
+        return self.dimensions <= 2
+
+    @property
+    def fits_fields(self) -> Bool:
+        """Sizes and stride of the pattern fit the 16-bit fields of the instruction.
+
+        Means something where :attr:`is_2d` holds.
+        """
+        _, y, x = self._present
+        image = self.height * self.width
+        with_c = if_else(self._merges_cy, self.channels, 1)
+        x_size = if_else(
+            x,
+            self.cols
+            * if_else(self._merges_xy, self.rows * with_c, 1)
+            * if_else(self._merges_cx, self.channels, 1),
+            if_else(
+                self._strided_y | self._strided_c,
+                1,
+                if_else(y, self.rows * with_c, self.channels),
+            ),
+        )
+        y_size = self.channels * self.rows * self.cols // maximum(x_size, 1)
+        stride = if_else(y & ~self._merges_xy & (x | self._strided_y), self.width, image)
+        return all_of(
+            x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16)
+        )
+
+
+@dataclass(frozen=True)
+class SpatialAxis:
+    """One padded axis of an input tile: ``count`` tiles of ``extent`` inputs, ``step`` apart."""
+
+    extent: Int
+    step: Int
+    count: Int
+    size: Int
+    pad: Int
+
+    @property
+    def last(self) -> Int:
+        """First input of the last tile, pads counted."""
+        return (self.count - 1) * self.step
+
+    @property
+    def decided(self) -> Bool:
+        """No tile straddles the far bound of the image, and some tile lies beyond it.
+
+        The simplifier then settles the bound per tile, no loop of the copy is left in it and
+        no clip bound can be read off.  Only a padding at least as large as the kernel gets here.
+        """
+        bound = self.pad + self.size
+        step = maximum(self.step, 1)
+        rest = bound % step
+        aligned = (rest >= self.extent) | ((rest == 0) & (self.extent <= self.step))
+        return all_of(
+            self.pad > 0, self.count > 1, aligned, bound < self.last + self.extent
+        )
+
+    @property
+    def least(self) -> Int:
+        """Inputs that the tile with fewest of them loads (the first or the last tile)."""
+        bound = self.pad + self.size
+        first = minimum(self.extent, bound) - self.pad
+        last = minimum(self.last + self.extent, bound) - maximum(self.last, self.pad)
+        return minimum(first, last)
+
+    @property
+    def most_pad(self) -> Int:
+        """Largest pad of a tile."""
+        return maximum(self.pad, self.last + self.extent - self.pad - self.size)
+
+
+@dataclass(frozen=True)
+class PaddedCopy:
+    """A padded load of an input tile: nothing is merged, unit axes vanish.
+
+    Loops: [channels] [rows] [columns] [BATCH] BLOCK.  The matcher takes the pads of loops 0
+    and 1 (1 and 2 when there are five) for y and x and wants no pads anywhere else.
+    """
+
+    channels: Int
+    y: SpatialAxis
+    x: SpatialAxis
+    batch: Int
+
+    @property
+    def _has_c(self) -> Bool:
+        return self.channels > 1
+
+    @property
+    def _has_y(self) -> Bool:
+        return self.y.extent > 1
+
+    @property
+    def _has_x(self) -> Bool:
+        return self.x.extent > 1
+
+    @property
+    def _has_b(self) -> Bool:
+        return self.batch > 1
+
+    @property
+    def clips(self) -> Bool:
+        """The clip bounds of the copy can be read off."""
+        lost_y = ~self._has_y & (self.y.pad > 0)
+        lost_x = ~self._has_x & (self.x.pad > 0)
+        return ~any_of(lost_y, lost_x, self.y.decided, self.x.decided)
+
+    @property
+    def pads_match(self) -> Bool:
+        """The pads belong to the two loops that the pattern takes for y and x."""
+        loops = count(self._has_c, self._has_y, self._has_x, self._has_b)
+        third = self._has_c & self._has_y & self._has_x & ~self._has_b & (self.x.pad > 0)
+        return (loops > 1) & ~third
+
+    @property
+    def is_2d(self) -> Bool:
+        """What is left is at most y by x with contiguous x."""
+        three = self._has_c & self._has_y & self._has_x
+        loose_y = ~self._has_x & self._has_y & (self.x.size > 1)
+        loose_c = ~self._has_x & ~self._has_y & self._has_c & (self.y.size * self.x.size > 1)
+        return ~any_of(three, loose_y, loose_c)
+
+    @property
+    def right(self) -> Bool:
+        """What the instruction loads is the tile: pads on their own axis, x not empty."""
+        misplaced = ~self._has_c & self._has_y & ~self._has_x & self._has_b
+        x_loaded = if_else(self._has_x, self.x.least, self.y.least)
+        return all_of(~misplaced, self.y.least >= 0, x_loaded >= 1)
+
+    @property
+    def fits_fields(self) -> Bool:
+        """Sizes, stride and pads fit their instruction fields."""
+        y_size = if_else(self._has_x, self.y.extent, self.channels)
+        x_size = if_else(self._has_x, self.x.extent, self.y.extent)
+        stride = if_else(self._has_x & ~self._has_c, self.x.size, self.y.size * self.x.size)
+        return all_of(
+            self.y.most_pad < FIELD_4,
+            self.x.most_pad < FIELD_4,
+            y_size < FIELD_16,
+            x_size < FIELD_16,
+            choose(y_size > 1, stride < FIELD_16, True),
+        )

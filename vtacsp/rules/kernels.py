@@ -1,0 +1,62 @@
+"""Micro-op kernels: which loops the hardware runs and which become a list of micro-ops.
+
+Source: ``FoldUopLoop`` of ``vta/transform.py`` and ``UopKernel`` of ``runtime.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vtacsp.expr import Bool, Int, any_of, const, count, if_else, truth
+
+__all__ = ["KEY_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
+
+HARDWARE_LOOPS = 2
+KEY_LIMIT = 99
+LOOP_EXTENT_FIELD = 1 << 14
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of a kernel, outermost first; ``linear`` when the indices are linear in it."""
+
+    extent: Int
+    linear: Bool = truth(True)
+
+    @property
+    def exists(self) -> Bool:
+        """Loops of extent 1 vanish."""
+        return self.extent > 1
+
+
+def unrolled(loops: Sequence[Loop]) -> list[Bool]:
+    """For each loop, whether it is part of the micro-op list.
+
+    The two outermost loops that exist become hardware loops, as long as every index is linear
+    in them; everything further inside is unrolled.
+    """
+    result = []
+    for i, loop in enumerate(loops):
+        outer = loops[:i]
+        full = count(*(o.exists for o in outer)) >= HARDWARE_LOOPS
+        stopped = any_of(*(o.exists & ~o.linear for o in (*outer, loop)))
+        result.append(loop.exists & (full | stopped))
+    return result
+
+
+def micro_ops(loops: Sequence[Loop]) -> Int:
+    """Length of the micro-op list of a kernel."""
+    length: Int = const(1)
+    for loop, inside in zip(loops, unrolled(loops), strict=True):
+        length = length * if_else(inside, loop.extent, 1)
+    return length
+
+
+def loop_fields_fit(loops: Sequence[Loop]) -> Bool:
+    """Hardware loop extents fit 14 bits."""
+    bad = [
+        loop.exists & ~inside & (loop.extent >= LOOP_EXTENT_FIELD)
+        for loop, inside in zip(loops, unrolled(loops), strict=True)
+    ]
+    return ~any_of(*bad)

@@ -1,0 +1,169 @@
+"""Rules over the hardware alone: which descriptions the stack can build at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtacsp.errors import HardwareError
+from vtacsp.expr import Env, all_of, if_else, maximum
+from vtacsp.rules.rule import Check, Rule, Stage
+from vtacsp.rules.symbols import (
+    LOG_ACC_WIDTH,
+    LOG_BATCH,
+    LOG_BLOCK,
+    LOG_INP_WIDTH,
+    LOG_WGT_WIDTH,
+    acc_bits,
+    inp_bits,
+    uop_bits,
+    wgt_bits,
+)
+
+if TYPE_CHECKING:
+    from vtacsp.hardware import VTAConfig
+
+__all__ = ["ISA_WIDTH", "LEGALITY", "refuse_illegal"]
+
+_PAGE_BITS = 12  # VTA_PAGE_BYTES of driver.h
+
+WIDTHS = Rule(
+    name="hw:widths",
+    checks=(
+        Check(
+            Stage.TENSORIZE,
+            (LOG_INP_WIDTH >= 3)
+            & (LOG_INP_WIDTH <= 5)
+            & (LOG_WGT_WIDTH >= 3)
+            & (LOG_WGT_WIDTH <= 5)
+            & (LOG_ACC_WIDTH == 5),
+        ),
+    ),
+    title="value widths the stack handles",
+    message=(
+        "LOG_INP_WIDTH/LOG_WGT_WIDTH/LOG_ACC_WIDTH are {inp}/{wgt}/{acc}: the stack handles "
+        "3 to 5, 3 to 5 and 5 (values of whole bytes, 32-bit accumulators)"
+    ),
+    mechanism=(
+        "The functional simulator and the runtime address whole bytes, and accumulate and "
+        "shift 32-bit values. 16- and 32-bit inputs and weights were measured to work for "
+        "conv2d and dense; the other operators assert int8 (see the workload's errors)."
+    ),
+    quantities={"inp": LOG_INP_WIDTH, "wgt": LOG_WGT_WIDTH, "acc": LOG_ACC_WIDTH},
+)
+
+BLOCK = Rule(
+    name="hw:block",
+    checks=(Check(Stage.TENSORIZE, LOG_BLOCK >= 1),),
+    title="a tensor intrinsic has more than one channel",
+    message="LOG_BLOCK is {block}: the stack tensorizes blocks of at least 2 channels (1)",
+    mechanism="A block of one channel vanishes from every loop nest and nothing matches it.",
+    quantities={"block": LOG_BLOCK},
+)
+
+PAGE = Rule(
+    name="hw:page",
+    checks=(
+        Check(
+            Stage.TENSORIZE,
+            all_of(
+                LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH - 3 <= _PAGE_BITS,
+                LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH - 3 <= _PAGE_BITS,
+                LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH - 3 <= _PAGE_BITS,
+            ),
+        ),
+    ),
+    title="an element fits a page",
+    message=(
+        "LOG_BATCH {batch} and LOG_BLOCK {block} make a scratchpad element larger than a page "
+        "of 4,096 bytes"
+    ),
+    mechanism="The runtime checks that no element is larger than VTA_PAGE_BYTES.",
+    quantities={"batch": LOG_BATCH, "block": LOG_BLOCK},
+)
+
+DEPTHS = Rule(
+    name="hw:depths",
+    checks=(
+        Check(
+            Stage.TENSORIZE,
+            all_of(uop_bits >= 1, inp_bits >= 1, wgt_bits >= 1, acc_bits >= 1),
+        ),
+    ),
+    title="every scratchpad holds two elements",
+    message=(
+        "log2 of the scratchpad depths (uop {uop}, inp {inp}, wgt {wgt}, acc {acc}) must be at "
+        "least 1: raise the LOG_*_BUFF_SIZE of the smaller ones"
+    ),
+    mechanism="An index field of no bits does not compile.",
+    quantities={"uop": uop_bits, "inp": inp_bits, "wgt": wgt_bits, "acc": acc_bits},
+)
+
+UOP_WIDTH = Rule(
+    name="hw:uop_width",
+    checks=(Check(Stage.TENSORIZE, acc_bits + maximum(acc_bits, inp_bits) + wgt_bits <= 32),),
+    title="a micro-op fits 32 bits",
+    message=(
+        "a micro-op needs {need} bits for its accumulator ({acc}), input or accumulator "
+        "({src}) and weight ({wgt}) index and has 32: lower LOG_ACC_BUFF_SIZE, "
+        "LOG_INP_BUFF_SIZE or LOG_WGT_BUFF_SIZE"
+    ),
+    mechanism=(
+        "A micro-op packs an ACC index, an INP-or-ACC index and a WGT index, each as wide as "
+        "log2 of the depth, in 32 bits; `runtime.cc` asserts it at compile time."
+    ),
+    quantities={
+        "need": acc_bits + maximum(acc_bits, inp_bits) + wgt_bits,
+        "acc": acc_bits,
+        "src": maximum(acc_bits, inp_bits),
+        "wgt": wgt_bits,
+    },
+)
+
+# 128-bit instructions as C lays them out (hw_spec.h): opcode 3, flags 4, reset 1, micro-op
+# begin and end, two 14-bit loop extents; what does not fit the first 64 bits moves on.
+_spilled = if_else(uop_bits <= 13, 0, if_else(uop_bits <= 20, 14, 28))
+_gemm_bits = _spilled + 2 * (acc_bits + inp_bits + wgt_bits)
+_alu_bits = _spilled + 4 * acc_bits + 3 + 1 + 16
+
+ISA_WIDTH = Rule(
+    name="isa:instruction",
+    cause="wrong_result",
+    checks=(Check(Stage.RESULT, (_gemm_bits <= 64) & (_alu_bits <= 64)),),
+    title="GEMM and ALU instructions fit 128 bits",
+    message=(
+        "the loop factors need {gemm} (GEMM) and {alu} (ALU) bits in the second half of an "
+        "instruction, which has 64: every program overwrites its own instructions; lower "
+        "LOG_ACC_BUFF_SIZE or LOG_UOP_BUFF_SIZE"
+    ),
+    mechanism=(
+        "Loop factors are as wide as log2 of the depth. An ALU instruction holds four of ACC, "
+        "an opcode, a flag and a 16-bit immediate: from an ACC depth of 4,096 on the structure "
+        "grows past 128 bits, the runtime writes it over the next instruction, and every "
+        "program computes wrong numbers. Not in the notes; measured on the real stack."
+    ),
+    quantities={"gemm": _gemm_bits, "alu": _alu_bits},
+)
+
+ADDRESS = Rule(
+    name="hw:sram_address",
+    checks=(Check(Stage.TENSORIZE, (inp_bits <= 16) & (wgt_bits <= 16) & (acc_bits <= 16)),),
+    title="scratchpads are addressed with 16 bits",
+    message=(
+        "log2 of the scratchpad depths (inp {inp}, wgt {wgt}, acc {acc}) must be at most 16, "
+        "the SRAM address field of a DMA instruction"
+    ),
+    mechanism="DMA instructions carry a 16-bit scratchpad address.",
+    quantities={"inp": inp_bits, "wgt": wgt_bits, "acc": acc_bits},
+)
+
+LEGALITY = (WIDTHS, BLOCK, PAGE, DEPTHS, UOP_WIDTH, ADDRESS)
+"""A description that breaks one of these is refused when it is read."""
+
+
+def refuse_illegal(hardware: VTAConfig) -> None:
+    """Raise :class:`~vtacsp.errors.HardwareError` with the first rule that does not hold."""
+    env = Env(hardware.symbols)
+    for rule in LEGALITY:
+        if not env.evaluate(rule.holds):
+            values = {name: env.evaluate(q) for name, q in rule.quantities.items()}
+            raise HardwareError(rule.message.format(**values))

@@ -1,0 +1,105 @@
+"""What a rule is: a named condition, where the stack tests it, and how to say that it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from vtacsp.errors import RuleError
+from vtacsp.expr import Bool, Int, all_of
+
+__all__ = ["Check", "Rule", "Stage"]
+
+
+class Stage(IntEnum):
+    """Where the stack meets a check, in its order; the first one that fails is reported."""
+
+    TENSORIZE = 10
+    ALLOC_ACC = 20
+    ALLOC_INP = 21
+    ALLOC_WGT = 22
+    INP_GUARD = 30
+    INP_CLIP = 31
+    INP_PAD = 32
+    INP_2D = 33
+    WGT_GUARD = 40
+    WGT_2D = 41
+    STORE_GUARD = 50
+    STORE_2D = 51
+    TOTAL_ACC = 60
+    TOTAL_INP = 61
+    TOTAL_WGT = 62
+    ALU = 70
+    UOP_SIGNATURE = 80
+    UOP_HAZARD = 81
+    UOP_SIZE = 82
+    RESULT = 90
+    USER = 100
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition at the point where the stack would stop when it does not hold."""
+
+    stage: Stage
+    holds: Bool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named condition that a feasible configuration meets.
+
+    ``name`` identifies the rule, ``cause`` is the label that the stack's failure has in the
+    ground truth (several rules may share one).  ``message`` is a format string over
+    ``quantities``, expressions that are evaluated for the configuration that is explained.
+    ``grows`` is the ``vta_config.json`` key whose growth can satisfy the rule, if any.
+
+    Rules of your own take one condition::
+
+        Rule.of("no_threads", (oc_nthread == 1) & (h_nthread == 1), "virtual threads are used")
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    message: str
+    title: str = ""
+    mechanism: str = ""
+    cause: str = ""
+    quantities: Mapping[str, Int] = field(default_factory=dict)
+    grows: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.checks:
+            raise RuleError(f"a rule needs a name and a condition, got {self.name!r}")
+        for check in self.checks:
+            if not isinstance(check.holds, Bool):
+                raise RuleError(
+                    f"rule {self.name}: the condition must be a Bool expression, "
+                    f"got {type(check.holds).__name__}"
+                )
+        object.__setattr__(self, "cause", self.cause or self.name)
+        # built once: sub-expressions are shared between evaluations by identity
+        object.__setattr__(self, "_holds", all_of(*(check.holds for check in self.checks)))
+
+    @classmethod
+    def of(
+        cls, name: str, holds: Bool, message: str = "", *, title: str = "", **quantities: Int
+    ) -> Rule:
+        """A rule of your own, tested after all of the stack's."""
+        return cls(
+            name=name,
+            checks=(Check(Stage.USER, holds),),
+            message=message or f"the rule {name} does not hold",
+            title=title,
+            quantities=quantities,
+        )
+
+    @property
+    def holds(self) -> Bool:
+        """The condition."""
+        holds: Bool = getattr(self, "_holds")  # noqa: B009 - set on a frozen instance
+        return holds
+
+    def __hash__(self) -> int:
+        return hash(self.name)

@@ -1,0 +1,73 @@
+"""The symbols that rules are written in: knobs, workload sizes, hardware parameters."""
+
+from __future__ import annotations
+
+from vtacsp.expr import Int, Symbol, pow2
+
+__all__ = ["ALL_SYMBOLS", "depth"]
+
+ALL_SYMBOLS: dict[str, Symbol] = {}
+
+
+def _symbol(name: str, meaning: str) -> Symbol:
+    ALL_SYMBOLS[name] = Symbol(name, meaning)
+    return ALL_SYMBOLS[name]
+
+
+# knobs: the inner factor of a split, the value of a thread knob
+tile_b = _symbol("tile_b", "batch rows per tile (blocks); applied by dense only")
+tile_h = _symbol("tile_h", "output rows per tile")
+tile_w = _symbol("tile_w", "output columns per tile")
+tile_ci = _symbol("tile_ci", "input channel blocks per tile")
+tile_co = _symbol("tile_co", "output channel blocks per tile")
+oc_nthread = _symbol("oc_nthread", "virtual threads over output channels")
+h_nthread = _symbol("h_nthread", "virtual threads over output rows")
+
+# workload, channels and batch in blocks
+N = _symbol("N", "batch blocks")
+CI = _symbol("CI", "input channel blocks (per group)")
+CO = _symbol("CO", "output channel blocks")
+G = _symbol("G", "groups")
+H = _symbol("H", "input height")
+W = _symbol("W", "input width")
+OH = _symbol("OH", "output height")
+OW = _symbol("OW", "output width")
+KH = _symbol("KH", "kernel height")
+KW = _symbol("KW", "kernel width")
+SH = _symbol("SH", "vertical stride")
+SW = _symbol("SW", "horizontal stride")
+PH = _symbol("PH", "vertical padding")
+PW = _symbol("PW", "horizontal padding")
+BIAS = _symbol("BIAS", "1 when the workload adds a bias")
+
+# hardware, log2 as in vta_config.json
+LOG_INP_WIDTH = _symbol("LOG_INP_WIDTH", "log2 of bits of an input value")
+LOG_WGT_WIDTH = _symbol("LOG_WGT_WIDTH", "log2 of bits of a weight")
+LOG_ACC_WIDTH = _symbol("LOG_ACC_WIDTH", "log2 of bits of an accumulator")
+LOG_BATCH = _symbol("LOG_BATCH", "log2 of the rows of the tensor intrinsic")
+LOG_BLOCK = _symbol("LOG_BLOCK", "log2 of the channels of the tensor intrinsic")
+LOG_UOP_BUFF_SIZE = _symbol("LOG_UOP_BUFF_SIZE", "log2 of bytes of the micro-op scratchpad")
+LOG_INP_BUFF_SIZE = _symbol("LOG_INP_BUFF_SIZE", "log2 of bytes of the input scratchpad")
+LOG_WGT_BUFF_SIZE = _symbol("LOG_WGT_BUFF_SIZE", "log2 of bytes of the weight scratchpad")
+LOG_ACC_BUFF_SIZE = _symbol("LOG_ACC_BUFF_SIZE", "log2 of bytes of the accumulator scratchpad")
+
+BATCH = pow2(LOG_BATCH)
+BLOCK = pow2(LOG_BLOCK)
+
+# log2 of the depth of a scratchpad in elements: bytes * 8 / bits of an element
+uop_bits = LOG_UOP_BUFF_SIZE + 3 - 5
+inp_bits = LOG_INP_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH)
+wgt_bits = LOG_WGT_BUFF_SIZE + 3 - (LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH)
+acc_bits = LOG_ACC_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH)
+
+_DEPTHS = {
+    "uop": pow2(uop_bits),
+    "inp": pow2(inp_bits),
+    "wgt": pow2(wgt_bits),
+    "acc": pow2(acc_bits),
+}
+
+
+def depth(buffer: str) -> Int:
+    """Elements that a scratchpad holds, as an expression over the hardware symbols."""
+    return _DEPTHS[buffer]

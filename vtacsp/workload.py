@@ -1,0 +1,367 @@
+"""The work: the four operators that VTA's AutoTVM templates schedule, as frozen objects."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vtacsp.errors import WorkloadError
+from vtacsp.hardware import VTAConfig
+
+__all__ = [
+    "Conv2D",
+    "Conv2DTranspose",
+    "Dense",
+    "GroupConv2D",
+    "Workload",
+    "load_workloads",
+    "workload_from_dict",
+]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PackedShapes:
+    """Shapes of the operands in VTA's packed layout, in values.
+
+    ``data`` (N/BATCH, CI/BLOCK, H, W, BATCH, BLOCK), ``weight`` (CO/BLOCK, CI/BLOCK, KH, KW,
+    BLOCK, BLOCK), ``output`` like ``data``; dense without the spatial axes; ``bias`` is None
+    for a workload without one.
+    """
+
+    data: Shape
+    weight: Shape
+    bias: Shape | None
+    output: Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload(ABC):
+    """What all operators share; see the subclasses.
+
+    ``extra`` keeps the keys of a JSON file that are not part of the operator.
+    Raises :class:`~vtacsp.errors.WorkloadError` for a value out of range.
+    """
+
+    op: ClassVar[str]
+    name: str = "workload"
+    batch: int = 1
+    bias: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            if spec.name in _NOT_SIZES:
+                continue
+            if isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, spec.name, value)
+            least = 0 if "padding" in spec.name else 1
+            pair = spec.name in _PAIRS
+            if pair and not (isinstance(value, tuple) and len(value) == 2):
+                raise WorkloadError(f"{self._at(spec.name)} must be a pair, got {value!r}")
+            for number in value if pair else (value,):
+                if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                    raise WorkloadError(
+                        f"{self._at(spec.name)} must be an integer of at least {least}, "
+                        f"got {number!r}"
+                    )
+        if not isinstance(self.bias, bool):
+            raise WorkloadError(f"{self._at('bias')} must be true or false, got {self.bias!r}")
+        if not isinstance(self.name, str) or not self.name:
+            raise WorkloadError(f"name must be a string that is not empty, got {self.name!r}")
+
+    def _at(self, field_name: str) -> str:
+        return f"{self.name}: {field_name}"
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-accumulates of the operator (of the mathematical one, padding included)."""
+
+    @property
+    def operations(self) -> int:
+        """Arithmetic operations, two per multiply-accumulate, as AutoTVM counts them."""
+        return 2 * self.macs
+
+    @abstractmethod
+    def pack(self, hardware: VTAConfig) -> PackedShapes:
+        """Packed shapes on this hardware.
+
+        Raises :class:`~vtacsp.errors.WorkloadError` with the one reason when the operator
+        cannot be packed or upstream would compute something else.
+        """
+
+    @abstractmethod
+    def symbols(self, hardware: VTAConfig) -> dict[str, int]:
+        """Values of the workload symbols that rules are written in (channels in blocks)."""
+
+    @abstractmethod
+    def axes(self, hardware: VTAConfig) -> dict[str, int]:
+        """Extent of the axis that each split knob splits, in knob order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, the schema of the suites."""
+        data: dict[str, Any] = {"name": self.name, "op": self.op}
+        for spec in fields(self):
+            if spec.name in ("name", "bias", "extra"):
+                continue
+            value = getattr(self, spec.name)
+            data[spec.name] = list(value) if isinstance(value, tuple) else value
+        return {**data, "bias": self.bias, **self.extra}
+
+    def _blocks(self, field_name: str, value: int, block: int, unit: str = "block") -> int:
+        if value % block:
+            raise WorkloadError(
+                f"{self._at(field_name)} is {value}, not a multiple of the {unit} ({block})"
+            )
+        return value // block
+
+    def _require_bytes(self, key: str, log_width: int) -> None:
+        if log_width != 3:
+            raise WorkloadError(
+                f"{self._at('op')} is {self.op}: upstream asserts 8-bit values there, "
+                f"{key} is {log_width} and must be 3"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spatial(Workload):
+    in_channels: int
+    height: int
+    width: int
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+
+    @property
+    @abstractmethod
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the output."""
+
+    @property
+    def channel_groups(self) -> int:
+        """Groups of the convolution, 1 when it is not a grouped one."""
+        return 1
+
+    @property
+    def macs(self) -> int:
+        oh, ow = self.output_size
+        taps = self.kernel[0] * self.kernel[1] * self.in_channels // self.channel_groups
+        return self.batch * self.out_channels * oh * ow * taps
+
+    def pack(self, hardware: VTAConfig) -> PackedShapes:
+        batch, block, groups = hardware.batch, hardware.block, self.channel_groups
+        n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
+        if self.in_channels % groups or self.out_channels % groups:
+            raise WorkloadError(
+                f"{self._at('groups')} is {groups}, which does not divide {self.in_channels} "
+                f"input and {self.out_channels} output channels"
+            )
+        per_group = " per group" if groups > 1 else ""
+        ci = self._blocks("in_channels" + per_group, self.in_channels // groups, block)
+        co = self._blocks("out_channels" + per_group, self.out_channels // groups, block) * groups
+        self._refuse_unsupported(hardware)
+        oh, ow = self.output_size
+        if oh < 1 or ow < 1:
+            raise WorkloadError(
+                f"{self._at('kernel')} is {self.kernel[0]}x{self.kernel[1]}, larger than the "
+                f"padded input: the output would have size {oh}x{ow}"
+            )
+        kh, kw = self.kernel
+        return PackedShapes(
+            data=(n, ci * groups, self.height, self.width, batch, block),
+            weight=(co, ci, kh, kw, block, block),
+            bias=(n, co, 1, 1, batch, block) if self.bias else None,
+            output=(n, co, oh, ow, batch, block),
+        )
+
+    def _refuse_unsupported(self, hardware: VTAConfig) -> None:  # noqa: ARG002 - for subclasses
+        """Raise for what packs, but what upstream computes differently or not at all."""
+        if self.padding[0] == 0 and self.padding[1] > 0:
+            raise WorkloadError(
+                f"{self._at('padding')} is (0, {self.padding[1]}): upstream drops horizontal "
+                "padding when the vertical padding is 0 and computes another shape"
+            )
+
+    def symbols(self, hardware: VTAConfig) -> dict[str, int]:
+        shapes = self.pack(hardware)
+        return {
+            "N": shapes.data[0],
+            "CI": shapes.weight[1],
+            "CO": shapes.output[1],
+            "G": self.channel_groups,
+            "H": self.height,
+            "W": self.width,
+            "OH": shapes.output[2],
+            "OW": shapes.output[3],
+            "KH": self.kernel[0],
+            "KW": self.kernel[1],
+            "SH": self.stride[0],
+            "SW": self.stride[1],
+            "PH": self.padding[0],
+            "PW": self.padding[1],
+            "BIAS": int(self.bias),
+        }
+
+    def axes(self, hardware: VTAConfig) -> dict[str, int]:
+        s = self.symbols(hardware)
+        extents = {"tile_b": "N", "tile_h": "OH", "tile_w": "OW", "tile_ci": "CI", "tile_co": "CO"}
+        return {knob: s[symbol] for knob, symbol in extents.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2D(_Spatial):
+    """2-D convolution, NCHW: data (batch, in_channels, height, width)."""
+
+    op: ClassVar[str] = "conv2d"
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        sizes = zip((self.height, self.width), self.kernel, self.stride, self.padding, strict=True)
+        oh, ow = ((size + 2 * p - k) // s + 1 for size, k, s, p in sizes)
+        return oh, ow
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupConv2D(Conv2D):
+    """Grouped 2-D convolution; ``groups`` divides both channel counts."""
+
+    op: ClassVar[str] = "group_conv2d"
+    groups: int
+
+    @property
+    def channel_groups(self) -> int:
+        """Groups of the convolution."""
+        return self.groups
+
+    def _refuse_unsupported(self, hardware: VTAConfig) -> None:
+        self._require_bytes("LOG_INP_WIDTH", hardware.log_inp_width)
+        self._require_bytes("LOG_WGT_WIDTH", hardware.log_wgt_width)
+        super()._refuse_unsupported(hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2DTranspose(_Spatial):
+    """Transposed 2-D convolution (the gradient of a convolution with ``stride``)."""
+
+    op: ClassVar[str] = "conv2d_transpose"
+    output_padding: tuple[int, int] = (0, 0)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        sizes = zip(
+            (self.height, self.width),
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            strict=True,
+        )
+        oh, ow = ((size - 1) * s - 2 * p + k + extra for size, k, s, p, extra in sizes)
+        return oh, ow
+
+    def _refuse_unsupported(self, hardware: VTAConfig) -> None:
+        self._require_bytes("LOG_INP_WIDTH", hardware.log_inp_width)
+        if any(self.output_padding):
+            raise WorkloadError(
+                f"{self._at('output_padding')} is {self.output_padding}: upstream supports (0, 0)"
+            )
+        for axis, (p, k) in enumerate(zip(self.padding, self.kernel, strict=True)):
+            if p > k - 1:
+                raise WorkloadError(
+                    f"{self._at('padding')}[{axis}] is {p}; a transposed convolution with "
+                    f"kernel {k} allows 0 to {k - 1}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Workload):
+    """Fully connected layer: (batch, in_features) times (out_features, in_features)^T."""
+
+    op: ClassVar[str] = "dense"
+    in_features: int
+    out_features: int
+
+    @property
+    def macs(self) -> int:
+        return self.batch * self.in_features * self.out_features
+
+    def pack(self, hardware: VTAConfig) -> PackedShapes:
+        batch, block = hardware.batch, hardware.block
+        n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
+        ci = self._blocks("in_features", self.in_features, block)
+        co = self._blocks("out_features", self.out_features, block)
+        return PackedShapes(
+            data=(n, ci, batch, block),
+            weight=(co, ci, block, block),
+            bias=(n, co, batch, block) if self.bias else None,
+            output=(n, co, batch, block),
+        )
+
+    def symbols(self, hardware: VTAConfig) -> dict[str, int]:
+        shapes = self.pack(hardware)
+        n, ci, co = shapes.data[0], shapes.data[1], shapes.output[1]
+        return {"N": n, "CI": ci, "CO": co, "BIAS": int(self.bias)}
+
+    def axes(self, hardware: VTAConfig) -> dict[str, int]:
+        s = self.symbols(hardware)
+        return {"tile_b": s["N"], "tile_ci": s["CI"], "tile_co": s["CO"]}
+
+
+_NOT_SIZES = ("name", "bias", "extra")
+_PAIRS = ("kernel", "stride", "padding", "output_padding")
+_OPERATORS: dict[str, type[Workload]] = {
+    cls.op: cls for cls in (Conv2D, GroupConv2D, Conv2DTranspose, Dense)
+}
+
+
+def workload_from_dict(data: Mapping[str, Any]) -> Workload:
+    """A workload from its JSON form; unknown keys are kept in ``extra``.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` naming the operator or the missing key.
+    """
+    if not isinstance(data, Mapping):
+        raise WorkloadError(f"a workload is a JSON object, got {data!r:.60}")
+    name = data.get("name", "workload")
+    op = data.get("op")
+    if op not in _OPERATORS:
+        raise WorkloadError(f"{name}: op is {op!r}, known are {', '.join(_OPERATORS)}")
+    cls = _OPERATORS[op]
+    known = {spec.name: spec for spec in fields(cls) if spec.name != "extra"}
+    required = {"batch"} | {
+        n for n in known if n not in ("name", "bias", "stride", "padding", "output_padding")
+    }
+    for key in known:
+        if key in required and key not in data:
+            raise WorkloadError(f"{name}: {key} is missing")
+    values = {key: data[key] for key in known if key in data}
+    extra = {key: value for key, value in data.items() if key not in known and key != "op"}
+    return cls(**values, extra=extra)
+
+
+def load_workloads(path: str | Path) -> list[Workload]:
+    """Workloads of a JSON file that holds one workload or a list of them."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorkloadError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise WorkloadError(f"{path} is not JSON: {error}") from error
+    items: Iterable[Any] = data if isinstance(data, list) else [data]
+    try:
+        workloads = [workload_from_dict(item) for item in items]
+    except WorkloadError as error:
+        raise WorkloadError(f"{path}: {error}") from None
+    if not workloads:
+        raise WorkloadError(f"{path} holds no workload")
+    return workloads
