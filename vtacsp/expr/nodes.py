@@ -49,6 +49,11 @@ class Node:
             return frozenset({self.name})
         return frozenset().union(*(child.symbols for child in self.operands))
 
+    @cached_property
+    def tabulated(self) -> bool:
+        """Whether there is a :class:`Table` under this node."""
+        return isinstance(self, Table) or any(child.tabulated for child in self.operands)
+
 
 class Int(Node):
     """An integer expression."""
