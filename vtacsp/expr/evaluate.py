@@ -76,7 +76,6 @@ class Env:
                 result = (result | value) if decides else (result & value)
         return result
 
-
     def _where_open(self, child: Node, known: Any, decides: bool) -> Any:
         symbols = sorted(child.symbols & self.values.keys())
         arrays = np.broadcast_arrays(known, *(self.values[name] for name in symbols))
@@ -84,7 +83,9 @@ class Env:
         places = np.nonzero(result != decides)
         if len(places[0]):
             columns = {
-                name: array[places] if isinstance(self.values[name], np.ndarray) else int(array.flat[0])
+                name: array[places]
+                if isinstance(self.values[name], np.ndarray)
+                else int(array.flat[0])
                 for name, array in zip(symbols, arrays[1:], strict=True)
             }
             result[places] = Env(columns).evaluate(child)

@@ -93,9 +93,7 @@ class Copy2D:
         )
         y_size = self.channels * self.rows * self.cols // maximum(x_size, 1)
         stride = if_else(y & ~self._merges_xy & (x | self._strided_y), self.width, image)
-        return all_of(
-            x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16)
-        )
+        return all_of(x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16))
 
 
 @dataclass(frozen=True)
@@ -124,17 +122,32 @@ class SpatialAxis:
         step = maximum(self.step, 1)
         rest = bound % step
         aligned = (rest >= self.extent) | ((rest == 0) & (self.extent <= self.step))
-        return all_of(
-            self.pad > 0, self.count > 1, aligned, bound < self.last + self.extent
-        )
+        return all_of(self.pad > 0, self.count > 1, aligned, bound < self.last + self.extent)
+
+    @property
+    def _loaded(self) -> tuple[Int, Int]:
+        """Inputs that the first and the last tile load."""
+        bound = self.pad + self.size
+        first = minimum(self.extent, bound) - self.pad
+        last = minimum(self.last + self.extent, bound) - maximum(self.last, self.pad)
+        return first, last
 
     @property
     def least(self) -> Int:
         """Inputs that the tile with fewest of them loads (the first or the last tile)."""
-        bound = self.pad + self.size
-        first = minimum(self.extent, bound) - self.pad
-        last = minimum(self.last + self.extent, bound) - maximum(self.last, self.pad)
-        return minimum(first, last)
+        return minimum(*self._loaded)
+
+    @property
+    def single_where_padded(self) -> Bool:
+        """Every tile with pads loads one input: its pads may then be of either axis."""
+        first, last = self._loaded
+        after_last = self.last + self.extent - self.pad - self.size
+        inner_unpadded = (self.pad <= self.step) & (after_last <= self.step)
+        return all_of(
+            first == 1,
+            (after_last <= 0) | (last == 1),
+            any_of(self.size == 1, self.count <= 2, inner_unpadded),
+        )
 
     @property
     def most_pad(self) -> Int:
@@ -196,7 +209,8 @@ class PaddedCopy:
     @property
     def right(self) -> Bool:
         """What the instruction loads is the tile: pads on their own axis, x not empty."""
-        misplaced = ~self._has_c & self._has_y & ~self._has_x & self._has_b
+        swapped = ~self._has_c & self._has_y & ~self._has_x & self._has_b
+        misplaced = swapped & ~self.y.single_where_padded
         x_loaded = if_else(self._has_x, self.x.least, self.y.least)
         return all_of(~misplaced, self.y.least >= 0, x_loaded >= 1)
 

@@ -8,7 +8,10 @@ columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
 
 from __future__ import annotations
 
-from vtacsp.expr import Int, all_of, any_of, choose, const, if_else, maximum, minimum, table
+from vtacsp.expr import Int, all_of, any_of, choose, const, if_else, maximum, minimum, named, table
+from vtacsp.rules.convolution import ALU as CONV_ALU
+from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
+from vtacsp.rules.convolution import WGT as CONV_WGT
 from vtacsp.rules.convolution import (
     both_threads,
     ci0,
@@ -22,9 +25,6 @@ from vtacsp.rules.convolution import (
     threads,
     w0,
 )
-from vtacsp.rules.convolution import ALU as CONV_ALU
-from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
-from vtacsp.rules.convolution import WGT as CONV_WGT
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import Loop, loop_fields_fit, micro_ops
@@ -62,20 +62,25 @@ from vtacsp.rules.symbols import (
 __all__ = ["TRANSPOSED"]
 
 # the dilated input in DRAM, and the padding around it
-dilated_h, dilated_w = (H - 1) * SH + 1, (W - 1) * SW + 1
-pad_h, pad_w = KH - 1 - PH, KW - 1 - PW
-padded = (pad_h > 0) | (pad_w > 0)
-rows, cols = tile_h + KH - 1, tile_w + KW - 1
-inp_tile = tile_ci * rows * cols
+dilated_h = named("dilated_h", (H - 1) * SH + 1)
+dilated_w = named("dilated_w", (W - 1) * SW + 1)
+pad_h = named("pad_h", KH - 1 - PH)
+pad_w = named("pad_w", KW - 1 - PW)
+padded = named("padded", (pad_h > 0) | (pad_w > 0))
+rows = named("rows", tile_h + KH - 1)
+cols = named("cols", tile_w + KW - 1)
+inp_tile = named("inp_tile", tile_ci * rows * cols)
 
 
 def _ceil_div(a: Int, b: Int) -> Int:
     return (a + b - 1) // b
 
 
-inner_h, inner_w = minimum(tile_h, ROW_SPLIT), minimum(tile_w, COL_SPLIT)
-outer_h, outer_w = _ceil_div(tile_h, inner_h), _ceil_div(tile_w, inner_w)
-overflows = (tile_h % inner_h > 0) | (tile_w % inner_w > 0)
+inner_h = named("inner_h", minimum(tile_h, ROW_SPLIT))
+inner_w = named("inner_w", minimum(tile_w, COL_SPLIT))
+outer_h = named("outer_h", _ceil_div(tile_h, inner_h))
+outer_w = named("outer_w", _ceil_div(tile_w, inner_w))
+overflows = named("overflows", (tile_h % inner_h > 0) | (tile_w % inner_w > 0))
 
 LOWERING = Rule(
     name="lowering",
@@ -165,8 +170,8 @@ HAZARD = Rule(
 
 _reset_loops = [Loop(outer_w), Loop(tile_co), Loop(outer_h)]
 _gemm_loops = [Loop(tile_ci), *_reset_loops]
-_reset_ops = micro_ops(_reset_loops) * inner_h * inner_w
-_gemm_ops = micro_ops(_gemm_loops) * inner_h * inner_w * taps
+_reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
+_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
 UOP, EVICTION = micro_op_capacity(
     maximum(_reset_ops, _gemm_ops),
     program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),

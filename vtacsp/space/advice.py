@@ -10,15 +10,14 @@ from vtacsp.hardware import BUFFER_FIELDS, VTAConfig
 from vtacsp.knobs import Config
 from vtacsp.rules import Rule
 from vtacsp.space.engine import Model, minimal_core
-from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.network import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
 from vtacsp.workload import Workload
 
 __all__ = ["Advice", "advise"]
 
-REACH = 8
-"""Sizes considered by default: up to 2^8 times smaller or larger than what the machine has."""
+REACH = 4
+"""Sizes considered by default: up to 2^4 times smaller or larger than what the machine has."""
 
 Free = Mapping[str, Iterable[int]]
 
@@ -29,7 +28,8 @@ class Advice:
 
     ``hardware`` is the machine after the smallest change, None when no size helps; ``changes``
     maps keys to (before, after); ``config`` is a configuration that then runs and ``feasible``
-    how many do.  ``core`` names rules that cannot hold together when there is no answer.
+    how many do.  Without an answer ``core`` names rules that cannot hold together, or, when it
+    is a number that cannot be reached, ``feasible`` is the largest number that can.
     """
 
     question: str
@@ -41,8 +41,10 @@ class Advice:
 
     def __str__(self) -> str:
         if self.hardware is None:
-            rules = ", ".join(self.core)
-            return f"{self.question}: no scratchpad sizes will do; these rules conflict: {rules}"
+            why = f"at most {self.feasible} are feasible"
+            if self.core:
+                why = f"these rules cannot hold together: {', '.join(self.core)}"
+            return f"{self.question}: no scratchpad sizes that were considered will do; {why}"
         if not self.changes:
             return f"{self.question}: the hardware as it is ({self.feasible} feasible)"
         changes = ", ".join(f"{key} {a} -> {b}" for key, (a, b) in self.changes.items())
@@ -63,10 +65,11 @@ def advise(
     With ``config``: that configuration; otherwise: at least ``at_least`` of them.  The change is
     measured in doublings and halvings of scratchpads, summed; among equal changes the one with
     the fewest bytes wins.  ``free`` maps ``LOG_*_BUFF_SIZE`` to the values to consider, by
-    default all four within a factor of 2^8.  CP-SAT finds the optimum; when there is none, the
+    default all four within a factor of 2^4.  CP-SAT finds the optimum; when there is none, the
     answer carries a minimal set of rules that cannot hold together.
 
-    Raises :class:`~vtacsp.errors.SpaceError` when both questions are asked at once.
+    Raises :class:`~vtacsp.errors.SpaceError` when both questions are asked at once and
+    :class:`~vtacsp.errors.ConfigError` for a configuration outside the knob grid.
     """
     machine = hardware or VTAConfig()
     if config is not None and at_least != 1:
@@ -74,37 +77,35 @@ def advise(
     if at_least < 1:
         raise SpaceError(f"at_least is {at_least}, allowed are 1 and more")
     problem = Problem(workload, machine, rules)
-    sizes = {key: sorted(set(values)) for key, values in _free(machine, free).items()}
-    space = HardwareSpace(machine, **sizes)
+    space = HardwareSpace(machine, **_free(machine, free))
     if config is not None:
         problem.knob_space.index(config)
-        problem = problem.with_rules([*problem.rules, *_pins(config)])
-    model = Model([problem], space.free)
-    if at_least > 1:
-        _require_count(model, problem, space, at_least)
-    _minimise_change(model, machine)
     question = _question(workload, config, at_least)
+    model = Model([problem], space.free, config=config)
+    if at_least > 1:
+        most = _require_count(model, problem, space, at_least)
+        if most < at_least:
+            return Advice(question, None, {}, None, most)
+    _minimise_change(model, machine)
     solver = model.solve()
     if solver is None:
-        core = minimal_core(problem, space.free)
-        return Advice(question, None, {}, None, 0, tuple(r for r in core if r[0] != "="))
+        core = minimal_core(problem, space.free, config)
+        return Advice(question, None, {}, None, 0, tuple(core))
     found = {key: solver.value(variable) for key, variable in model.hardware.items()}
     changed = machine.replace(**found)
     before = machine.symbols
-    after = problem.with_rules(r for r in problem.rules if not r.name.startswith("="))
-    runs = Problem(workload, changed, after.rules[len(Problem(workload, changed).rules) :])
     return Advice(
         question=question,
         hardware=changed,
-        changes={k: (before[k], v) for k, v in found.items() if v != before[k]},
+        changes={key: (before[key], v) for key, v in found.items() if v != before[key]},
         config=model.configs(solver.value)[0],
-        feasible=FeasibleSpace(runs, runs.feasible_indices()).count(),
+        feasible=len(problem.on(changed).feasible_indices()),
     )
 
 
 def _free(machine: VTAConfig, free: Free | None) -> dict[str, Sequence[int]]:
     if free is not None:
-        return {key: list(values) for key, values in free.items()}
+        return {key: sorted(set(values)) for key, values in free.items()}
     sizes = machine.symbols
     return {
         key: range(max(sizes[key] - REACH, 0), sizes[key] + REACH + 1)
@@ -120,31 +121,15 @@ def _question(workload: Workload, config: Mapping[str, int] | None, at_least: in
     return f"{workload.name}: to have {at_least} feasible configurations"
 
 
-def _pins(config: Mapping[str, int]) -> list[Rule]:
-    from vtacsp.rules import ALL_SYMBOLS
-
-    return [Rule.of(f"={name}", ALL_SYMBOLS[name] == value) for name, value in config.items()]
-
-
-def _require_count(model: Model, problem: Problem, space: HardwareSpace, least: int) -> None:
-    """Only machines on which enough configurations run: a table over the sizes."""
-    free = {key: values for key, values in space.free.items()}
-    operator_rules = Problem(problem.workload, problem.hardware).rules
-    joint = compile_network(
-        [problem.workload],
-        HardwareSpace(problem.hardware, **free),
-        problem.rules[len(operator_rules) :],
-    )
-    enough = [
-        sizes
-        for machine, sizes in enumerate(joint.hardware.sizes)
-        if joint.layer_counts(machine)[0] >= least
-    ]
-    variables = [model.hardware[key] for key in joint.hardware.free]
+def _require_count(model: Model, problem: Problem, space: HardwareSpace, least: int) -> int:
+    """Only machines on which enough configurations run; the most that run on any machine."""
+    joint = compile_network([problem.workload], space, problem.user_rules)
+    counts = [joint.layer_counts(machine)[0] for machine in range(len(space))]
+    enough = [sizes for sizes, n in zip(space.sizes, counts, strict=True) if n >= least]
+    variables = [model.hardware[key] for key in space.free]
     if enough:
         model.model.add_allowed_assignments(variables, enough)
-    else:
-        model.model.add_bool_or([])
+    return max(counts, default=0)
 
 
 def _minimise_change(model: Model, machine: VTAConfig) -> None:

@@ -21,8 +21,9 @@ class Model:
     """A CP-SAT model of one or several problems on one machine.
 
     ``free`` maps ``LOG_*_BUFF_SIZE`` keys to candidate values: decision variables shared by all
-    problems, kept legal by the rules over the hardware alone.  With ``guarded`` each rule is
-    switched by an assumption literal instead of being posted.
+    problems, kept legal by the rules over the hardware alone.  ``config`` pins the knobs of the
+    (then only) problem.  With ``guarded`` each rule is switched by an assumption literal instead
+    of being posted.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Model:
         problems: Sequence[Problem],
         free: Mapping[str, Sequence[int]] | None = None,
         *,
+        config: Mapping[str, int] | None = None,
         guarded: bool = False,
     ) -> None:
+        self._config = config or {}
         self.model = cp_model.CpModel()
         self.problems = problems
         self.free = dict(free or {})
@@ -43,7 +46,9 @@ class Model:
 
     def _add(self, problem: Problem, position: int, guarded: bool) -> None:
         domains: dict[str, Sequence[int]] = dict(self.free)
-        domains.update({knob.name: knob.values for knob in problem.knob_space.knobs})
+        for knob in problem.knob_space.knobs:
+            pinned = self._config.get(knob.name)
+            domains[knob.name] = knob.values if pinned is None else (pinned,)
         constants = {k: v for k, v in problem.constants.items() if k not in self.free}
         encoder = Encoder(self.model, domains, constants)
         self.knobs.append({name: encoder.variables[name] for name in problem.knob_space.names})
@@ -53,9 +58,7 @@ class Model:
             else:  # one machine for all
                 self.model.add(encoder.variables[key] == self.hardware[key])
         machine = LEGALITY if self.free and position == 0 else ()
-        for rule in machine:
-            encoder.require(rule.holds)
-        for rule in problem.rules:
+        for rule in (*machine, *problem.rules):
             self._post(encoder, rule, guarded)
 
     def _post(self, encoder: Encoder, rule: Rule, guarded: bool) -> None:
@@ -110,13 +113,17 @@ def enumerate_feasible(problem: Problem) -> list[int]:
     return sorted(collector.found)
 
 
-def minimal_core(problem: Problem, free: Mapping[str, Sequence[int]] | None = None) -> list[str]:
+def minimal_core(
+    problem: Problem,
+    free: Mapping[str, Sequence[int]] | None = None,
+    config: Mapping[str, int] | None = None,
+) -> list[str]:
     """Names of rules that cannot hold together, none of them superfluous.
 
     Empty when something is feasible.  Assumption literals give a core, which is then shrunk by
     deletion.
     """
-    model = Model([problem], free, guarded=True)
+    model = Model([problem], free, config=config, guarded=True)
 
     def core(names: Iterable[str]) -> list[str] | None:
         model.model.clear_assumptions()
@@ -125,13 +132,12 @@ def minimal_core(problem: Problem, free: Mapping[str, Sequence[int]] | None = No
         if solver.solve(model.model) != cp_model.INFEASIBLE:
             return None
         chosen = set(solver.sufficient_assumptions_for_infeasibility())
-        return [name for name in names if model.guards[name].index in chosen]
+        return [name for name, guard in model.guards.items() if guard.index in chosen]
 
-    names = core(list(model.guards))
+    names = core(model.guards)
     if names is None:
         return []
-    for name in list(names):
-        smaller = core([n for n in names if n != name])
-        if smaller is not None:
-            names = smaller
+    for name in tuple(names):
+        if name in names:
+            names = core([n for n in names if n != name]) or names
     return names

@@ -169,7 +169,7 @@ class _RankError(SpaceError, IndexError):
     pass
 
 
-def compile(  # noqa: A001 - the name of the operation, in a namespace of its own
+def compile(
     workload: Workload, hardware: VTAConfig | None = None, rules: Iterable[Rule] = ()
 ) -> FeasibleSpace:
     """The feasible space of a workload on a machine (the default one when not given).

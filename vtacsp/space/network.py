@@ -130,9 +130,7 @@ class JointSpace:
 
     def machines(self) -> Iterator[tuple[VTAConfig, int]]:
         """Machines on which every layer has a configuration, with their number of points."""
-        return (
-            (self.hardware[i], n) for i, n in enumerate(self._machine_counts) if n
-        )
+        return ((self.hardware[i], n) for i, n in enumerate(self._machine_counts) if n)
 
     def layer_counts(self, machine: int) -> list[int]:
         """Feasible configurations of each layer on machine number ``machine``."""
@@ -222,4 +220,3 @@ def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
         runs[rows, cols] = holds
     keep = runs.any(axis=1)
     return _Layer(problem, indices[keep], runs[keep])
-

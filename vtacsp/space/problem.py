@@ -33,13 +33,12 @@ class Problem:
     the operator does not know.
     """
 
-    def __init__(
-        self, workload: Workload, hardware: VTAConfig, rules: Iterable[Rule] = ()
-    ) -> None:
+    def __init__(self, workload: Workload, hardware: VTAConfig, rules: Iterable[Rule] = ()) -> None:
         self.workload = workload
         self.hardware = hardware
         self.knob_space = KnobSpace.of(workload, hardware)
-        self.rules: tuple[Rule, ...] = (*catalogue(workload.op), *rules)
+        self.user_rules = tuple(rules)
+        self.rules: tuple[Rule, ...] = (*catalogue(workload.op), *self.user_rules)
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
         self._check_rules()
 
@@ -55,6 +54,10 @@ class Problem:
                     f"rule {rule.name}: {unknown[0]} is no symbol of {self.workload.op}; "
                     f"known are {', '.join(sorted(known))}"
                 )
+
+    def on(self, hardware: VTAConfig) -> Problem:
+        """The same workload and rules on another machine."""
+        return Problem(self.workload, hardware, self.user_rules)
 
     def with_rules(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules instead."""
