@@ -210,7 +210,7 @@ def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
     machines = {key: values[None, :] for key, values in sizes.items()}
     env = Env({**problem.constants, **columns, **machines})
     for rule in varying:
-        if not rule.holds.tabulated:
+        if not rule.holds.tabulated or not rule.holds.symbols & columns.keys():
             runs &= np.asarray(env.evaluate(rule.holds), dtype=np.bool_)
             continue
         rows, cols = np.nonzero(runs)
