@@ -15,8 +15,20 @@ from vtacsp.rules.machine import alu_instruction_bits, gemm_instruction_bits
 
 def test_the_default_machine_has_the_published_depths():
     hw = VTAConfig()
-    assert [hw.depth(b) for b in ("uop", "inp", "wgt", "acc", "out")] == [8192, 2048, 1024, 2048, 2048]
-    assert [hw.element_bytes(b) for b in ("uop", "inp", "wgt", "acc", "out")] == [4, 16, 256, 64, 16]
+    assert [hw.depth(b) for b in ("uop", "inp", "wgt", "acc", "out")] == [
+        8192,
+        2048,
+        1024,
+        2048,
+        2048,
+    ]
+    assert [hw.element_bytes(b) for b in ("uop", "inp", "wgt", "acc", "out")] == [
+        4,
+        16,
+        256,
+        64,
+        16,
+    ]
     assert (hw.batch, hw.block) == (1, 16)
 
 
