@@ -23,6 +23,7 @@ _PRECEDENCE = {
     ">=": 4,
 }
 _ATOM = 9
+_FLIPPED = {"<": ">", "<=": ">="}
 _NEGATED = {"<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
@@ -75,6 +76,8 @@ def _operation(operator: str, operands: tuple[Node, ...]) -> tuple[str, int]:
         if isinstance(inner, Relation) and inner.operator in _NEGATED:
             return _operation(_NEGATED[inner.operator], inner.operands)
         return f"not {_wrap(inner, level)}", level
+    if operator in _FLIPPED and isinstance(operands[0], Const):
+        return _operation(_FLIPPED[operator], operands[::-1])
     # - // % do not associate: the right operand keeps its parentheses
     strict = operator in ("-", "//", "%", "*")
     parts = [_wrap(child, level + (strict and i > 0)) for i, child in enumerate(operands)]

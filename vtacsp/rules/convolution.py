@@ -123,13 +123,13 @@ VTHREAD = Rule(
 
 _padded_inp = PaddedCopy(
     channels=channels,
-    y=SpatialAxis(extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
-    x=SpatialAxis(extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
+    y=SpatialAxis("rows", extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
+    x=SpatialAxis("cols", extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
     batch=BATCH,
 )
-_plain_inp = Copy2D(channels, rows, cols, H, W)
-_wgt = Copy2D(tile_co, const(1), tile_ci * taps, const(1), CI * taps)
-_out = Copy2D(tile_co, tile_h, tile_w, OH, OW)
+_plain_inp = Copy2D("inp", channels, rows, cols, H, W)
+_wgt = Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps)
+_out = Copy2D("out", tile_co, tile_h, tile_w, OH, OW)
 
 CLIP = Rule(
     name="dma_clip",

@@ -84,7 +84,7 @@ UOP, EVICTION = micro_op_capacity(
 )
 
 FIELDS = isa_fields(
-    Copy2D(tile_co, const(1), tile_ci, const(1), CI).fits_fields,
+    Copy2D("wgt", tile_co, const(1), tile_ci, const(1), CI).fits_fields,
     (tile_ci < 1 << 14) & (rows < 1 << 14),
 )
 

@@ -40,7 +40,9 @@ def unrolled(loops: Sequence[Loop]) -> list[Bool]:
     result = []
     for i, loop in enumerate(loops):
         outer = loops[:i]
-        full = count(*(o.exists for o in outer)) >= HARDWARE_LOOPS
+        full = truth(False)
+        if i >= HARDWARE_LOOPS:
+            full = count(*(o.exists for o in outer)) >= HARDWARE_LOOPS
         stopped = any_of(*(o.exists & ~o.linear for o in (*outer, loop)))
         result.append(loop.exists & (full | stopped))
     return result

@@ -108,11 +108,11 @@ VTHREAD = Rule(
 
 _padded_inp = PaddedCopy(
     channels=tile_ci,
-    y=SpatialAxis(extent=rows, step=tile_h, count=h0, size=dilated_h, pad=pad_h),
-    x=SpatialAxis(extent=cols, step=tile_w, count=w0, size=dilated_w, pad=pad_w),
+    y=SpatialAxis("rows", extent=rows, step=tile_h, count=h0, size=dilated_h, pad=pad_h),
+    x=SpatialAxis("cols", extent=cols, step=tile_w, count=w0, size=dilated_w, pad=pad_w),
     batch=BATCH,
 )
-_plain_inp = Copy2D(tile_ci, rows, cols, dilated_h, dilated_w)
+_plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
 _tile = {"channels": tile_ci, "rows": rows, "cols": cols}
 
 PAD = Rule(
@@ -216,8 +216,8 @@ OVERFLOW = Rule(
 
 FIELDS = isa_fields(
     choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
-    Copy2D(tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
-    Copy2D(tile_co, tile_h, tile_w, OH, OW).fits_fields,
+    Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
+    Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
     loop_fields_fit(_reset_loops),
     loop_fields_fit(_gemm_loops),
     out_tile < 1 << 14,
