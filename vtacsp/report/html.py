@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from vtacsp.errors import WorkloadError
 from vtacsp.hardware import VTAConfig
 from vtacsp.report.detail import detail
 from vtacsp.report.layer import Layer
@@ -16,27 +17,28 @@ from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
 from vtacsp.rules import Rule, catalogue
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.workload import Workload
 
 __all__ = ["render", "write_html"]
 
 
+Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
+"""A layer with its compiled space, or with the refusal of a workload that cannot be packed."""
+
+
 def write_html(
-    path: str | Path,
-    rows: Sequence[Layer],
-    hardware: VTAConfig,
-    *,
-    title: str = "",
+    path: str | Path, title: str, layers: Sequence[Outcome], hardware: VTAConfig
 ) -> None:
-    """Write the report of some layers (see :func:`~vtacsp.report.layer.examine`) to a file.
+    """Write the report of some layers, compiled for ``hardware``, to a file.
 
-    ``rows`` were examined on ``hardware``; ``title`` names the suite.
+    ``title`` names them all: a suite, a member, a file.
     """
-    Path(path).write_text(render(rows, hardware, title=title), encoding="utf-8")
+    Path(path).write_text(render(title, layers, hardware), encoding="utf-8")
 
 
-def render(rows: Sequence[Layer], hardware: VTAConfig, *, title: str = "") -> str:
-    """The page as text."""
-    heading = title or (rows[0].workload.name if len(rows) == 1 else f"{len(rows)} workloads")
+def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
+    """The page as text; see :func:`write_html`."""
+    rows = [Layer.of(workload, outcome) for workload, outcome in layers]
     compiled = [
         (anchor(position), row.space, row.statistics)
         for position, row in enumerate(rows)
@@ -52,9 +54,9 @@ def render(rows: Sequence[Layer], hardware: VTAConfig, *, title: str = "") -> st
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}: feasible schedules on VTA</title>"
+        f"<title>{escape(title)}: feasible schedules on VTA</title>"
         f"<style>{_asset('report.css')}</style></head><body>"
-        f"{_header(heading, rows, hardware)}"
+        f"{_header(title, rows, hardware)}"
         f"<nav><div>{legend.html()}</div></nav><main>"
         f'{overview(rows, legend)}<div class="columns">{"".join(cards)}</div>'
         f"{''.join(details)}<footer>vtacsp report</footer></main>"
@@ -67,7 +69,7 @@ def _own_rules(space: FeasibleSpace) -> tuple[Rule, ...]:
     return space.problem.rules[len(catalogue(space.workload.op)) :]
 
 
-def _header(heading: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
+def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
     counted = [row.statistics for row in rows if row.statistics is not None]
     size, feasible = sum(c.size for c in counted), sum(c.feasible for c in counted)
     tiles = [(f"{len(rows):,}", "layers" if len(rows) != 1 else "layer")]
@@ -81,7 +83,7 @@ def _header(heading: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
         ]
     shown = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in tiles)
     return (
-        f"<header><div><h1>{escape(heading)}</h1>"
+        f"<header><div><h1>{escape(title)}</h1>"
         f"<p>Feasible schedules on VTA, {escape(hardware.target)}, {escape(str(hardware))}</p>"
         f'<div class="tiles">{shown}</div></div></header>'
     )

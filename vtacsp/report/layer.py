@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vtacsp.errors import WorkloadError
-from vtacsp.hardware import VTAConfig
-from vtacsp.rules import Rule
-from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.statistics import SpaceStatistics, statistics
 from vtacsp.workload import Dense, Workload
 
-__all__ = ["Layer", "examine", "shape_text"]
+__all__ = ["Layer", "shape_text"]
 
 
 @dataclass(frozen=True)
@@ -24,22 +21,12 @@ class Layer:
     statistics: SpaceStatistics | None = None
     reason: str = ""
 
-    @property
-    def refused(self) -> bool:
-        """Whether the workload cannot be packed for the hardware."""
-        return self.space is None
-
-
-def examine(
-    workload: Workload, hardware: VTAConfig | None = None, rules: Iterable[Rule] = ()
-) -> Layer:
-    """Compile and count a layer; a workload that cannot be packed is a row that says so."""
-    try:
-        space = compile(workload, hardware, rules)
-    except WorkloadError as error:
-        reason = str(error).removeprefix(f"{workload.name}: ")
-        return Layer(workload, reason=reason)
-    return Layer(workload, space, statistics(space))
+    @classmethod
+    def of(cls, workload: Workload, outcome: FeasibleSpace | WorkloadError) -> Layer:
+        """The row of a workload that was compiled, or that cannot be packed."""
+        if isinstance(outcome, WorkloadError):
+            return cls(workload, reason=str(outcome).removeprefix(f"{workload.name}: "))
+        return cls(workload, outcome, statistics(outcome))
 
 
 def shape_text(workload: Workload) -> str:

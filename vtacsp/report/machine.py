@@ -119,7 +119,7 @@ def _blocked(outlook: Outlook) -> str:
         f"{escape(key)} {sizes[key] + 1}: {escape(reason.partition(':')[0])}"
         for key, reason in outlook.blocked.items()
     )
-    return f'<p class="note"><b>Not to be had alone</b><br>{reasons}</p>'
+    return f'<p class="note"><b>One step up that the stack cannot build</b><br>{reasons}</p>'
 
 
 def _by_layer(outlook: Outlook, best: Change, names: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 Feasible is the only dark hue, silent wrong results are nearly black, and each family of causes
 has its own range of light hues: warm for scratchpads, blue for DMA, violet for micro-ops, grey
 for the rest.  The colours were spread by simulated annealing so that every pair stays apart for
-normal vision and for protanopia, deuteranopia and tritanopia (CIELAB distance of at least 10);
-a test measures it.
+normal vision and for protanopia, deuteranopia and tritanopia (CIELAB distance of at least 10, and
+of at least 20 from feasible); a test measures it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from vtacsp.space.problem import OK
 __all__ = ["COLOURS", "ORDER", "colours"]
 
 COLOURS: dict[str, str] = {
-    OK: "#076a4d",
+    OK: "#066640",
     "sram:acc": "#e9602a",
     "sram:inp": "#fbae5b",
     "sram:wgt": "#fee657",
     "sram:uop": "#c7875a",
     "dma_pad": "#b8defb",
-    "dma_clip": "#1794a3",
-    "dma_2d:inp": "#819dc5",
+    "dma_clip": "#18a7b4",
+    "dma_2d:inp": "#82b4d9",
     "dma_2d:wgt": "#6de7c2",
-    "dma_2d:acc": "#3d6fcc",
+    "dma_2d:acc": "#4085dc",
     "uop_signature": "#c7b2ff",
-    "uop_hazard": "#c65599",
+    "uop_hazard": "#d461a5",
     "vthread_split": "#e8e8e8",
-    "tensorize": "#a3adb3",
-    "alu_pattern": "#b5a89c",
-    "lowering": "#777777",
-    "wrong_result": "#2c2c2c",
+    "tensorize": "#a0aaaa",
+    "alu_pattern": "#cebf9f",
+    "lowering": "#988d86",
+    "wrong_result": "#1f2022",
 }
 """Cause -> colour; the order is the order of legends."""
 

@@ -27,7 +27,7 @@ SEAM = 0.06  # between cells
 MANY_TICKS = 12
 
 
-def feasibility_figure(space: FeasibleSpace, path: str | Path, *, dpi: int = 120) -> None:
+def feasibility_figure(space: FeasibleSpace, path: str | Path, *, dpi: int = 150) -> None:
     """Save the feasibility map of a layer; the suffix of ``path`` chooses the format.
 
     Cells are programs, coloured by the cause that the stack reports first.
@@ -35,14 +35,14 @@ def feasibility_figure(space: FeasibleSpace, path: str | Path, *, dpi: int = 120
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08)
+    engine = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.08)
     fmap = FeasibilityMap.of(space)
     chosen = colours(fmap.present)
     panels, rows, columns, height, width = fmap.codes.shape
     across = columns * width + (columns - 1) * GAP
     down = rows * height + (rows - 1) * GAP
-    panel_height = 2.75 * min(max(down / across, 0.45), 1.6)
-    figure = Figure(figsize=(3.0 * panels + 0.5, panel_height + 1.75), layout=engine)
+    panel_height = 2.2 * min(max(down / across, 0.45), 1.6)
+    figure = Figure(figsize=(2.45 * panels + 0.5, panel_height + 1.7), layout=engine)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for panel, (axis, values) in enumerate(zip(axes, fmap.settings(fmap.panels), strict=True)):
         _draw(axis, fmap.codes[panel], [chosen.get(cause, "#fff") for cause in fmap.causes])
@@ -75,7 +75,7 @@ def _draw(axis: Axes, codes: IntArray, fill: list[str]) -> None:
     axis.set_ylim(rows * (height + GAP) - GAP, 0)
     for spine in axis.spines.values():
         spine.set_visible(False)
-    axis.tick_params(length=0, labelsize=7, labelcolor=SOFT, pad=2)
+    axis.tick_params(length=0, labelsize=6.5, labelcolor=SOFT, pad=2)
 
 
 def _decorate(axis: Axes, fmap: FeasibilityMap, *, first: bool) -> None:
