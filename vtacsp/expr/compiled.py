@@ -23,8 +23,10 @@ __all__ = ["Conjunction", "conjunction"]
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+Function = Callable[[Mapping[str, Any]], Any]
 
 CORE_AXES = 3
+TRUE, FALSE = "(True)", "(False)"
 
 _INFIX = ("+", "-", "*", "//", "%", "<=", "<", "==", "!=")
 
@@ -50,8 +52,22 @@ class Conjunction:
         self._core = _core([node.symbols & axes for node in formulas], axes)
         first = [node for node in formulas if node.symbols & axes <= self._core]
         second = [node for node in formulas if not node.symbols & axes <= self._core]
-        self._first = _function([first], axes)
-        self._second = _function([second, settled], axes)
+        self._parts = ([first], [second, settled])
+        # padded or not, grouped or not, biased or not: what these leave out is not computed
+        self._guards = _guards([*formulas, *settled], axes)
+        self._guard = _function([self._guards], axes, {})
+        self._variants: dict[tuple[bool, ...], list[Function]] = {}
+        self._grid = axes
+
+    def _functions(self, constants: Mapping[str, int]) -> list[Function]:
+        """The two steps, written for these values of the guards."""
+        key = tuple(map(bool, self._guard(constants)[0]))
+        functions = self._variants.get(key)
+        if functions is None:
+            truths = {id(node): value for node, value in zip(self._guards, key, strict=True)}
+            functions = [_function(part, self._grid, truths) for part in self._parts]
+            self._variants[key] = functions
+        return functions
 
     def select(
         self, constants: Mapping[str, int], axes: Mapping[str, IntArray]
@@ -67,13 +83,14 @@ class Conjunction:
         core = [name for name in axes if name in self._core]
         others = [name for name in axes if name in self._axes - self._core]
         shape = tuple(len(axes[name]) for name in core)
-        (masks,) = self._first({**constants, **_spread(core, axes, 0)})
+        first, second = self._functions(constants)
+        (masks,) = first({**constants, **_spread(core, axes, 0)})
         digits = np.nonzero(_all(masks, shape))
         values = {name: axes[name][digit] for name, digit in zip(core, digits, strict=True)}
         offset = sum(digit * strides[name] for name, digit in zip(core, digits, strict=True))
 
         shape = (*(len(axes[name]) for name in others), len(digits[0]))
-        masks, settled = self._second({**constants, **values, **_spread(others, axes, 1)})
+        masks, settled = second({**constants, **values, **_spread(others, axes, 1)})
         places = np.nonzero(_all(masks, shape))
         points = np.asarray(offset)[places[-1]]
         for name, digit in zip(others, places, strict=False):
@@ -123,10 +140,29 @@ def conjunction(conditions: tuple[Bool, ...], axes: frozenset[str]) -> Conjuncti
     return Conjunction(conditions, axes)
 
 
+def _guards(conditions: Sequence[Bool], arrays: frozenset[str]) -> list[Bool]:
+    """Conditions over numbers only that decide about something with arrays."""
+    found: dict[int, Bool] = {}
+    seen: set[int] = set()
+
+    def visit(node: Node) -> None:
+        if id(node) in seen or not node.symbols & arrays:
+            return
+        seen.add(id(node))
+        for child in node.operands:
+            if isinstance(child, Relation) and not child.symbols & arrays:
+                found[id(child)] = child
+            visit(child)
+
+    for condition in conditions:
+        visit(condition)
+    return list(found.values())
+
+
 def _function(
-    conditions: Sequence[Sequence[Bool]], arrays: frozenset[str]
-) -> Callable[[Mapping[str, Any]], Any]:
-    writer = _Writer(arrays)
+    conditions: Sequence[Sequence[Bool]], arrays: frozenset[str], truths: Mapping[int, bool]
+) -> Function:
+    writer = _Writer(arrays, truths)
     return writer.function([[writer.name(node) for node in nodes] for nodes in conditions])
 
 
@@ -139,8 +175,9 @@ def _operands(node: Bool, operator: str) -> list[Bool]:
 class _Writer:
     """One line per distinct expression; numbers and arrays are told apart beforehand."""
 
-    def __init__(self, arrays: frozenset[str]) -> None:
+    def __init__(self, arrays: frozenset[str], truths: Mapping[int, bool]) -> None:
         self._arrays = arrays
+        self._truths = truths  # conditions whose value is known when this is written
         self._lines: list[str] = []
         self._of_node: dict[int, tuple[Node, str]] = {}
         self._of_text: dict[str, str] = {}
@@ -154,7 +191,7 @@ class _Writer:
             self._of_node[id(node)] = known
         return known[1]
 
-    def function(self, results: list[list[str]]) -> Callable[[Mapping[str, Any]], Any]:
+    def function(self, results: list[list[str]]) -> Function:
         """The function of all lines so far."""
         returned = "".join(f"[{', '.join(names)}], " for names in results)
         lines = ["def function(values):", *self._lines, f"return ({returned})"]
@@ -163,7 +200,7 @@ class _Writer:
             "logical_not": np.logical_not, "pow2": pow2_scalar, "pow2_array": pow2_array,
         }  # fmt: skip
         exec("\n    ".join(lines), namespace)  # the text comes from typed nodes only
-        function: Callable[[Mapping[str, Any]], Any] = namespace["function"]
+        function: Function = namespace["function"]
         return function
 
     def _write(self, node: Node) -> str:
@@ -171,8 +208,36 @@ class _Writer:
             return f"({node.value})"
         if isinstance(node, Symbol):
             return self._line(f"values[{node.name!r}]", node.name in self._arrays)
+        if id(node) in self._truths:
+            return f"({self._truths[id(node)]})"
         assert isinstance(node, (Apply, Relation))
-        names = [self.name(child) for child in node.operands]
+        if isinstance(node, Relation) and node.operator in ("and", "or"):
+            return self._connect(node)
+        first = self.name(node.operands[0])
+        if first in (TRUE, FALSE) and node.operator in ("if", "not"):
+            if node.operator == "not":
+                return FALSE if first == TRUE else TRUE
+            return self.name(node.operands[1 if first == TRUE else 2])
+        names = [first, *(self.name(child) for child in node.operands[1:])]
+        if node.operator == "*" and "(1)" in names:
+            return names[1 - names.index("(1)")]
+        if node.operator == "+" and "(0)" in names:
+            return names[1 - names.index("(0)")]
+        array = any(name in self._array_names for name in names)
+        return self._line((_array if array else _scalar)(node.operator, names), array)
+
+    def _connect(self, node: Relation) -> str:
+        """Operands that are known come first: what they decide is not written at all."""
+        decides, neutral = (TRUE, FALSE) if node.operator == "or" else (FALSE, TRUE)
+        names: list[str] = []
+        for child in sorted(node.operands, key=lambda child: id(child) not in self._truths):
+            name = self.name(child)
+            if name == decides:
+                return decides
+            if name != neutral and name not in names:
+                names.append(name)
+        if len(names) < 2:
+            return names[0] if names else neutral
         array = any(name in self._array_names for name in names)
         return self._line((_array if array else _scalar)(node.operator, names), array)
 
