@@ -41,7 +41,7 @@ def test_a_file_round_trips_and_keeps_what_it_does_not_know(tmp_path):
     assert loaded.depth("acc") == 1024
 
 
-@pytest.mark.parametrize("key", [k for k in VTAConfig().to_dict()])
+@pytest.mark.parametrize("key", list(VTAConfig().to_dict()))
 def test_a_missing_key_is_named(key):
     data = VTAConfig().to_dict()
     del data[key]

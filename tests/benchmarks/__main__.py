@@ -65,9 +65,7 @@ class Measured:
         return self.seconds[self.fastest_peer] / self.seconds[OURS]
 
 
-def measure(
-    workloads: Sequence[Workload], rounds: int, *, tuned: bool = False
-) -> list[Measured]:
+def measure(workloads: Sequence[Workload], rounds: int, *, tuned: bool = False) -> list[Measured]:
     """All contenders in turns, each through all layers; fails when two find different sets."""
     cases = [Case(workload, tuned=tuned) for workload in workloads]
     results = []

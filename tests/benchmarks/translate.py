@@ -254,9 +254,7 @@ def translate(
     return result
 
 
-def conjunction(
-    constraints: Sequence[Constraint], variables: Sequence[str]
-) -> Callable[..., bool]:
+def conjunction(constraints: Sequence[Constraint], variables: Sequence[str]) -> Callable[..., bool]:
     """Several constraints as one function; it stops at the first that fails."""
     namespace: dict[str, Any] = {}
     tests = []

@@ -83,7 +83,10 @@ class Problem:
         axes = {
             knob.name: np.asarray(knob.values, dtype=np.int64) for knob in self.knob_space.knobs
         }
-        indices, settled = program.select(self.constants, axes)
+        try:
+            indices, settled = program.select(self.constants, axes)
+        except ZeroDivisionError:
+            raise RuleError("a rule divides by zero: guard it, as in a // maximum(b, 1)") from None
         # procedures are tabulated where the formulas leave something to decide
         keep = np.ones(len(indices), dtype=np.bool_)
         for procedure, known in zip(program.procedures, settled, strict=True):
