@@ -62,9 +62,9 @@ def report(
             advance()
     emit(rows, _report_columns(rows, form), form, output, f"{workload} on {hardware}")
     if html is not None:
-        from vtacsp.report.html import write_html
+        from vtacsp.report.html import render
 
-        write_html(html, workload, list(zip(workloads, spaces, strict=True)), hardware)
+        write(render(workload, list(zip(workloads, spaces, strict=True)), hardware), html)
     if not any(isinstance(s, FeasibleSpace) and len(s) for s in spaces):
         sys.exit(NOTHING_FEASIBLE)
 
