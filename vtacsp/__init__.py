@@ -22,7 +22,8 @@ from vtacsp.errors import (
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
     from vtacsp.knobs import Config, Knob, KnobSpace
-    from vtacsp.rules import Check, Rule, Stage, catalogue, quantity
+    from vtacsp.rules.catalogue import catalogue, quantity
+    from vtacsp.rules.rule import Check, Rule, Stage
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
     from vtacsp.space.feasible import FeasibleSpace, compile
@@ -88,7 +89,8 @@ __all__ = [
 _HOME = {
     "vtacsp.hardware": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
-    "vtacsp.rules": ["Check", "Rule", "Stage", "catalogue", "quantity"],
+    "vtacsp.rules.catalogue": ["catalogue", "quantity"],
+    "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],

@@ -77,9 +77,15 @@ class Problem:
 
     def feasible_indices(self) -> IntArray:
         """AutoTVM indices of the configurations that meet every rule, ascending."""
-        program = conjunction(
-            tuple(rule.holds for rule in self.rules), frozenset(self.knob_space.names)
-        )
+        knobs = frozenset(self.knob_space.names)
+        decided = Env(self.constants)
+        varying = []
+        for rule in self.rules:
+            if not rule.holds.symbols.isdisjoint(knobs):
+                varying.append(rule.holds)
+            elif not decided.evaluate(rule.holds):
+                return np.empty(0, dtype=np.int64)
+        program = conjunction(tuple(varying), knobs)
         axes = {
             knob.name: np.asarray(knob.values, dtype=np.int64) for knob in self.knob_space.knobs
         }
