@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from vtacsp.expr import Bool, all_of, any_of, choose, const, if_else, maximum, minimum, named
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.dma import (
+    clip_bounds,
+    input_pattern,
+    instruction_fields,
+    padded_axes,
+    store_pattern,
+)
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
 from vtacsp.rules.machine import ISA_WIDTH
@@ -131,52 +138,10 @@ _plain_inp = Copy2D("inp", channels, rows, cols, H, W)
 _wgt = Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps)
 _out = Copy2D("out", tile_co, tile_h, tile_w, OH, OW)
 
-CLIP = Rule(
-    name="dma_clip",
-    checks=(Check(Stage.INP_CLIP, padded.implies(_padded_inp.clips)),),
-    title="the clip bounds of a padded load can be read off",
-    message=(
-        "the input tile is {rows} x {cols} with padding {ph} x {pw}: a padded axis of extent 1 "
-        "(or one whose bound no tile straddles) leaves no loop to read the bound from"
-    ),
-    mechanism=(
-        "`DetectClipBound` needs a loop variable of the copy in every condition; loops of "
-        "extent 1 vanish, and a bound that falls between two tiles is decided per tile."
-    ),
-    quantities={"rows": rows, "cols": cols, "ph": PH, "pw": PW},
-)
-
-PAD = Rule(
-    name="dma_pad",
-    checks=(Check(Stage.INP_PAD, padded.implies(_padded_inp.pads_match)),),
-    title="a padded load has the two spatial axes (plus batch)",
-    message=(
-        "the padded input tile is {channels} channel blocks x {rows} x {cols}: it may have the "
-        "two spatial axes only, so tile_ci 1 (within one group) and more than one row and column"
-    ),
-    mechanism=(
-        "With padding nothing is folded. The matcher takes the pads of two loops for y and x "
-        "and refuses pads anywhere else; a third axis in front, or a spatial axis that "
-        "vanished, shifts them."
-    ),
-    quantities={"channels": channels, "rows": rows, "cols": cols},
-)
-
-INP_2D = Rule(
-    name="dma_2d:inp",
-    checks=(Check(Stage.INP_2D, choose(padded, _padded_inp.is_2d, _plain_inp.is_2d)),),
-    title="the input load is a 2-D pattern",
-    message=(
-        "the input tile is {channels} channel blocks x {rows} x {cols} of an image of {h} x {w}: "
-        "what is left after merging contiguous axes has more than two dimensions"
-    ),
-    mechanism=(
-        "A DMA moves rows of contiguous elements with one stride. Unit axes vanish, "
-        "neighbours merge when contiguous (full width, full height), an innermost axis that is "
-        "not contiguous spends x on a single element."
-    ),
-    quantities={"channels": channels, "rows": rows, "cols": cols, "h": H, "w": W},
-)
+CLIP = clip_bounds(padded, _padded_inp)
+PAD = padded_axes(padded, _padded_inp)
+INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
+OUT_2D = store_pattern(_out)
 
 WGT_2D = Rule(
     name="dma_2d:wgt",
@@ -185,18 +150,6 @@ WGT_2D = Rule(
     message="the weight tile is {co} x {x} elements: more than two dimensions",
     mechanism="All axes but the output channels are contiguous, so this never fails upstream.",
     quantities={"co": tile_co, "x": tile_ci * taps},
-)
-
-OUT_2D = Rule(
-    name="dma_2d:acc",
-    checks=(Check(Stage.STORE_2D, _out.is_2d),),
-    title="the store is a 2-D pattern",
-    message=(
-        "the output tile is {co} channel blocks x {h} x {w} of an image of {oh} x {ow}: what is "
-        "left after merging contiguous axes has more than two dimensions"
-    ),
-    mechanism=INP_2D.mechanism,
-    quantities={"co": tile_co, "h": tile_h, "w": tile_w, "oh": OH, "ow": OW},
 )
 
 # with both threads the epilogue does not work in place: a buffer per stage of the epilogue
@@ -304,25 +257,7 @@ PADDING = Rule(
 )
 
 
-def isa_fields(*fits: Bool) -> Rule:
-    """Sizes, strides, pads and loop extents fit their instruction fields."""
-    return Rule(
-        name="isa:fields",
-        cause="wrong_result",
-        checks=(Check(Stage.RESULT, all_of(*fits)),),
-        title="DMA sizes, strides, pads and loop extents fit their fields",
-        message=(
-            "a DMA size or stride of 65,536 or more, a pad of 16 or more, or a hardware loop of "
-            "16,384 or more wraps around in its instruction field"
-        ),
-        mechanism=(
-            "x/y size and x stride have 16 bits, pads 4, loop extents 14; the runtime does not "
-            "check, the value is cut and the program computes wrong numbers."
-        ),
-    )
-
-
-FIELDS = isa_fields(
+FIELDS = instruction_fields(
     choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
     _wgt.fits_fields,
     _out.fits_fields,

@@ -9,8 +9,8 @@ blocks leave an extent of 1 to tensorize.  Source: ``vta_dense.py`` of TVM 0.17.
 from __future__ import annotations
 
 from vtacsp.expr import const, if_else, named
-from vtacsp.rules.convolution import isa_fields
 from vtacsp.rules.copies import Copy2D
+from vtacsp.rules.dma import instruction_fields
 from vtacsp.rules.eviction import batched_eviction_is_harmless
 from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT
 from vtacsp.rules.machine import ISA_WIDTH
@@ -81,7 +81,7 @@ UOP, EVICTION = micro_op_capacity(
     batched_eviction_is_harmless(rows, tile_ci, oc_nthread, N * CO // (rows * oc_nthread)),
 )
 
-FIELDS = isa_fields(
+FIELDS = instruction_fields(
     Copy2D("wgt", tile_co, const(1), tile_ci, const(1), CI).fits_fields,
     (tile_ci < LOOP_LIMIT) & (rows < LOOP_LIMIT),
 )

@@ -19,7 +19,6 @@ from vtacsp.rules.convolution import (
     co_divides,
     h0,
     h_divides,
-    isa_fields,
     out_tile,
     taps,
     threads,
@@ -27,6 +26,7 @@ from vtacsp.rules.convolution import (
     wgt_tile,
 )
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
 from vtacsp.rules.machine import ISA_WIDTH
@@ -114,31 +114,8 @@ _padded_inp = PaddedCopy(
     batch=BATCH,
 )
 _plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
-_tile = {"channels": tile_ci, "rows": rows, "cols": cols}
-
-PAD = Rule(
-    name="dma_pad",
-    checks=(Check(Stage.INP_PAD, padded.implies(_padded_inp.pads_match)),),
-    title="a padded load has the two spatial axes",
-    message=(
-        "the padded input tile is {channels} channel blocks x {rows} x {cols}: it may have the "
-        "two spatial axes only, so tile_ci 1 and more than one row and column"
-    ),
-    mechanism="As in the convolution; the padding here is KH-1-PH by KW-1-PW.",
-    quantities=_tile,
-)
-
-INP_2D = Rule(
-    name="dma_2d:inp",
-    checks=(Check(Stage.INP_2D, choose(padded, _padded_inp.is_2d, _plain_inp.is_2d)),),
-    title="the input load is a 2-D pattern",
-    message=(
-        "the input tile is {channels} channel blocks x {rows} x {cols} of a dilated image of "
-        "{h} x {w}: what is left after merging contiguous axes has more than two dimensions"
-    ),
-    mechanism="As in the convolution, on the dilated image.",
-    quantities={**_tile, "h": dilated_h, "w": dilated_w},
-)
+PAD = padded_axes(padded, _padded_inp)
+INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
 
 _stages = if_else(both_threads, 4 + BIAS, 1)
 _acc_total = threads * (_stages * out_tile + BIAS * tile_co)
@@ -240,7 +217,7 @@ OVERFLOW = Rule(
     quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
 )  # fmt: skip
 
-FIELDS = isa_fields(
+FIELDS = instruction_fields(
     choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
     Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
     Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
