@@ -39,6 +39,16 @@ def test_ranks_indices_and_configurations_are_one_order(layer):
     assert sorted(space.indices.tolist()) == space.indices.tolist()
 
 
+def test_a_space_collapses_to_its_distinct_programs():
+    fields = {**SMALL.workload.to_dict(), "batch": 6}
+    space = compile(vtacsp.workload_from_dict(fields))
+    collapsed = space.collapsed()
+    assert len(space) == 4 * len(SMALL)  # tile_b has four candidates, and no effect
+    assert space.programs() == collapsed.programs() == len(collapsed) == len(SMALL)
+    assert all(config["tile_b"] == 1 for config in collapsed)
+    assert all(config in space for config in collapsed)
+
+
 def test_ranks_out_of_range_and_infeasible_configurations_are_refused():
     with pytest.raises(IndexError, match="rank 103 is out of range"):
         C8[103]

@@ -123,20 +123,6 @@ class KnobSpace:
             for i, knob in enumerate(self.knobs)
         }
 
-    def grid(self) -> dict[str, IntArray]:
-        """Knob values as broadcastable arrays over the whole grid.
-
-        Axis k of the broadcast array belongs to knob ``len(knobs) - 1 - k``: flattening it in
-        C order gives AutoTVM index order.
-        """
-        rank = len(self.knobs)
-        arrays = {}
-        for i, knob in enumerate(self.knobs):
-            shape = [1] * rank
-            shape[rank - 1 - i] = len(knob.values)
-            arrays[knob.name] = np.asarray(knob.values, dtype=np.int64).reshape(shape)
-        return arrays
-
     def program(self, indices: IntArray) -> IntArray:
         """Representative index of the program behind each index: inert knobs set to digit 0."""
         indices = np.asarray(indices, dtype=np.int64)

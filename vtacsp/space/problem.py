@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +65,6 @@ class Problem:
         other.rules = tuple(rules)
         return other
 
-    @cached_property
-    def grid(self) -> Env:
-        """All configurations: knobs are broadcastable axes, see :meth:`KnobSpace.grid`."""
-        return Env({**self.constants, **self.knob_space.grid()})
-
     def at(self, indices: IntArray) -> Env:
         """The configurations with these AutoTVM indices, as one-dimensional columns."""
         return Env({**self.constants, **self.knob_space.columns(indices)})
@@ -98,10 +92,10 @@ class Problem:
         for procedure, known in zip(program.procedures, settled, strict=True):
             doubtful = keep & ~known
             if doubtful.any():
-                keep[doubtful] = self.holding(procedure, indices[doubtful])
+                keep[doubtful] = self._holding(procedure, indices[doubtful])
         return indices[keep]
 
-    def holding(self, holds: Bool, indices: IntArray) -> BoolArray:
+    def _holding(self, holds: Bool, indices: IntArray) -> BoolArray:
         """Where a condition holds, aligned with ``indices``."""
         value = self.at(indices).evaluate(holds)
         return np.broadcast_to(np.asarray(value, dtype=np.bool_), (len(indices),))
