@@ -106,9 +106,7 @@ class PaddedPattern:
     pads: tuple[str, str]
 
 
-def padded(
-    channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp"
-) -> PaddedPattern:
+def padded(channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp") -> PaddedPattern:
     """Pattern of a padded load; nothing merges, unit axes vanish all the same.
 
     ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of ``batch`` rows.

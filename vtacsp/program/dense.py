@@ -132,9 +132,7 @@ def build_dense(
             "k",
             ci // ci1,
             [
-                Scope(
-                    Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]
-                ),
+                Scope(Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]),
                 Scope(
                     Stage.COMPUTE,
                     [a.kernel(lambda i: gemm(i, False), rows * threads, variant)],

@@ -67,9 +67,7 @@ def record_gemm(
     """
     loops = [loop for loop in loops if loop.extent != 1]
     outer: list[KernelLoop] = []
-    while (
-        loops and len(outer) < HARDWARE_LOOPS and loops[0].linear and not loops[0].unrolled
-    ):
+    while loops and len(outer) < HARDWARE_LOOPS and loops[0].linear and not loops[0].unrolled:
         outer.append(loops.pop(0))
     if reset:
         outer = [KernelLoop(loop.extent, loop.dst) for loop in outer]

@@ -221,9 +221,7 @@ def build_spatial(
     if t.transposed and hardware.log_batch:
         raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
     pads = Scratchpads(hardware)
-    pads.fits_alone(
-        acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile
-    )
+    pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
     inp, wgt, out = _inp_fields(t), _wgt_fields(t), _out_fields(t)
     bases = _allocate(t, pads)
     if t.threads == THREADS * THREADS:
@@ -248,9 +246,7 @@ def build_spatial(
             "k",
             t.ci0,
             [
-                Scope(
-                    Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]
-                ),
+                Scope(Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]),
                 Scope(Stage.COMPUTE, [gemm]),
             ],
         ),
@@ -277,9 +273,7 @@ def build_spatial(
         "acc": s["N"] * s["CO"] if t.bias else 0,
         "out": s["N"] * s["CO"] * s["OH"] * s["OW"],
     }
-    return a.finish(
-        workload, config, nest, dram, waits=waits, loop_is_function=not t.transposed
-    )
+    return a.finish(workload, config, nest, dram, waits=waits, loop_is_function=not t.transposed)
 
 
 # ---------------------------------------------------------------- copies
@@ -405,9 +399,7 @@ def _allocate(t: _Tiling, pads: Scratchpads) -> dict[str, IntArray]:
     return {name: np.array(values, dtype=np.int64) for name, values in bases.items()}
 
 
-def _gemm_calls(
-    t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]
-) -> tuple[Call, Call]:
+def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple[Call, Call]:
     """The reset and the GEMM call; one kernel per thread."""
     # a tile that does not begin at a group boundary makes the kernel depend on the tile
     steps = t.group_steps
@@ -440,13 +432,15 @@ def _nest(t: _Tiling, groups: IntArray | None) -> list[KernelLoop]:
     s = t.s
     area = t.rows * t.columns
     co_src = s["CI"] * area
-    steps = None
-    if groups is not None and groups.any():
+    steps, src = None, 0
+    if t.per_group == 1:
+        src = co_src  # a group per block: linear
+    elif groups is not None and groups.any():
         steps = tuple(int(g) * co_src for g in groups)
     ci = KernelLoop(t.ci1, 0, area, t.taps)
     kh = KernelLoop(s["KH"], 0, t.columns, s["KW"], unrolled=t.transposed)
     kw = KernelLoop(s["KW"], 0, 1, 1, unrolled=t.transposed)
-    co = KernelLoop(t.co1, t.h1 * t.w1, 0, t.ci1 * t.taps, steps=steps)
+    co = KernelLoop(t.co1, t.h1 * t.w1, src, t.ci1 * t.taps, steps=steps)
     if not t.transposed:
         w = KernelLoop(t.w1, 1, s["SW"])
         h = KernelLoop(t.h1, t.w1, s["SH"] * t.columns)
