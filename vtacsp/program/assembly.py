@@ -18,6 +18,7 @@ from vtacsp.program.isa import (
     Opcode,
     Records,
     Stage,
+    as_stored,
     field_bits,
 )
 from vtacsp.program.kernel import Kernel
@@ -140,7 +141,7 @@ class Assembly:
             workload=workload,
             hardware=self.hardware,
             config=dict(config),
-            instructions=self._instructions(issued, cells),
+            instructions=as_stored(self._instructions(issued, cells), self.hardware),
             segments=self._segments(issued),
             dram=dict(dram),
             waits=waits,

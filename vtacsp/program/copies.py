@@ -61,7 +61,8 @@ class Pads:
         """Whether the bounds of the copy cannot be read off its loops any more.
 
         A loop of extent 1 vanishes and takes its bounds along.  The far bound vanishes too
-        when no tile straddles it: the compiler then decides it tile by tile.
+        when tiles do not overlap and one begins right at it: whether there is data is then
+        decided tile by tile and no loop of the copy is left in the condition.
         """
         if not self.pad:
             return False
@@ -71,8 +72,8 @@ class Pads:
         if len(starts) < 2:
             return False
         step, bound = int(starts[1] - starts[0]), self.pad + self.size
-        straddled = bound % step < self.tile and (self.tile > step or bound % step != 0)
-        return not straddled and bound < int(starts[-1]) + self.tile
+        begins_at_bound = bound % step == 0 and bound <= int(starts[-1])
+        return self.tile <= step and begins_at_bound
 
 
 def plain(axes: Sequence[Axis], cause: str) -> Pattern:

@@ -24,6 +24,7 @@ __all__ = [
     "Memory",
     "Opcode",
     "Stage",
+    "as_stored",
     "decode",
     "encode",
     "field_bits",
@@ -225,6 +226,16 @@ def decode(words: Words, hardware: VTAConfig) -> Records:
             column = instructions[name]
             column[rows] = value
     return instructions
+
+
+def as_stored(instructions: Records, hardware: VTAConfig) -> Records:
+    """What the hardware reads when the runtime has written these instructions.
+
+    The same, unless GEMM or ALU instructions are longer than 128 bits on this hardware: the
+    next instruction is then written over their end.
+    """
+    fits = all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
+    return instructions if fits else decode(encode(instructions, hardware), hardware)
 
 
 def pack_micro_ops(micro_ops: Records, hardware: VTAConfig) -> NDArray[np.uint32]:

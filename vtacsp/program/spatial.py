@@ -401,12 +401,12 @@ def _allocate(t: _Tiling, pads: Scratchpads) -> dict[str, IntArray]:
 
 def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple[Call, Call]:
     """The reset and the GEMM call; one kernel per thread."""
-    # a tile that does not begin at a group boundary makes the kernel depend on the tile
-    steps = t.group_steps
-    same = bool((steps == steps[0]).all())
-    if not same and t.threads > 1:
+    # the first block of a tile within its group: a variable of the kernel when it matters
+    steps = t.group_steps.reshape(-1, t.oc_threads, t.co1)
+    varies = bool((steps != steps[:1]).any())
+    if varies and t.threads > 1:
         raise ProgramError("uop_signature", "a kernel that depends on thread and tile")
-    tiles = 1 if same else t.co0
+    tiles = len(steps) if varies else 1
 
     def base(thread: int) -> tuple[int, int, int]:
         return int(bases["acc"][thread]), int(bases["inp"][thread]), int(bases["wgt"][thread])
@@ -416,10 +416,10 @@ def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple
 
     def gemm(number: int):  # type: ignore[no-untyped-def]
         thread, tile = divmod(number, tiles)
-        return record_gemm(_nest(t, steps[tile]), base(thread), t.hardware)
+        return record_gemm(_nest(t, steps[tile, thread % t.oc_threads]), base(thread), t.hardware)
 
     def variant(v: Variables) -> IntArray:
-        return v["thread"] * tiles + (0 if same else t.co(v))
+        return v["thread"] * tiles + (v["co"] if varies else 0)
 
     return (
         a.kernel(reset, t.threads, lambda v: v["thread"]),

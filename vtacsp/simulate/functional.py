@@ -44,9 +44,7 @@ class SimulationResult:
     tokens: Mapping[str, int]
 
 
-def simulate(
-    program: Program, operands: Operands, *, races: bool = True
-) -> SimulationResult:
+def simulate(program: Program, operands: Operands, *, races: bool = True) -> SimulationResult:
     """Execute a program; ``races`` False runs on past accesses that no token orders.
 
     Raises :class:`~vtacsp.errors.SimulationError` for an access outside of a scratchpad or an
@@ -143,7 +141,9 @@ def _report(
     if code == machine.SRAM_RANGE:
         raise SimulationError(f"{text}: element {detail} is outside of the scratchpad", at)
     if code == machine.DRAM_RANGE:
-        raise SimulationError(f"{text}: element {detail} is outside of the operand", at)
+        error = SimulationError(f"{text}: element {detail} is outside of the operand", at)
+        error.cause = "wrong_result"  # upstream reads or writes whatever lies there
+        raise error
     if code == machine.RACE:
         raise RaceError(f"{text}: no token orders its access to element {detail}", at)
     if code == machine.DEADLOCK:

@@ -228,10 +228,9 @@ def _load_uop(row, dram, uop):  # type: ignore[no-untyped-def]
     begin, size = row[_SRAM], row[_X] * row[_Y]
     if begin + size > len(uop):
         return SRAM_RANGE, begin + size - 1
-    for i in range(size):
-        source = row[_DRAM] + i
-        for k in range(3):  # behind the image lies what was never written
-            uop[begin + i, k] = dram[source, k] if source < len(dram) else 0
+    if row[_DRAM] + size > len(dram):
+        return DRAM_RANGE, row[_DRAM] + size - 1
+    uop[begin : begin + size] = dram[row[_DRAM] : row[_DRAM] + size]
     return OK, 0
 
 
