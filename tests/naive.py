@@ -7,8 +7,11 @@ cache.  Slow and plain on purpose: it is the independent witness of the property
 
 from __future__ import annotations
 
+import ctypes
 from itertools import product
 from typing import Any
+
+from tests import naive_transpose
 
 THREADS = 2
 
@@ -19,12 +22,35 @@ class Rejected(Exception):
 
 def verdict(workload: dict[str, Any], hardware: dict[str, int], knobs: dict[str, int]) -> str:
     """First cause the stack would report for this configuration, or ``ok``."""
-    walk = {"dense": _dense, "conv2d": _conv, "group_conv2d": _conv}[workload["op"]]
+    walk = {
+        "dense": _dense,
+        "conv2d": _conv,
+        "group_conv2d": _conv,
+        "conv2d_transpose": _transposed,
+    }[workload["op"]]
     try:
-        walk(workload, _depths(hardware), knobs)
+        walk(workload, {**_depths(hardware), **hardware}, knobs)
+        _instructions_fit(_depths(hardware))
     except Rejected as stop:
         return str(stop)
     return "ok"
+
+
+def _transposed(w: dict[str, Any], hw: dict[str, Any], k: dict[str, int]) -> None:
+    cause = naive_transpose.verdict(w, hw, k)
+    if cause != "ok":
+        raise Rejected(cause)
+
+
+def _instructions_fit(d: dict[str, int]) -> None:
+    """Lay the GEMM and ALU instructions out as C does and measure them."""
+    uop, inp, wgt, acc = (d[name].bit_length() - 1 for name in ("uop", "inp", "wgt", "acc"))
+    head = [3, 1, 1, 1, 1, 1, uop, uop + 1, 14, 14]
+    for tail in ([acc, acc, inp, inp, wgt, wgt], [acc, acc, acc, acc, 3, 1, 16]):
+        fields = [(f"f{i}", ctypes.c_uint64, bits) for i, bits in enumerate(head + tail)]
+        layout = type("Instruction", (ctypes.LittleEndianStructure,), {"_fields_": fields})
+        if ctypes.sizeof(layout) > 16:
+            raise Rejected("wrong_result")
 
 
 def _depths(hw: dict[str, int]) -> dict[str, int]:
@@ -72,7 +98,7 @@ def _copy_2d(shape: list[int], strides: list[int], label: str) -> tuple[int, int
 
 def _fits_isa(y: int, x: int, stride: int) -> None:
     if y >= 1 << 16 or x >= 1 << 16 or stride >= 1 << 16:
-        raise Rejected("isa")
+        raise Rejected("wrong_result")
 
 
 # ---------------------------------------------------------------- micro-ops
@@ -99,14 +125,12 @@ def _record(
     return tuple(hardware), ops
 
 
-def _check_kernel(hw_loops: tuple[int, ...], ops: list[tuple[int, int, int]], depth: int) -> None:
+def _check_kernel(ops: list[tuple[int, int, int]], depth: int) -> None:
     for i, op in enumerate(ops):
         if any(op[0] == before[0] for before in ops[max(0, i - 2) : i]):
             raise Rejected("uop_hazard")
     if len(ops) > depth:
         raise Rejected("sram:uop")
-    if any(extent >= 1 << 14 for extent in hw_loops):
-        raise Rejected("isa")
 
 
 def _replay_cache(sequence: list[tuple[tuple[int, int, int], ...]], depth: int) -> None:
@@ -162,8 +186,7 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
 
     # input channels of a tile: the groups it reaches into, whole strides between them
     spans = [
-        range(first // per_group, (first + co1 - 1) // per_group + 1)
-        for first in range(0, co, co1)
+        range(first // per_group, (first + co1 - 1) // per_group + 1) for first in range(0, co, co1)
     ]
     channels = (max(len(s) for s in spans) - 1) * ci + ci1
     constant_span = groups == 1 or _provably_constant(co1, per_group, co0, k["oc_nthread"])
@@ -190,9 +213,7 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
         image = (height, width), (rows, cols), (ph, pw), origins
         copies += _padded_tiles(*image, channels, batch, block, late)
     else:
-        copies.append(
-            _copy_2d([channels, rows, cols], [height * width, width, 1], "dma_2d:inp")
-        )
+        copies.append(_copy_2d([channels, rows, cols], [height * width, width, 1], "dma_2d:inp"))
     # the weight tile
     if guard_co:
         raise Rejected("vthread_split")
@@ -209,7 +230,13 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
     _allocate(d, total)
     if threads == THREADS * THREADS:
         raise Rejected("alu_pattern" if w["bias"] else "uop_signature")
+    # where tiles start at different places of a group, the outer loop is part of the kernel
     linear = all(len(s) == 1 for s in spans)
+    variants = co0 if not linear and len({s % per_group for s in range(0, co, co1)}) > 1 else 1
+    if variants > 1 and k["oc_nthread"] == THREADS:
+        variants = co0 // THREADS
+    if variants > 1 and (threads > 1 or variants > 99):
+        raise Rejected("uop_signature")
     reset = _record([(w1, 1, 0, 0, True), (co1, h1 * w1, 0, 0, True), (h1, w1, 0, 0, True)])
     gemm = _record(
         [
@@ -221,15 +248,15 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
             (h1, w1, sh * cols, 0, True),
         ]
     )
-    _check_kernel(*reset, d["uop"])
-    _check_kernel(*gemm, d["uop"])
-    _check_kernel((tile,), [], d["uop"])
-    if late:
+    _check_kernel(reset[1], d["uop"])
+    _check_kernel(gemm[1], d["uop"])
+    if late or any(extent >= 1 << 14 for extent in (*reset[0], *gemm[0], tile)):
         raise Rejected("wrong_result")
     for copy in copies:
         _fits_isa(*copy)
     outer = w["batch"] // batch * h0 * co0 * w0 // threads
-    _run_cache(reset[1], gemm[1], needs, threads, ci0, outer, w["bias"], d["uop"])
+    needs["bias"] = co1 if w["bias"] else 0
+    _run_cache(reset[1], gemm[1], needs, threads, variants, ci0, outer, d["uop"])
 
 
 def _run_cache(
@@ -237,38 +264,47 @@ def _run_cache(
     gemm: list[tuple[int, int, int]],
     sizes: dict[str, int],
     threads: int,
+    variants: int,
     reductions: int,
     tiles: int,
-    bias: bool,
     depth: int,
 ) -> None:
-    def kernel(name: str, ops: list[tuple[int, int, int]], t: int, base: tuple[int, int, int]):
-        return (
-            f"{name}.{t}",
-            tuple(tuple(o + t * b for o, b in zip(op, base, strict=True)) for op in ops),
-        )
+    """Call the kernels of every tile, the operands of each thread behind those before."""
 
-    acc = (sizes["acc"], 0, 0)
-    full = (sizes["acc"], sizes["inp"], sizes["wgt"])
-    alu = (sizes["acc"], sizes["acc"], 0)
-    resets = [kernel("reset", reset, t, acc) for t in range(threads)]
-    gemms = [kernel("gemm", gemm, t, full) for t in range(threads)]
+    def kernel(name: str, ops: list[tuple[int, int, int]], t: int, step: tuple[int, int, int]):
+        shifted = (tuple(o + t * b for o, b in zip(op, step, strict=True)) for op in ops)
+        return f"{name}.{t}", tuple(shifted)
+
+    acc = sizes["acc"] + sizes["bias"]
+    resets = [kernel("reset", reset, t, (acc, 0, 0)) for t in range(threads)]
+    gemms = [
+        [kernel(f"gemm{v}", gemm, t, (acc, sizes["inp"], sizes["wgt"])) for t in range(threads)]
+        for v in range(variants)
+    ]
+    names = ["shr", "add", "min", "max"] if sizes["bias"] else ["shr", "min", "max"]
     epilogue = [
         [
-            kernel("shr", [(0, 0, 0)], t, alu),
-            *([kernel("add", [(0, threads * sizes["acc"], 0)], t, alu)] if bias else []),
-            kernel("min", [(0, 0, 0)], t, alu),
-            kernel("max", [(0, 0, 0)], t, alu),
+            kernel(name, [(0, sizes["acc"] if name == "add" else 0, 0)], t, (acc, acc, 0))
+            for name in names
         ]
         for t in range(threads)
     ]
-    if sum(len(k[1]) for k in [*resets, *gemms, *sum(epilogue, [])]) <= depth:
+    kernels = [
+        *resets,
+        *(k for part in gemms for k in part),
+        *(k for part in epilogue for k in part),
+    ]
+    if sum(len(k[1]) for k in kernels) <= depth:
         return
-    if reductions == 1:
-        body = resets + [k for t in range(threads) for k in [gemms[t], *epilogue[t]]]
-    else:
-        body = resets + gemms * min(reductions, 3) + sum(epilogue, [])
-    _replay_cache(body * min(tiles, 50), depth)
+    calls: list[Any] = []
+    for tile in range(min(tiles, 50)):
+        calls += resets
+        part = gemms[tile % variants]
+        if reductions == 1:
+            calls += [k for t in range(threads) for k in [part[t], *epilogue[t]]]
+        else:
+            calls += part * min(reductions, 3) + [k for stage in epilogue for k in stage]
+    _replay_cache(calls, depth)
 
 
 def _padded_tiles(
@@ -326,8 +362,8 @@ def _padded_tiles(
             y, x = 1, n[lead[0]]
             stride = x
         # pads go where the pattern's axes are, not where they belong
-        if spatial != lead[-2:] and len(lead) < 2:
-            late.append("the pads sit on the wrong axes")
+        if spatial != lead[-2:] and len(lead) < 2 and any(before + after) and n[lead[0]] != 1:
+            late.append("the pads sit on the wrong axis, with a row of more than one element")
         if y < 0 or x <= 0 or max(*before, *after) >= 1 << 4:
             late.append("nothing is loaded, or a pad wraps around")
         patterns.append((y, x, stride))
@@ -389,7 +425,10 @@ def _dense(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
     def kernel(name: str, t: int, b: int, op: tuple[int, int, int]) -> Any:
         return f"{name}.{t}.{b}", (op,)
 
-    resets = {b: [kernel("reset", t, b, (b + t * rows, 0, 0)) for t in range(threads)] for b in range(rows)}
+    resets = {
+        b: [kernel("reset", t, b, (b + t * rows, 0, 0)) for t in range(threads)]
+        for b in range(rows)
+    }
     gemms = {
         b: [kernel("gemm", t, b, (b + t * rows, t * ci1, t * ci1)) for t in range(threads)]
         for b in range(rows)

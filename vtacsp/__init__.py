@@ -1,1 +1,121 @@
-"""tmp."""
+"""vtacsp: exact feasible schedule spaces for the VTA tensor accelerator.
+
+A tuner for a tensor accelerator must never spend a measurement on a schedule that cannot run.
+A VTA hardware description and a workload become a space that holds exactly the configurations
+the TVM VTA stack builds, runs and computes right: counted, enumerated, sampled, explained.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vtacsp.errors import (
+    ConfigError,
+    HardwareError,
+    RuleError,
+    SpaceError,
+    VtacspError,
+    WorkloadError,
+)
+
+if TYPE_CHECKING:
+    from vtacsp.hardware import VTAConfig
+    from vtacsp.knobs import Config, Knob, KnobSpace
+    from vtacsp.rules import Check, Rule, Stage, catalogue, quantity
+    from vtacsp.space.advice import Advice, advise
+    from vtacsp.space.explanation import Explanation, Violation
+    from vtacsp.space.feasible import FeasibleSpace, compile
+    from vtacsp.space.network import HardwareSpace, JointPoint, JointSpace, compile_network
+    from vtacsp.space.problem import Problem
+    from vtacsp.space.statistics import SpaceStatistics, statistics
+    from vtacsp.suites import SUITES, find_workloads, suite
+    from vtacsp.workload import (
+        Conv2D,
+        Conv2DTranspose,
+        Dense,
+        GroupConv2D,
+        Workload,
+        load_workloads,
+        workload_from_dict,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SUITES",
+    "Advice",
+    "Check",
+    "Config",
+    "ConfigError",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Dense",
+    "Explanation",
+    "FeasibleSpace",
+    "GroupConv2D",
+    "HardwareError",
+    "HardwareSpace",
+    "JointPoint",
+    "JointSpace",
+    "Knob",
+    "KnobSpace",
+    "Problem",
+    "Rule",
+    "RuleError",
+    "SpaceError",
+    "SpaceStatistics",
+    "Stage",
+    "VTAConfig",
+    "Violation",
+    "VtacspError",
+    "Workload",
+    "WorkloadError",
+    "advise",
+    "catalogue",
+    "compile",
+    "compile_network",
+    "find_workloads",
+    "load_workloads",
+    "quantity",
+    "statistics",
+    "suite",
+    "workload_from_dict",
+]
+
+# the module of each public name; imported when the name is first used, so that importing the
+# package costs nothing of the solver
+_HOME = {
+    "vtacsp.hardware": ["VTAConfig"],
+    "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
+    "vtacsp.rules": ["Check", "Rule", "Stage", "catalogue", "quantity"],
+    "vtacsp.space.advice": ["Advice", "advise"],
+    "vtacsp.space.explanation": ["Explanation", "Violation"],
+    "vtacsp.space.feasible": ["FeasibleSpace", "compile"],
+    "vtacsp.space.network": ["HardwareSpace", "JointPoint", "JointSpace", "compile_network"],
+    "vtacsp.space.problem": ["Problem"],
+    "vtacsp.space.statistics": ["SpaceStatistics", "statistics"],
+    "vtacsp.suites": ["SUITES", "find_workloads", "suite"],
+    "vtacsp.workload": [
+        "Conv2D",
+        "Conv2DTranspose",
+        "Dense",
+        "GroupConv2D",
+        "Workload",
+        "load_workloads",
+        "workload_from_dict",
+    ],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'vtacsp' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

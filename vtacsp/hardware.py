@@ -81,7 +81,7 @@ class VTAConfig:
 
     def element_bytes(self, buffer: str) -> int:
         """Bytes of one element of a scratchpad (``uop``, ``inp``, ``wgt``, ``acc`` or ``out``)."""
-        bits = {
+        bits: dict[str, int] = {
             "uop": UOP_BITS,
             "inp": self.batch * self.block << self.log_inp_width,
             "wgt": self.block * self.block << self.log_wgt_width,
@@ -92,7 +92,9 @@ class VTAConfig:
 
     def bytes(self, buffer: str) -> int:
         """Size of a scratchpad in bytes."""
-        sizes = {name: 1 << getattr(self, f"log_{name}_buff_size") for name in BUFFERS}
+        sizes: dict[str, int] = {
+            name: 1 << getattr(self, f"log_{name}_buff_size") for name in BUFFERS
+        }
         sizes["out"] = (sizes["acc"] << self.log_inp_width) >> self.log_acc_width
         return sizes[_known_buffer(buffer, sizes)]
 

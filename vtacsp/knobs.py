@@ -35,13 +35,12 @@ class Knob:
     values: tuple[int, ...]
     inert: bool = False
 
-    def position(self, value: object) -> int:
+    def position(self, value: int) -> int:
         """Position of a value among the candidates."""
-        try:
-            return self.values.index(value)  # type: ignore[arg-type]
-        except ValueError:
+        if value not in self.values or isinstance(value, bool):
             allowed = ", ".join(map(str, self.values))
-            raise ConfigError(f"{self.name} is {value!r}, allowed are {allowed}") from None
+            raise ConfigError(f"{self.name} is {value!r}, allowed are {allowed}")
+        return self.values.index(value)
 
 
 class KnobSpace:
@@ -141,7 +140,8 @@ class KnobSpace:
     def program(self, indices: IntArray) -> IntArray:
         """Representative index of the program behind each index: inert knobs set to digit 0."""
         indices = np.asarray(indices, dtype=np.int64)
-        result, stride = indices.copy(), 1
+        result: IntArray = indices.copy()
+        stride = 1
         for knob in self.knobs:
             if knob.inert:
                 result -= (indices // stride % len(knob.values)) * stride

@@ -153,11 +153,13 @@ class _Spatial(Workload):
 
     @property
     def macs(self) -> int:
+        """Multiply-accumulates: every output value is a sum over kernel taps and channels."""
         oh, ow = self.output_size
         taps = self.kernel[0] * self.kernel[1] * self.in_channels // self.channel_groups
         return self.batch * self.out_channels * oh * ow * taps
 
     def pack(self, hardware: VTAConfig) -> PackedShapes:
+        """Packed shapes; see :meth:`Workload.pack`."""
         batch, block, groups = hardware.batch, hardware.block, self.channel_groups
         n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
         if self.in_channels % groups or self.out_channels % groups:
@@ -192,6 +194,7 @@ class _Spatial(Workload):
             )
 
     def symbols(self, hardware: VTAConfig) -> dict[str, int]:
+        """Workload symbols; see :meth:`Workload.symbols`."""
         shapes = self.pack(hardware)
         return {
             "N": shapes.data[0],
@@ -212,6 +215,7 @@ class _Spatial(Workload):
         }
 
     def axes(self, hardware: VTAConfig) -> dict[str, int]:
+        """Extents of the split axes; see :meth:`Workload.axes`."""
         s = self.symbols(hardware)
         extents = {"tile_b": "N", "tile_h": "OH", "tile_w": "OW", "tile_ci": "CI", "tile_co": "CO"}
         return {knob: s[symbol] for knob, symbol in extents.items()}
@@ -294,9 +298,11 @@ class Dense(Workload):
 
     @property
     def macs(self) -> int:
+        """Multiply-accumulates: every output value is a dot product over in_features."""
         return self.batch * self.in_features * self.out_features
 
     def pack(self, hardware: VTAConfig) -> PackedShapes:
+        """Packed shapes; see :meth:`Workload.pack`."""
         batch, block = hardware.batch, hardware.block
         n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
         ci = self._blocks("in_features", self.in_features, block)
@@ -309,11 +315,13 @@ class Dense(Workload):
         )
 
     def symbols(self, hardware: VTAConfig) -> dict[str, int]:
+        """Workload symbols; see :meth:`Workload.symbols`."""
         shapes = self.pack(hardware)
         n, ci, co = shapes.data[0], shapes.data[1], shapes.output[1]
         return {"N": n, "CI": ci, "CO": co, "BIAS": int(self.bias)}
 
     def axes(self, hardware: VTAConfig) -> dict[str, int]:
+        """Extents of the split axes; see :meth:`Workload.axes`."""
         s = self.symbols(hardware)
         return {"tile_b": s["N"], "tile_ci": s["CI"], "tile_co": s["CO"]}
 

@@ -17,11 +17,12 @@ from vtacsp.expr.nodes import (
     if_else,
     maximum,
     minimum,
+    named,
     pow2,
     table,
     truth,
 )
-from vtacsp.expr.text import to_text
+from vtacsp.expr.text import definitions, to_text
 
 __all__ = [
     "Bool",
@@ -33,10 +34,12 @@ __all__ = [
     "choose",
     "const",
     "count",
+    "definitions",
     "evaluate",
     "if_else",
     "maximum",
     "minimum",
+    "named",
     "pow2",
     "table",
     "to_text",

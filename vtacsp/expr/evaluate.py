@@ -56,10 +56,16 @@ class Env:
         return (_SCALAR if scalar else _ARRAY)[node.operator](*arguments)
 
     def _connect(self, node: Relation) -> Value:
-        """Connectives stop at the first constant that decides them."""
+        """Connectives stop at the first constant that decides them.
+
+        Operands that are tabulated are computed only where the others leave it open.
+        """
         decides = node.operator == "or"
         result: Value = not decides
-        for child in node.operands:
+        for child in sorted(node.operands, key=lambda operand: operand.tabulated):
+            if child.tabulated and isinstance(result, np.ndarray):
+                result = self._where_open(child, result, decides)
+                continue
             value = self.evaluate(child)
             if not isinstance(value, np.ndarray):
                 if bool(value) is decides:
@@ -68,6 +74,21 @@ class Env:
                 result = value
             else:
                 result = (result | value) if decides else (result & value)
+        return result
+
+    def _where_open(self, child: Node, known: Any, decides: bool) -> Any:
+        symbols = sorted(child.symbols & self.values.keys())
+        arrays = np.broadcast_arrays(known, *(self.values[name] for name in symbols))
+        result = arrays[0].copy()
+        places = np.nonzero(result != decides)
+        if len(places[0]):
+            columns = {
+                name: array[places]
+                if isinstance(self.values[name], np.ndarray)
+                else int(array.flat[0])
+                for name, array in zip(symbols, arrays[1:], strict=True)
+            }
+            result[places] = Env(columns).evaluate(child)
         return result
 
 

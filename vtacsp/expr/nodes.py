@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Union
+from typing import TypeVar, Union
 
 __all__ = [
     "Apply",
@@ -27,6 +27,7 @@ __all__ = [
     "if_else",
     "maximum",
     "minimum",
+    "named",
     "pow2",
     "table",
     "truth",
@@ -37,9 +38,13 @@ BoolLike = Union["Bool", bool]
 
 
 class Node:
-    """Anything in an expression; ``operands`` are its children."""
+    """Anything in an expression; ``operands`` are its children.
+
+    A node with a ``label`` is printed by that name, and defined once where names are explained.
+    """
 
     operands: tuple[Node, ...] = ()
+    label: str = ""
     __hash__ = object.__hash__
 
     @cached_property
@@ -48,6 +53,11 @@ class Node:
         if isinstance(self, Symbol):
             return frozenset({self.name})
         return frozenset().union(*(child.symbols for child in self.operands))
+
+    @cached_property
+    def tabulated(self) -> bool:
+        """Whether there is a :class:`Table` under this node."""
+        return isinstance(self, Table) or any(child.tabulated for child in self.operands)
 
 
 class Int(Node):
@@ -192,6 +202,15 @@ def truth(value: bool) -> Bool:
 def table(name: str, function: Callable[..., int], *operands: IntLike) -> Int:
     """A pure function of integers, named for people, tabulated for the solver."""
     return Table(name, function, *map(_as_int, operands))
+
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+def named(label: str, node: NodeT) -> NodeT:
+    """Give an expression a name for people; its value stays what it is."""
+    node.label = label
+    return node
 
 
 def minimum(*operands: IntLike) -> Int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
 
-__all__ = ["to_text"]
+__all__ = ["definitions", "to_text"]
 
 _PRECEDENCE = {
     "or": 1,
@@ -23,15 +23,33 @@ _PRECEDENCE = {
     ">=": 4,
 }
 _ATOM = 9
+_FLIPPED = {"<": ">", "<=": ">="}
 _NEGATED = {"<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
-def to_text(node: Node) -> str:
-    """Python-like text of an expression."""
-    return _text(node)[0]
+def to_text(node: Node, *, expand: bool = False) -> str:
+    """Python-like text of an expression; ``expand`` spells out its own label."""
+    return _text(node, expand)[0]
 
 
-def _text(node: Node) -> tuple[str, int]:
+def definitions(*nodes: Node) -> dict[str, Node]:
+    """Labelled expressions under the given ones, each after those it is made of."""
+    found: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        for child in node.operands:
+            visit(child)
+        if node.label:
+            found.setdefault(node.label, node)
+
+    for node in nodes:
+        visit(node)
+    return found
+
+
+def _text(node: Node, expand: bool = False) -> tuple[str, int]:
+    if node.label and not expand:
+        return node.label, _ATOM
     if isinstance(node, Const):
         return str(node.value), _ATOM
     if isinstance(node, Truth):
@@ -58,6 +76,8 @@ def _operation(operator: str, operands: tuple[Node, ...]) -> tuple[str, int]:
         if isinstance(inner, Relation) and inner.operator in _NEGATED:
             return _operation(_NEGATED[inner.operator], inner.operands)
         return f"not {_wrap(inner, level)}", level
+    if operator in _FLIPPED and isinstance(operands[0], Const):
+        return _operation(_FLIPPED[operator], operands[::-1])
     # - // % do not associate: the right operand keeps its parentheses
     strict = operator in ("-", "//", "%", "*")
     parts = [_wrap(child, level + (strict and i > 0)) for i, child in enumerate(operands)]

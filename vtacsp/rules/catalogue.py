@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from vtacsp.errors import RuleError
+from vtacsp.expr import Int
 from vtacsp.rules.convolution import CONVOLUTION
 from vtacsp.rules.dense import DENSE
 from vtacsp.rules.rule import Rule
+from vtacsp.rules.transposed import TRANSPOSED
 
-__all__ = ["catalogue"]
+__all__ = ["CATALOGUES", "catalogue", "quantity"]
 
-_CATALOGUES: dict[str, tuple[Rule, ...]] = {
+CATALOGUES: dict[str, tuple[Rule, ...]] = {
     "conv2d": CONVOLUTION,
     "group_conv2d": CONVOLUTION,
+    "conv2d_transpose": TRANSPOSED,
     "dense": DENSE,
 }
 
 
 def catalogue(op: str) -> tuple[Rule, ...]:
-    """The rules of an operator: ``conv2d``, ``group_conv2d``, ``conv2d_transpose``, ``dense``."""
+    """The rules of an operator: ``conv2d``, ``group_conv2d``, ``conv2d_transpose``, ``dense``.
+
+    Raises :class:`~vtacsp.errors.RuleError` for another operator.
+    """
     try:
-        return _CATALOGUES[op]
+        return CATALOGUES[op]
     except KeyError:
-        raise RuleError(f"no rules for {op!r}; operators are {', '.join(_CATALOGUES)}") from None
+        raise RuleError(f"no rules for {op!r}; operators are {', '.join(CATALOGUES)}") from None
+
+
+def quantity(op: str, rule: str, name: str) -> Int:
+    """A quantity of a built-in rule as an expression, to write rules of your own with.
+
+    ``2 * quantity("conv2d", "sram:acc", "need") <= quantity("conv2d", "sram:acc", "depth")`` is
+    "at most half of the accumulator".  Raises :class:`~vtacsp.errors.RuleError` listing what
+    there is.
+    """
+    rules = {r.name: r for r in catalogue(op)}
+    if rule not in rules:
+        raise RuleError(f"{op} has no rule {rule!r}; it has {', '.join(rules)}")
+    quantities = rules[rule].quantities
+    if name not in quantities:
+        known = ", ".join(quantities) or "none"
+        raise RuleError(f"rule {rule} has no quantity {name!r}; it has {known}")
+    return quantities[name]

@@ -7,7 +7,7 @@ Source: ``vta_conv2d.py`` and ``vta_group_conv2d.py`` of TVM 0.17.
 
 from __future__ import annotations
 
-from vtacsp.expr import Bool, Int, all_of, any_of, choose, const, if_else, maximum, minimum
+from vtacsp.expr import Bool, all_of, any_of, choose, const, if_else, maximum, minimum, named
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import KEY_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
@@ -42,21 +42,24 @@ from vtacsp.rules.symbols import (
 __all__ = ["CONVOLUTION"]
 
 # the outer loops, the threads and the tile
-h0, w0, co0, ci0 = OH // tile_h, OW // tile_w, CO // tile_co, CI // tile_ci
-threads = oc_nthread * h_nthread
-both_threads = (oc_nthread == 2) & (h_nthread == 2)
-rows = (tile_h - 1) * SH + KH
-cols = (tile_w - 1) * SW + KW
-taps = KH * KW
-out_tile = tile_co * tile_h * tile_w
-wgt_tile = tile_co * tile_ci * taps
-padded = PH > 0
+h0 = named("h0", OH // tile_h)
+w0 = named("w0", OW // tile_w)
+co0 = named("co0", CO // tile_co)
+ci0 = named("ci0", CI // tile_ci)
+threads = named("threads", oc_nthread * h_nthread)
+both_threads = named("both_threads", (oc_nthread == 2) & (h_nthread == 2))
+rows = named("rows", (tile_h - 1) * SH + KH)
+cols = named("cols", (tile_w - 1) * SW + KW)
+taps = named("taps", KH * KW)
+out_tile = named("out_tile", tile_co * tile_h * tile_w)
+wgt_tile = named("wgt_tile", tile_co * tile_ci * taps)
+padded = named("padded", PH > 0)
 
 # groups under a tile of output channels: a tile starts at block tile_co * (oc_nthread * i + t)
-per_group = CO // G
-groups_reached = (tile_co - 1) // per_group + 1
-channels = (groups_reached - 1) * CI + tile_ci
-inp_tile = channels * rows * cols
+per_group = named("per_group", CO // G)
+groups_reached = named("groups_reached", (tile_co - 1) // per_group + 1)
+channels = named("channels", (groups_reached - 1) * CI + tile_ci)
+inp_tile = named("inp_tile", channels * rows * cols)
 
 _outer_co = co0 // oc_nthread
 _step = (oc_nthread * tile_co) % per_group
@@ -70,21 +73,21 @@ _top = if_else(
         per_group - 1,
     ),
 )
-one_span: Bool = (minimum(_top, per_group - 1) + tile_co - 1) // per_group == (
-    tile_co - 1
-) // per_group
+_top = named("top_remainder", minimum(_top, per_group - 1))
+one_span: Bool = named("one_span", (_top + tile_co - 1) // per_group == (tile_co - 1) // per_group)
 """Every tile provably reaches the same number of groups: the simplifier knows the remainder of
 the tile's first block only as an interval, or as a multiple where the coefficients nest."""
 
-straddles: Bool = all_of(
-    tile_co % per_group > 0, per_group % tile_co > 0, _outer_co > 1, _step > 0
+straddles: Bool = named(
+    "straddles",
+    all_of(tile_co % per_group > 0, per_group % tile_co > 0, _outer_co > 1, _step > 0),
 )
 """The first group of a tile depends on the outer loop, and with it the kernel."""
 
 # a virtual thread that does not divide its loop leaves a guard in the copies that see it
-h_divides = (h_nthread == 1) | (h0 % 2 == 0)
-co_divides = (oc_nthread == 1) | (co0 % 2 == 0)
-_last_row = ((h0 + h0 % 2) * tile_h - 1) * SH + KH
+h_divides = named("h_divides", (h_nthread == 1) | (h0 % 2 == 0))
+co_divides = named("co_divides", (oc_nthread == 1) | (co0 % 2 == 0))
+_last_row = named("last_row", ((h0 + h0 % 2) * tile_h - 1) * SH + KH)
 _rows_guarded = ~h_divides & (_last_row > H + 2 * PH)
 
 VTHREAD = Rule(
@@ -120,13 +123,13 @@ VTHREAD = Rule(
 
 _padded_inp = PaddedCopy(
     channels=channels,
-    y=SpatialAxis(extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
-    x=SpatialAxis(extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
+    y=SpatialAxis("rows", extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
+    x=SpatialAxis("cols", extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
     batch=BATCH,
 )
-_plain_inp = Copy2D(channels, rows, cols, H, W)
-_wgt = Copy2D(tile_co, const(1), tile_ci * taps, const(1), CI * taps)
-_out = Copy2D(tile_co, tile_h, tile_w, OH, OW)
+_plain_inp = Copy2D("inp", channels, rows, cols, H, W)
+_wgt = Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps)
+_out = Copy2D("out", tile_co, tile_h, tile_w, OH, OW)
 
 CLIP = Rule(
     name="dma_clip",
@@ -197,7 +200,7 @@ OUT_2D = Rule(
 )
 
 # with both threads the epilogue does not work in place: a buffer per stage of the epilogue
-_stages = if_else(both_threads, 4 + BIAS, 1)
+_stages = named("epilogue_buffers", if_else(both_threads, 4 + BIAS, 1))
 ACC = capacity("acc", out_tile, threads * (_stages * out_tile + BIAS * tile_co))
 INP = capacity("inp", inp_tile, threads * inp_tile, known=(G == 1) | one_span)
 WGT = capacity("wgt", wgt_tile, threads * wgt_tile)
@@ -216,7 +219,7 @@ SIGNATURE = Rule(
         Check(Stage.UOP_SIGNATURE, ~both_threads | (BIAS == 1)),
         Check(
             Stage.UOP_SIGNATURE,
-            ~straddles | ((oc_nthread == 1) & (co0 <= KEY_LIMIT)),
+            ~straddles | ((threads == 1) & (co0 <= KEY_LIMIT)),
         ),
     ),
     title="a micro-op kernel has at most one free variable",
@@ -242,15 +245,12 @@ _gemm_loops = [
     Loop(tile_h),
 ]
 _, _, _kw_listed, _kh_listed, _, _ = unrolled(_gemm_loops)
-_reset_ops, _gemm_ops = micro_ops(_reset_loops), micro_ops(_gemm_loops)
+_reset_ops = named("reset_uops", micro_ops(_reset_loops))
+_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops))
 
 HAZARD = Rule(
     name="uop_hazard",
-    checks=(
-        Check(
-            Stage.UOP_HAZARD, ~(_kw_listed | _kh_listed) | (tile_co * tile_h > 2)
-        ),
-    ),
+    checks=(Check(Stage.UOP_HAZARD, ~(_kw_listed | _kh_listed) | (tile_co * tile_h > 2)),),
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message=(
         "kernel taps are unrolled over {period} accumulators (tile_co x tile_h), and the same "
@@ -264,7 +264,7 @@ HAZARD = Rule(
 )
 
 _variants = if_else(straddles, co0, 1)
-_kernel_total = program_micro_ops(_reset_ops, _gemm_ops, threads, _variants)
+_kernel_total = named("program_uops", program_micro_ops(_reset_ops, _gemm_ops, threads, _variants))
 _tiles = N * h0 * w0 * co0 // threads
 UOP, EVICTION = micro_op_capacity(
     maximum(_reset_ops, _gemm_ops),

@@ -8,8 +8,20 @@ TVM 0.17.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from vtacsp.expr import Bool, Int, all_of, any_of, choose, count, if_else, maximum, minimum
+from vtacsp.expr import (
+    Bool,
+    Int,
+    all_of,
+    any_of,
+    choose,
+    count,
+    if_else,
+    maximum,
+    minimum,
+    named,
+)
 
 __all__ = ["Copy2D", "PaddedCopy", "SpatialAxis"]
 
@@ -25,53 +37,60 @@ class Copy2D:
     is not contiguous spends the x dimension on single elements.
     """
 
+    name: str
     channels: Int
     rows: Int
     cols: Int
     height: Int
     width: Int
 
-    @property
+    def _named(self, what: str, node: Bool) -> Bool:
+        return named(f"{self.name}_{what}", node)
+
+    @cached_property
     def _present(self) -> tuple[Bool, Bool, Bool]:
         return self.channels > 1, self.rows > 1, self.cols > 1
 
-    @property
+    @cached_property
     def _merges_xy(self) -> Bool:
         _, y, x = self._present
-        return x & y & (self.cols == self.width)
+        return self._named("merges_xy", x & y & (self.cols == self.width))
 
-    @property
+    @cached_property
     def _merges_cy(self) -> Bool:
         c, y, _ = self._present
-        return c & y & (self.rows == self.height)
+        return self._named("merges_cy", c & y & (self.rows == self.height))
 
-    @property
+    @cached_property
     def _merges_cx(self) -> Bool:
         c, y, x = self._present
-        return c & x & ~y & (self.cols == self.height * self.width)
+        image = self.height * self.width
+        return self._named("merges_cx", c & x & ~y & (self.cols == image))
 
-    @property
+    @cached_property
     def _strided_y(self) -> Bool:
         _, y, x = self._present
-        return ~x & y & (self.width > 1)
+        return self._named("strided_y", ~x & y & (self.width > 1))
 
-    @property
+    @cached_property
     def _strided_c(self) -> Bool:
         c, y, x = self._present
-        return ~x & ~y & c & (self.height * self.width > 1)
+        image = self.height * self.width
+        return self._named("strided_c", ~x & ~y & c & (image > 1))
 
-    @property
+    @cached_property
     def dimensions(self) -> Int:
         """Axes that are left after folding."""
         merged = count(self._merges_xy, self._merges_cy, self._merges_cx)
-        return count(*self._present, self._strided_y, self._strided_c) - merged
+        axes = count(*self._present, self._strided_y, self._strided_c)
+        return named(f"{self.name}_dimensions", axes - merged)
 
-    @property
+    @cached_property
     def is_2d(self) -> Bool:
         """At most y by x is left."""
         return self.dimensions <= 2
 
-    @property
+    @cached_property
     def fits_fields(self) -> Bool:
         """Sizes and stride of the pattern fit the 16-bit fields of the instruction.
 
@@ -91,29 +110,31 @@ class Copy2D:
                 if_else(y, self.rows * with_c, self.channels),
             ),
         )
-        y_size = self.channels * self.rows * self.cols // maximum(x_size, 1)
-        stride = if_else(y & ~self._merges_xy & (x | self._strided_y), self.width, image)
-        return all_of(
-            x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16)
+        x_size = named(f"{self.name}_x_size", x_size)
+        y_size = named(
+            f"{self.name}_y_size", self.channels * self.rows * self.cols // maximum(x_size, 1)
         )
+        stride = if_else(y & ~self._merges_xy & (x | self._strided_y), self.width, image)
+        return all_of(x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16))
 
 
 @dataclass(frozen=True)
 class SpatialAxis:
     """One padded axis of an input tile: ``count`` tiles of ``extent`` inputs, ``step`` apart."""
 
+    name: str
     extent: Int
     step: Int
     count: Int
     size: Int
     pad: Int
 
-    @property
+    @cached_property
     def last(self) -> Int:
         """First input of the last tile, pads counted."""
-        return (self.count - 1) * self.step
+        return named(f"last_{self.name}", (self.count - 1) * self.step)
 
-    @property
+    @cached_property
     def decided(self) -> Bool:
         """No tile straddles the far bound of the image, and some tile lies beyond it.
 
@@ -124,19 +145,35 @@ class SpatialAxis:
         step = maximum(self.step, 1)
         rest = bound % step
         aligned = (rest >= self.extent) | ((rest == 0) & (self.extent <= self.step))
-        return all_of(
-            self.pad > 0, self.count > 1, aligned, bound < self.last + self.extent
-        )
+        beyond = bound < self.last + self.extent
+        return named(f"{self.name}_decided", all_of(self.pad > 0, self.count > 1, aligned, beyond))
 
-    @property
-    def least(self) -> Int:
-        """Inputs that the tile with fewest of them loads (the first or the last tile)."""
+    @cached_property
+    def _loaded(self) -> tuple[Int, Int]:
+        """Inputs that the first and the last tile load."""
         bound = self.pad + self.size
         first = minimum(self.extent, bound) - self.pad
         last = minimum(self.last + self.extent, bound) - maximum(self.last, self.pad)
-        return minimum(first, last)
+        return named(f"first_{self.name}_loaded", first), named(f"last_{self.name}_loaded", last)
 
-    @property
+    @cached_property
+    def least(self) -> Int:
+        """Inputs that the tile with fewest of them loads (the first or the last tile)."""
+        return minimum(*self._loaded)
+
+    @cached_property
+    def single_where_padded(self) -> Bool:
+        """Every tile with pads loads one input: its pads may then be of either axis."""
+        first, last = self._loaded
+        after_last = self.last + self.extent - self.pad - self.size
+        inner_unpadded = (self.pad <= self.step) & (after_last <= self.step)
+        return all_of(
+            first == 1,
+            (after_last <= 0) | (last == 1),
+            any_of(self.size == 1, self.count <= 2, inner_unpadded),
+        )
+
+    @cached_property
     def most_pad(self) -> Int:
         """Largest pad of a tile."""
         return maximum(self.pad, self.last + self.extent - self.pad - self.size)
@@ -155,37 +192,37 @@ class PaddedCopy:
     x: SpatialAxis
     batch: Int
 
-    @property
+    @cached_property
     def _has_c(self) -> Bool:
         return self.channels > 1
 
-    @property
+    @cached_property
     def _has_y(self) -> Bool:
         return self.y.extent > 1
 
-    @property
+    @cached_property
     def _has_x(self) -> Bool:
         return self.x.extent > 1
 
-    @property
+    @cached_property
     def _has_b(self) -> Bool:
         return self.batch > 1
 
-    @property
+    @cached_property
     def clips(self) -> Bool:
         """The clip bounds of the copy can be read off."""
         lost_y = ~self._has_y & (self.y.pad > 0)
         lost_x = ~self._has_x & (self.x.pad > 0)
         return ~any_of(lost_y, lost_x, self.y.decided, self.x.decided)
 
-    @property
+    @cached_property
     def pads_match(self) -> Bool:
         """The pads belong to the two loops that the pattern takes for y and x."""
         loops = count(self._has_c, self._has_y, self._has_x, self._has_b)
         third = self._has_c & self._has_y & self._has_x & ~self._has_b & (self.x.pad > 0)
         return (loops > 1) & ~third
 
-    @property
+    @cached_property
     def is_2d(self) -> Bool:
         """What is left is at most y by x with contiguous x."""
         three = self._has_c & self._has_y & self._has_x
@@ -193,14 +230,15 @@ class PaddedCopy:
         loose_c = ~self._has_x & ~self._has_y & self._has_c & (self.y.size * self.x.size > 1)
         return ~any_of(three, loose_y, loose_c)
 
-    @property
+    @cached_property
     def right(self) -> Bool:
         """What the instruction loads is the tile: pads on their own axis, x not empty."""
-        misplaced = ~self._has_c & self._has_y & ~self._has_x & self._has_b
+        swapped = ~self._has_c & self._has_y & ~self._has_x & self._has_b
+        misplaced = swapped & ~self.y.single_where_padded
         x_loaded = if_else(self._has_x, self.x.least, self.y.least)
         return all_of(~misplaced, self.y.least >= 0, x_loaded >= 1)
 
-    @property
+    @cached_property
     def fits_fields(self) -> Bool:
         """Sizes, stride and pads fit their instruction fields."""
         y_size = if_else(self._has_x, self.y.extent, self.channels)

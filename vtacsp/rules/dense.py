@@ -8,7 +8,7 @@ blocks leave an extent of 1 to tensorize.  Source: ``vta_dense.py`` of TVM 0.17.
 
 from __future__ import annotations
 
-from vtacsp.expr import const, if_else
+from vtacsp.expr import const, if_else, named
 from vtacsp.rules.convolution import isa_fields
 from vtacsp.rules.copies import Copy2D
 from vtacsp.rules.eviction import eviction_is_harmless
@@ -21,7 +21,7 @@ from vtacsp.rules.symbols import BIAS, CI, CO, N, oc_nthread, tile_b, tile_ci, t
 __all__ = ["DENSE"]
 
 threaded = oc_nthread == 2
-rows = if_else(threaded, N, tile_b)
+rows = named("batch_rows", if_else(threaded, N, tile_b))
 """Batch rows of the accumulator tile."""
 
 TENSORIZE = Rule(
@@ -74,7 +74,7 @@ SIGNATURE = Rule(
 )
 
 # a reset and a GEMM kernel of one micro-op per batch row and thread, one per epilogue stage
-_total = oc_nthread * (2 * rows + 3 + BIAS)
+_total = named("program_uops", oc_nthread * (2 * rows + 3 + BIAS))
 _tiles = N * CO // (rows * oc_nthread)
 UOP, EVICTION = micro_op_capacity(
     const(1),
@@ -84,7 +84,7 @@ UOP, EVICTION = micro_op_capacity(
 )
 
 FIELDS = isa_fields(
-    Copy2D(tile_co, const(1), tile_ci, const(1), CI).fits_fields,
+    Copy2D("wgt", tile_co, const(1), tile_ci, const(1), CI).fits_fields,
     (tile_ci < 1 << 14) & (rows < 1 << 14),
 )
 

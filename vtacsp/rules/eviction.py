@@ -53,6 +53,8 @@ def _survives(
     reductions: int,
     tiles: int,
 ) -> int:
+    if threads * (reset + gemm * variants + 3 + bias) <= depth:
+        return 1
     if max(reset, gemm) > depth or variants > 1:
         return 0
     if tiles > 1 and max(reset, gemm) > 1:

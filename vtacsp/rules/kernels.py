@@ -15,6 +15,7 @@ __all__ = ["KEY_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
 HARDWARE_LOOPS = 2
 KEY_LIMIT = 99
 LOOP_EXTENT_FIELD = 1 << 14
+ALWAYS = truth(True)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Loop:
     """A loop of a kernel, outermost first; ``linear`` when the indices are linear in it."""
 
     extent: Int
-    linear: Bool = truth(True)
+    linear: Bool = ALWAYS
 
     @property
     def exists(self) -> Bool:
@@ -39,7 +40,9 @@ def unrolled(loops: Sequence[Loop]) -> list[Bool]:
     result = []
     for i, loop in enumerate(loops):
         outer = loops[:i]
-        full = count(*(o.exists for o in outer)) >= HARDWARE_LOOPS
+        full = truth(False)
+        if i >= HARDWARE_LOOPS:
+            full = count(*(o.exists for o in outer)) >= HARDWARE_LOOPS
         stopped = any_of(*(o.exists & ~o.linear for o in (*outer, loop)))
         result.append(loop.exists & (full | stopped))
     return result

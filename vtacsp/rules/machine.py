@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtacsp.errors import HardwareError
-from vtacsp.expr import Env, all_of, if_else, maximum
+from vtacsp.expr import Env, all_of, maximum, table
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import (
     LOG_ACC_WIDTH,
@@ -119,27 +119,55 @@ UOP_WIDTH = Rule(
     },
 )
 
-# 128-bit instructions as C lays them out (hw_spec.h): opcode 3, flags 4, reset 1, micro-op
-# begin and end, two 14-bit loop extents; what does not fit the first 64 bits moves on.
-_spilled = if_else(uop_bits <= 13, 0, if_else(uop_bits <= 20, 14, 28))
-_gemm_bits = _spilled + 2 * (acc_bits + inp_bits + wgt_bits)
-_alu_bits = _spilled + 4 * acc_bits + 3 + 1 + 16
+_WORD, _INSTRUCTION = 64, 128
+
+
+def _laid_out(*fields: int) -> int:
+    """Bits that C needs for bit-fields of a 64-bit type: none straddles a word (hw_spec.h)."""
+    end = 0
+    for bits in fields:
+        if end % _WORD + bits > _WORD:
+            end += _WORD - end % _WORD
+        end += bits
+    return end
+
+
+def _head(uop: int) -> tuple[int, ...]:
+    """Opcode, dependency flags, reset, micro-op begin and end, two loop extents."""
+    return 3, 1, 1, 1, 1, 1, uop, uop + 1, 14, 14
+
+
+def gemm_instruction_bits(uop: int, inp: int, wgt: int, acc: int) -> int:
+    """Size of ``VTAGemInsn``: outer and inner factors of each index follow the head."""
+    return _laid_out(*_head(uop), acc, acc, inp, inp, wgt, wgt)
+
+
+def alu_instruction_bits(uop: int, acc: int) -> int:
+    """Size of ``VTAAluInsn``: four factors, opcode, immediate flag and a 16-bit immediate."""
+    return _laid_out(*_head(uop), acc, acc, acc, acc, 3, 1, 16)
+
+
+_gemm_bits = table(
+    "gemm_instruction_bits", gemm_instruction_bits, uop_bits, inp_bits, wgt_bits, acc_bits
+)
+_alu_bits = table("alu_instruction_bits", alu_instruction_bits, uop_bits, acc_bits)
 
 ISA_WIDTH = Rule(
     name="isa:instruction",
     cause="wrong_result",
-    checks=(Check(Stage.RESULT, (_gemm_bits <= 64) & (_alu_bits <= 64)),),
+    checks=(Check(Stage.RESULT, (_gemm_bits <= _INSTRUCTION) & (_alu_bits <= _INSTRUCTION)),),
     title="GEMM and ALU instructions fit 128 bits",
     message=(
-        "the loop factors need {gemm} (GEMM) and {alu} (ALU) bits in the second half of an "
-        "instruction, which has 64: every program overwrites its own instructions; lower "
-        "LOG_ACC_BUFF_SIZE or LOG_UOP_BUFF_SIZE"
+        "a GEMM instruction takes {gemm} bits and an ALU instruction {alu}, an instruction has "
+        "128: every program overwrites its own instructions; lower LOG_ACC_BUFF_SIZE or "
+        "LOG_UOP_BUFF_SIZE"
     ),
     mechanism=(
-        "Loop factors are as wide as log2 of the depth. An ALU instruction holds four of ACC, "
-        "an opcode, a flag and a 16-bit immediate: from an ACC depth of 4,096 on the structure "
-        "grows past 128 bits, the runtime writes it over the next instruction, and every "
-        "program computes wrong numbers. Not in the notes; measured on the real stack."
+        "Loop factors are as wide as log2 of the depth, and the structures of `hw_spec.h` are "
+        "bit-fields: with the default micro-op scratchpad, an ACC depth of 4,096 already makes "
+        "the ALU instruction (four ACC factors and a 16-bit immediate) longer than 128 bits. "
+        "The runtime then writes it over the next instruction and every program computes wrong "
+        "numbers. Not in the notes; measured on the real stack."
     ),
     quantities={"gemm": _gemm_bits, "alu": _alu_bits},
 )

@@ -31,9 +31,7 @@ def capacity(buffer: str, tile: Int, total: Int, known: Bool | None = None) -> R
             Check(together, total <= depth(buffer)),
         ),
         title=f"the {_NAMES[buffer]} holds a tile per virtual thread",
-        message=(
-            f"{_NAMES[buffer]} needs {{need:,}} elements, scratchpad holds {{depth:,}}"
-        ),
+        message=(f"{_NAMES[buffer]} needs {{need:,}} elements, scratchpad holds {{depth:,}}"),
         mechanism=(
             "Every buffer of the loop body is replicated once per virtual thread, also those "
             "that do not depend on the thread. `StorageFlatten` checks each buffer alone, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vtacsp.expr import Int, Symbol, pow2
+from vtacsp.expr import Int, Symbol, named, pow2
 
 __all__ = ["ALL_SYMBOLS", "depth"]
 
@@ -51,20 +51,19 @@ LOG_INP_BUFF_SIZE = _symbol("LOG_INP_BUFF_SIZE", "log2 of bytes of the input scr
 LOG_WGT_BUFF_SIZE = _symbol("LOG_WGT_BUFF_SIZE", "log2 of bytes of the weight scratchpad")
 LOG_ACC_BUFF_SIZE = _symbol("LOG_ACC_BUFF_SIZE", "log2 of bytes of the accumulator scratchpad")
 
-BATCH = pow2(LOG_BATCH)
-BLOCK = pow2(LOG_BLOCK)
+BATCH = named("BATCH", pow2(LOG_BATCH))
 
 # log2 of the depth of a scratchpad in elements: bytes * 8 / bits of an element
-uop_bits = LOG_UOP_BUFF_SIZE + 3 - 5
-inp_bits = LOG_INP_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH)
-wgt_bits = LOG_WGT_BUFF_SIZE + 3 - (LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH)
-acc_bits = LOG_ACC_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH)
+uop_bits = named("log2_uop_depth", LOG_UOP_BUFF_SIZE + 3 - 5)
+inp_bits = named("log2_inp_depth", LOG_INP_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH))
+wgt_bits = named("log2_wgt_depth", LOG_WGT_BUFF_SIZE + 3 - (LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH))
+acc_bits = named("log2_acc_depth", LOG_ACC_BUFF_SIZE + 3 - (LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH))
 
 _DEPTHS = {
-    "uop": pow2(uop_bits),
-    "inp": pow2(inp_bits),
-    "wgt": pow2(wgt_bits),
-    "acc": pow2(acc_bits),
+    "uop": named("uop_depth", pow2(uop_bits)),
+    "inp": named("inp_depth", pow2(inp_bits)),
+    "wgt": named("wgt_depth", pow2(wgt_bits)),
+    "acc": named("acc_depth", pow2(acc_bits)),
 }
 
 

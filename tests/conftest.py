@@ -1,0 +1,88 @@
+"""Golden data and strategies that several tests share."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from vtacsp import Problem, VTAConfig, Workload, workload_from_dict
+
+DATA = Path(__file__).parent / "data"
+
+settings.register_profile(
+    "vtacsp",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("vtacsp")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the golden files of this package"
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the real stack did with configurations of one workload on one machine."""
+
+    workload: Workload
+    hardware: VTAConfig
+    indices: tuple[int, ...]
+    causes: tuple[str, ...]
+    raw: dict[str, Any]
+
+    @property
+    def problem(self) -> Problem:
+        return Problem(self.workload, self.hardware)
+
+    @property
+    def feasible(self) -> list[int]:
+        return [i for i, cause in zip(self.indices, self.causes, strict=True) if cause == "ok"]
+
+
+def _read(name: str) -> Any:
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
+        return json.load(file)
+
+
+@cache
+def truth() -> dict[str, Measured]:
+    """Whole spaces, by workload name."""
+    data = _read("truth.json.gz")
+    spaces = {}
+    for raw in data["spaces"]:
+        causes = [data["labels"][i] for i, n in raw["causes"] for _ in range(n)]
+        spaces[raw["workload"]["name"]] = Measured(
+            workload=workload_from_dict(raw["workload"]),
+            hardware=VTAConfig.from_dict(data["hardware"][raw["hardware"]]),
+            indices=tuple(range(len(causes))),
+            causes=tuple(causes),
+            raw={**raw, "hardware": data["hardware"][raw["hardware"]]},
+        )
+    return spaces
+
+
+@cache
+def measured() -> list[Measured]:
+    """Random workloads on random machines."""
+    data = _read("measured.json.gz")
+    return [
+        Measured(
+            workload=workload_from_dict(raw["workload"]),
+            hardware=VTAConfig.from_dict(raw["hardware"]),
+            indices=tuple(raw["indices"]),
+            causes=tuple(data["labels"][i] for i in raw["causes"]),
+            raw=raw,
+        )
+        for raw in data["cases"]
+    ]

@@ -1,0 +1,35 @@
+"""What is generated is current, and every rule is documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vtacsp.rules.catalogue import CATALOGUES
+from vtacsp.rules.document import catalogue_page
+from vtacsp.rules.machine import LEGALITY
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_catalogue_page_is_current(request):
+    page = ROOT / "docs" / "rules.md"
+    if request.config.getoption("--update-golden"):
+        page.write_text(catalogue_page(), encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == catalogue_page()
+
+
+@pytest.mark.parametrize("rule", {r for rules in [*CATALOGUES.values(), LEGALITY] for r in rules})
+def test_every_rule_says_what_why_and_how(rule):
+    assert rule.title
+    assert len(rule.mechanism) > 20
+    assert rule.message
+
+
+def test_links_in_the_documentation_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in [part.split(")")[0] for part in text.split("](")[1:]]:
+            if not target.startswith(("http", "#")):
+                assert (page.parent / target.split("#")[0]).exists(), f"{page.name}: {target}"

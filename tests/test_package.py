@@ -1,0 +1,37 @@
+"""The package as a whole: what importing it costs, and that its exports are real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import vtacsp
+
+
+def test_importing_the_package_imports_no_solver_and_no_plotting():
+    code = (
+        "import sys, vtacsp; "
+        "print([m for m in ('ortools', 'matplotlib', 'tvm', 'xgboost', 'numpy') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_compiling_a_space_imports_no_solver():
+    code = (
+        "import sys, vtacsp; vtacsp.compile(vtacsp.suite('resnet18')[9]); "
+        "print('ortools' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_every_export_exists():
+    for name in vtacsp.__all__:
+        assert getattr(vtacsp, name) is not None
+    assert set(vtacsp.__all__) <= set(dir(vtacsp))
+
+
+def test_errors_share_one_root():
+    for name in ("HardwareError", "WorkloadError", "ConfigError", "RuleError", "SpaceError"):
+        assert issubclass(getattr(vtacsp, name), vtacsp.VtacspError)

@@ -1,0 +1,243 @@
+"""Rules of the transposed convolution template.
+
+The input is dilated in DRAM by the CPU and padded by KH-1-PH (KW-1-PW) by the DMA; no tap is
+skipped.  GEMM nest, outer to inner: ci1, columns by 2, co1, rows by 4, then unrolled: the inner
+columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
+``InjectConv2DTransposeSkip`` of TVM 0.17.
+"""
+
+from __future__ import annotations
+
+from vtacsp.expr import Int, all_of, any_of, choose, const, if_else, maximum, minimum, named, table
+from vtacsp.rules.convolution import ALU as CONV_ALU
+from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
+from vtacsp.rules.convolution import WGT as CONV_WGT
+from vtacsp.rules.convolution import (
+    both_threads,
+    ci0,
+    co0,
+    co_divides,
+    h0,
+    h_divides,
+    isa_fields,
+    out_tile,
+    taps,
+    threads,
+    w0,
+)
+from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
+from vtacsp.rules.kernels import Loop, loop_fields_fit, micro_ops
+from vtacsp.rules.machine import ISA_WIDTH
+from vtacsp.rules.overflow import COL_SPLIT, ROW_SPLIT, overflow_is_harmless
+from vtacsp.rules.rule import Check, Rule, Stage
+from vtacsp.rules.scratchpads import capacity, micro_op_capacity
+from vtacsp.rules.symbols import (
+    BATCH,
+    BIAS,
+    CI,
+    KH,
+    KW,
+    LOG_BATCH,
+    OH,
+    OW,
+    PH,
+    PW,
+    SH,
+    SW,
+    H,
+    N,
+    W,
+    acc_bits,
+    depth,
+    h_nthread,
+    inp_bits,
+    oc_nthread,
+    tile_ci,
+    tile_co,
+    tile_h,
+    tile_w,
+)
+
+__all__ = ["TRANSPOSED"]
+
+# the dilated input in DRAM, and the padding around it
+dilated_h = named("dilated_h", (H - 1) * SH + 1)
+dilated_w = named("dilated_w", (W - 1) * SW + 1)
+pad_h = named("pad_h", KH - 1 - PH)
+pad_w = named("pad_w", KW - 1 - PW)
+padded = named("padded", (pad_h > 0) | (pad_w > 0))
+rows = named("rows", tile_h + KH - 1)
+cols = named("cols", tile_w + KW - 1)
+inp_tile = named("inp_tile", tile_ci * rows * cols)
+
+
+def _ceil_div(a: Int, b: Int) -> Int:
+    return (a + b - 1) // b
+
+
+inner_h = named("inner_h", minimum(tile_h, ROW_SPLIT))
+inner_w = named("inner_w", minimum(tile_w, COL_SPLIT))
+outer_h = named("outer_h", _ceil_div(tile_h, inner_h))
+outer_w = named("outer_w", _ceil_div(tile_w, inner_w))
+overflows = named("overflows", (tile_h % inner_h > 0) | (tile_w % inner_w > 0))
+
+LOWERING = Rule(
+    name="lowering",
+    checks=(Check(Stage.TENSORIZE, LOG_BATCH == 0),),
+    title="the transposed convolution needs BATCH 1",
+    message="LOG_BATCH is {batch}: the pass that lowers the transposed GEMM handles 0 only",
+    mechanism=(
+        "`InjectConv2DTransposeSkip` looks for the store directly under the innermost block "
+        "and finds the batch loop. Not in the notes; measured on the real stack."
+    ),
+    quantities={"batch": LOG_BATCH},
+)
+
+VTHREAD = Rule(
+    name="vthread_split",
+    checks=(Check(Stage.INP_GUARD, h_divides), Check(Stage.WGT_GUARD, co_divides)),
+    title="virtual threads divide the loops they split",
+    message=(
+        "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
+        "{h0} row tiles"
+    ),
+    mechanism="A thread count that does not divide co0 (or h0) leaves a guard around a copy.",
+    quantities={"oc": oc_nthread, "co0": co0, "hn": h_nthread, "h0": h0},
+)
+
+_padded_inp = PaddedCopy(
+    channels=tile_ci,
+    y=SpatialAxis("rows", extent=rows, step=tile_h, count=h0, size=dilated_h, pad=pad_h),
+    x=SpatialAxis("cols", extent=cols, step=tile_w, count=w0, size=dilated_w, pad=pad_w),
+    batch=BATCH,
+)
+_plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
+_tile = {"channels": tile_ci, "rows": rows, "cols": cols}
+
+PAD = Rule(
+    name="dma_pad",
+    checks=(Check(Stage.INP_PAD, padded.implies(_padded_inp.pads_match)),),
+    title="a padded load has the two spatial axes",
+    message=(
+        "the padded input tile is {channels} channel blocks x {rows} x {cols}: it may have the "
+        "two spatial axes only, so tile_ci 1 and more than one row and column"
+    ),
+    mechanism="As in the convolution; the padding here is KH-1-PH by KW-1-PW.",
+    quantities=_tile,
+)
+
+INP_2D = Rule(
+    name="dma_2d:inp",
+    checks=(Check(Stage.INP_2D, choose(padded, _padded_inp.is_2d, _plain_inp.is_2d)),),
+    title="the input load is a 2-D pattern",
+    message=(
+        "the input tile is {channels} channel blocks x {rows} x {cols} of a dilated image of "
+        "{h} x {w}: what is left after merging contiguous axes has more than two dimensions"
+    ),
+    mechanism="As in the convolution, on the dilated image.",
+    quantities={**_tile, "h": dilated_h, "w": dilated_w},
+)
+
+_stages = if_else(both_threads, 4 + BIAS, 1)
+_acc_total = threads * (_stages * out_tile + BIAS * tile_co)
+ACC = capacity("acc", out_tile, _acc_total)
+INP = capacity("inp", inp_tile, threads * inp_tile)
+
+SIGNATURE = Rule(
+    name="uop_signature",
+    checks=(Check(Stage.UOP_SIGNATURE, ~both_threads | (BIAS == 1)),),
+    title="a micro-op kernel has at most one free variable",
+    message="both virtual threads are in use (oc_nthread {oc}, h_nthread {hn})",
+    mechanism="Micro-op kernels are cached by the value of at most one integer.",
+    quantities={"oc": oc_nthread, "hn": h_nthread},
+)
+
+HAZARD = Rule(
+    name="uop_hazard",
+    checks=(Check(Stage.UOP_HAZARD, (taps == 1) | (tile_h > 2)),),
+    title="no micro-op writes an accumulator that one of the two before it wrote",
+    message=(
+        "kernel taps are unrolled over {rows} rows (tile_h) and the same accumulator comes back "
+        "within two micro-ops: tile_h must be at least 3"
+    ),
+    mechanism=(
+        "The innermost unrolled loop runs over min(tile_h, 4) rows; `UopKernel::VerifyDep` "
+        "compares with the two micro-ops before."
+    ),
+    quantities={"rows": tile_h},
+)
+
+_reset_loops = [Loop(outer_w), Loop(tile_co), Loop(outer_h)]
+_gemm_loops = [Loop(tile_ci), *_reset_loops]
+_reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
+_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
+UOP, EVICTION = micro_op_capacity(
+    maximum(_reset_ops, _gemm_ops),
+    program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),
+    eviction_is_harmless(
+        _reset_ops, _gemm_ops, threads, const(1), ci0, N * h0 * w0 * co0 // threads
+    ),
+)
+
+_fits = all_of(_acc_total <= depth("acc"), threads * inp_tile <= depth("inp"))
+OVERFLOW = Rule(
+    name="transpose_overflow",
+    cause="wrong_result",
+    checks=(
+        Check(
+            Stage.RESULT,
+            any_of(
+                ~overflows,
+                ~_fits,  # not built then
+                table(
+                    "overflow_is_harmless",
+                    overflow_is_harmless,
+                    tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
+                    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, BIAS,
+                    acc_bits, inp_bits,
+                ) == 1,
+            ),
+        ),
+    ),
+    title="accumulators written past the tile do no harm",
+    message=(
+        "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: rows or columns past "
+        "the tile are accumulated into other elements or outside the scratchpad"
+    ),
+    mechanism=(
+        "The nest splits rows by 4 and columns by 2; the guards of a split that does not divide "
+        "are lost. Harmless where nothing lives (behind the last tile, in a bias slot) or where "
+        "the input is zero in every tile; silently wrong elsewhere. Reads behind the loaded "
+        "tiles depend on what earlier programs left and count as wrong."
+    ),
+    quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
+)  # fmt: skip
+
+FIELDS = isa_fields(
+    choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
+    Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
+    Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
+    loop_fields_fit(_reset_loops),
+    loop_fields_fit(_gemm_loops),
+    out_tile < 1 << 14,
+)
+
+TRANSPOSED = (
+    LOWERING,
+    ACC,
+    INP,
+    CONV_WGT,
+    VTHREAD,
+    PAD,
+    INP_2D,
+    CONV_OUT_2D,
+    CONV_ALU,
+    SIGNATURE,
+    HAZARD,
+    UOP,
+    EVICTION,
+    OVERFLOW,
+    FIELDS,
+    ISA_WIDTH,
+)

@@ -1,0 +1,119 @@
+"""Why a configuration is refused, in numbers, and what would have to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vtacsp.errors import HardwareError
+from vtacsp.expr import Env
+from vtacsp.hardware import MAX_LOG
+from vtacsp.knobs import Config
+from vtacsp.rules import Rule
+from vtacsp.space.problem import OK, Problem
+
+__all__ = ["Explanation", "Violation", "explain"]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One rule that a configuration does not meet.
+
+    ``remedy`` says which scratchpad size would satisfy the rule, empty where size is no help.
+    """
+
+    rule: str
+    cause: str
+    message: str
+    remedy: str
+    quantities: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The verdict on one configuration.
+
+    ``cause`` is what the stack reports first (``ok`` when feasible); ``violations`` are all of
+    them, that one first; ``nearest`` are the closest feasible configurations in knob steps.
+    """
+
+    index: int
+    config: Config
+    cause: str
+    violations: tuple[Violation, ...]
+    nearest: tuple[Config, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the configuration meets every rule."""
+        return not self.violations
+
+    def __str__(self) -> str:
+        knobs = ", ".join(f"{name} {value}" for name, value in self.config.items())
+        if self.feasible:
+            return f"index {self.index} ({knobs}) is feasible"
+        lines = [f"index {self.index} ({knobs}) is not feasible; the stack reports {self.cause}"]
+        lines += [f"  {violation}" for violation in self.violations]
+        if self.nearest:
+            changes = _changes(self.config, self.nearest[0])
+            lines.append(f"  nearest feasible configuration: {changes}")
+        return "\n".join(lines)
+
+
+def _changes(config: Config, other: Config) -> str:
+    changed = [f"{name} {config[name]} -> {v}" for name, v in other.items() if config[name] != v]
+    return ", ".join(changed)
+
+
+def explain(
+    problem: Problem, config: Mapping[str, int], nearest: Sequence[Config] = ()
+) -> Explanation:
+    """Explanation of one configuration; see :meth:`FeasibleSpace.explain`.
+
+    Raises :class:`~vtacsp.errors.ConfigError` for a configuration outside the knob grid.
+    """
+    index = problem.knob_space.index(config)
+    values = {name: int(value) for name, value in config.items()}
+    env = Env({**problem.constants, **values})
+    first = int(problem.first_violations(np.array([index]))[0])
+    broken = [rule for rule in problem.rules if not env.evaluate(rule.holds)]
+    if first >= 0:
+        broken.sort(key=lambda rule: rule is not problem.rules[first])
+    return Explanation(
+        index=index,
+        config=problem.knob_space.config(index),
+        cause=problem.rules[first].cause if first >= 0 else OK,
+        violations=tuple(_violation(problem, rule, env, values) for rule in broken),
+        nearest=tuple(nearest),
+    )
+
+
+def _violation(problem: Problem, rule: Rule, env: Env, config: Config) -> Violation:
+    quantities = {name: int(env.evaluate(q)) for name, q in rule.quantities.items()}
+    return Violation(
+        rule=rule.name,
+        cause=rule.cause,
+        message=rule.message.format(**quantities),
+        remedy=_remedy(problem, rule, config),
+        quantities=quantities,
+    )
+
+
+def _remedy(problem: Problem, rule: Rule, config: Config) -> str:
+    """The smallest size that satisfies the rule, if the machine stays buildable with it."""
+    if rule.grows is None:
+        return ""
+    for size in range(problem.constants[rule.grows] + 1, MAX_LOG + 1):
+        if not Env({**problem.constants, **config, rule.grows: size}).evaluate(rule.holds):
+            continue
+        try:
+            problem.hardware.replace(**{rule.grows: size})
+        except HardwareError as error:
+            return f"{rule.grows} {size} would do, but then {error}"
+        return f"{rule.grows} {size} would do"
+    return f"no {rule.grows} would do"

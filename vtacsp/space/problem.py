@@ -1,0 +1,124 @@
+"""One workload on one machine under a set of rules: what every engine works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.errors import RuleError
+from vtacsp.expr import Bool, Env
+from vtacsp.hardware import VTAConfig
+from vtacsp.knobs import IntArray, KnobSpace
+from vtacsp.rules import Rule, catalogue
+from vtacsp.workload import Workload
+
+__all__ = ["OK", "Problem"]
+
+BoolArray = NDArray[np.bool_]
+
+OK = "ok"
+"""The cause of a configuration that no rule refuses."""
+
+
+class Problem:
+    """A workload, a machine and the rules that a configuration has to meet.
+
+    ``rules`` are added to the operator's catalogue.  Raises
+    :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    :class:`~vtacsp.errors.RuleError` when two rules share a name or a rule has a symbol that
+    the operator does not know.
+    """
+
+    def __init__(self, workload: Workload, hardware: VTAConfig, rules: Iterable[Rule] = ()) -> None:
+        self.workload = workload
+        self.hardware = hardware
+        self.knob_space = KnobSpace.of(workload, hardware)
+        self.user_rules = tuple(rules)
+        self.rules: tuple[Rule, ...] = (*catalogue(workload.op), *self.user_rules)
+        self.constants = {**workload.symbols(hardware), **hardware.symbols}
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        names = [rule.name for rule in self.rules]
+        known = {*self.constants, *self.knob_space.names}
+        for rule in self.rules:
+            if names.count(rule.name) > 1:
+                raise RuleError(f"two rules have the name {rule.name}")
+            unknown = sorted(rule.holds.symbols - known)
+            if unknown:
+                raise RuleError(
+                    f"rule {rule.name}: {unknown[0]} is no symbol of {self.workload.op}; "
+                    f"known are {', '.join(sorted(known))}"
+                )
+
+    def on(self, hardware: VTAConfig) -> Problem:
+        """The same workload and rules on another machine."""
+        return Problem(self.workload, hardware, self.user_rules)
+
+    def with_rules(self, rules: Iterable[Rule]) -> Problem:
+        """The same workload and machine under these rules instead."""
+        other = copy(self)
+        other.rules = tuple(rules)
+        return other
+
+    @cached_property
+    def grid(self) -> Env:
+        """All configurations: knobs are broadcastable axes, see :meth:`KnobSpace.grid`."""
+        return Env({**self.constants, **self.knob_space.grid()})
+
+    def at(self, indices: IntArray) -> Env:
+        """The configurations with these AutoTVM indices, as one-dimensional columns."""
+        return Env({**self.constants, **self.knob_space.columns(indices)})
+
+    def feasible_indices(self) -> IntArray:
+        """AutoTVM indices of the configurations that meet every rule, ascending."""
+        shape = self.knob_space.shape[::-1]
+        mask = np.ones(shape, dtype=np.bool_)
+        # procedures are tabulated where the formulas leave something to decide
+        formulas = [rule.holds for rule in self.rules if not rule.holds.tabulated]
+        procedures = [rule.holds for rule in self.rules if rule.holds.tabulated]
+        for holds in formulas:
+            np.logical_and(mask, self.grid.evaluate(holds), out=mask)
+        indices: IntArray = np.flatnonzero(mask).astype(np.int64)
+        for holds in procedures:
+            if len(indices):
+                indices = indices[self.holding(holds, indices)]
+        return indices
+
+    def holding(self, holds: Bool, indices: IntArray) -> BoolArray:
+        """Where a condition holds, aligned with ``indices``."""
+        value = self.at(indices).evaluate(holds)
+        return np.broadcast_to(np.asarray(value, dtype=np.bool_), (len(indices),))
+
+    def first_violations(self, indices: IntArray) -> IntArray:
+        """Position in ``rules`` of the rule the stack reports first, -1 where none is violated."""
+        env = self.at(indices)
+        checks = sorted(
+            ((check.stage, position, check.holds) for position, rule in enumerate(self.rules)
+             for check in rule.checks),
+            key=lambda item: item[:2],
+        )  # fmt: skip
+        first = np.full(len(indices), -1, dtype=np.int64)
+        for _, position, holds in checks:
+            value = np.broadcast_to(np.asarray(env.evaluate(holds), dtype=np.bool_), first.shape)
+            first[(first < 0) & ~value] = position
+        return first
+
+    def causes(self, indices: Sequence[int] | IntArray) -> list[str]:
+        """Cause label of each configuration (``ok`` when feasible), as the stack reports it."""
+        labels = [*(rule.cause for rule in self.rules), OK]
+        found = self.first_violations(np.asarray(indices, dtype=np.int64))
+        return [labels[position] for position in found]
+
+    def violations(self, indices: IntArray) -> BoolArray:
+        """Which rules are violated, shape (number of rules, len(indices))."""
+        env = self.at(indices)
+        rows = [
+            ~np.broadcast_to(np.asarray(env.evaluate(rule.holds), dtype=np.bool_), indices.shape)
+            for rule in self.rules
+        ]
+        return np.stack(rows)
