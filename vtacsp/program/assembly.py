@@ -27,7 +27,7 @@ from vtacsp.program.program import Program, Segment
 from vtacsp.program.tokens import inject_tokens
 from vtacsp.workload import Workload
 
-__all__ = ["Assembly", "Fields", "Variables"]
+__all__ = ["Assembly", "Fields", "Queue", "Variables"]
 
 IntArray = NDArray[np.int64]
 Variables = dict[str, IntArray]
@@ -52,6 +52,14 @@ class _Move:
 class _Site:
     first: int
     variant: Callable[[Variables], IntArray | int]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """State and size of the runtime's queue; see :func:`vtacsp.program.build`."""
+
+    waits: bool = False
+    max_transfer: int = runtime.MAX_TRANSFER
 
 
 @dataclass
@@ -109,7 +117,7 @@ class Assembly:
         nest: Sequence[Node],
         dram: Mapping[str, int],
         *,
-        waits: bool,
+        queue: Queue,
         loop_is_function: bool,
     ) -> Program:
         """Run the calls through the runtime's queue.
@@ -135,7 +143,8 @@ class Assembly:
             np.insert(second, at, np.int32(0)),
             np.array([len(kernel) for kernel in self._kernels], dtype=np.int64),
             self.hardware.depth("uop"),
-            waits,
+            queue.waits,
+            queue.max_transfer,
         )
         return Program(
             workload=workload,
@@ -144,7 +153,7 @@ class Assembly:
             instructions=as_stored(self._instructions(issued, cells), self.hardware),
             segments=self._segments(issued),
             dram=dict(dram),
-            waits=waits,
+            waits=queue.waits,
             leaves=bool(issued.pending),
         )
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Assembly, Fields, Variables
+from vtacsp.program.assembly import Assembly, Fields, Queue, Variables
 from vtacsp.program.copies import Axis, plain
 from vtacsp.program.epilogue import epilogue
 from vtacsp.program.isa import Memory, Stage
@@ -24,11 +25,13 @@ from vtacsp.workload import Dense
 
 __all__ = ["build_dense"]
 
+IntArray = NDArray[np.int64]
+
 MAX_ROWS = 99  # variables 0 to 98 have a slot at a call site
 
 
 def build_dense(
-    workload: Dense, hardware: VTAConfig, config: Mapping[str, int], *, waits: bool
+    workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a fully connected layer."""
     s = workload.symbols(hardware)
@@ -69,10 +72,10 @@ def build_dense(
         raise ProgramError("uop_signature", f"one kernel per row, {rows} rows at one call site")
     a = Assembly(hardware, threads)
 
-    def block(v: Variables):  # type: ignore[no-untyped-def]
+    def block(v: Variables) -> IntArray:
         return v["co"] * threads + v["thread"]
 
-    def row(v: Variables):  # type: ignore[no-untyped-def]
+    def row(v: Variables) -> IntArray:
         return v["b"] * rows + v["row"]
 
     def load_inp(v: Variables) -> Fields:
@@ -108,7 +111,7 @@ def build_dense(
         loops = [] if reset else [KernelLoop(ci1, 0, 1, 1)]
         return record_gemm(loops, base, hardware, reset=reset)
 
-    def variant(v: Variables):  # type: ignore[no-untyped-def]
+    def variant(v: Variables) -> IntArray:
         return v["row"] * threads + v["thread"]
 
     tile = [KernelLoop(rows, 1, 1)]
@@ -147,4 +150,4 @@ def build_dense(
     ]
     nest = [Loop("b", n // rows, [Loop("co", co // threads, body)])]
     dram = {"inp": n * ci, "wgt": co * ci, "acc": n * co if bias else 0, "out": n * co}
-    return a.finish(workload, config, nest, dram, waits=waits, loop_is_function=True)
+    return a.finish(workload, config, nest, dram, queue=queue, loop_is_function=True)

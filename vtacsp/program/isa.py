@@ -244,7 +244,8 @@ def pack_micro_ops(micro_ops: Records, hardware: VTAConfig) -> NDArray[np.uint32
     source = max(log["acc"], log["inp"])
     dst, src, wgt = (micro_ops[n].astype(np.uint64) for n in ("dst_idx", "src_idx", "wgt_idx"))
     packed = dst | src << np.uint64(log["acc"]) | wgt << np.uint64(log["acc"] + source)
-    return packed.astype(np.uint32)
+    result: NDArray[np.uint32] = packed.astype(np.uint32)
+    return result
 
 
 def unpack_micro_ops(words: NDArray[np.uint32], hardware: VTAConfig) -> Records:

@@ -111,10 +111,11 @@ def line(program: Program, index: int) -> str:
         if row["use_imm"] and not gemm:
             what += f"by {int(row['imm'])} "
         parts.append(f"{what}uop {int(row['uop_bgn'])}..{int(row['uop_end'])}")
-        names = (("acc", "dst"), ("inp", "src"), ("wgt", "wgt")) if gemm else ()
-        names = names or (("dst", "dst"), ("src", "src"))
+        names = ["acc dst", "inp src", "wgt wgt"] if gemm else ["dst dst", "src src"]
         for place in ("out", "in"):
-            factors = " ".join(f"{n}+{int(row[f'{f}_factor_{place}'])}" for n, f in names)
+            factors = " ".join(
+                f"{n}+{int(row[f'{f}_factor_{place}'])}" for n, f in map(str.split, names)
+            )
             parts.append(f"x{int(row[f'iter_{place}'])} ({factors})")
     return " ".join([*parts, *(f"[{token}]" for token in tokens)]).rstrip()
 

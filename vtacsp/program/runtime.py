@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["EXECUTE", "FINISH", "MOVE", "NOOP", "UOP_LOAD", "Issued", "issue"]
+__all__ = ["EXECUTE", "FINISH", "MAX_TRANSFER", "MOVE", "NOOP", "UOP_LOAD", "Issued", "issue"]
 
 MOVE, UOP_LOAD, EXECUTE, NOOP, FINISH = range(5)
 """Kinds of issued instructions: DMA call, micro-op load, kernel, token carrier, end."""
@@ -21,7 +21,9 @@ MOVE, UOP_LOAD, EXECUTE, NOOP, FINISH = range(5)
 PUSH, POP, DMA, EMPTY_DMA, KERNEL, SYNC = range(6)
 """Kinds of calls; an empty DMA (x size 0) counts as an instruction of no module."""
 
-MAX_BYTES = 1 << 22  # VTA_MAX_XFER, one DMA transfer
+MAX_TRANSFER = 1 << 22
+"""Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
+
 INSTRUCTION_BYTES = 16
 RESERVE = 6  # what a synchronisation may add to the queue
 
@@ -58,20 +60,22 @@ def issue(
     sizes: IntArray,
     uop_depth: int,
     pending: bool,
+    max_transfer: int = MAX_TRANSFER,
 ) -> Issued:
     """Replay calls (``kind``, two operands each) on a queue.
 
     Operands: PUSH and POP take the modules, DMA and EMPTY_DMA its module, KERNEL its number,
     an index of ``sizes`` (micro-ops).  ``pending`` says that the program before left a token
-    of the store module to be popped.  No kernel is larger than the micro-op scratchpad.
+    of the store module to be popped; the queue holds ``max_transfer`` bytes.  No kernel may be
+    larger than the micro-op scratchpad.
     """
-    return Issued(*_issue(kind, first, second, sizes, uop_depth, pending))
+    return Issued(*_issue(kind, first, second, sizes, uop_depth, pending, max_transfer))
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _issue(kind, first, second, sizes, uop_depth, pending):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def _issue(kind, first, second, sizes, uop_depth, pending, max_transfer):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     calls = len(kind)
-    capacity = MAX_BYTES // INSTRUCTION_BYTES
+    capacity = max_transfer // INSTRUCTION_BYTES
     room = 2 * calls + 16 + (2 * calls // (capacity - 2 * RESERVE) + 1) * 8
     out_kind = np.zeros(room, np.uint8)
     out_ref = np.zeros(room, np.int32)
@@ -152,7 +156,7 @@ def _issue(kind, first, second, sizes, uop_depth, pending):  # type: ignore[no-u
             stage[n] = _COMPUTE
             n = _create(_COMPUTE, pop_prev, pop_next, n, dep)
         if what in (DMA, EMPTY_DMA, KERNEL):
-            sync = (n - start + RESERVE) * INSTRUCTION_BYTES > MAX_BYTES
+            sync = (n - start + RESERVE) * INSTRUCTION_BYTES > max_transfer
         if sync:
             # FINISH waits for the last store and the last load
             for source in (_STORE, _LOAD):

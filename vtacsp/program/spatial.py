@@ -7,7 +7,7 @@ store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Assembly, Fields, Variables
+from vtacsp.program.assembly import Assembly, Fields, Queue, Variables
 from vtacsp.program.copies import Axis, Pads, padded, plain
 from vtacsp.program.epilogue import epilogue
 from vtacsp.program.isa import Memory, Stage
-from vtacsp.program.kernel import KernelLoop, record_gemm
+from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.scratchpad import Scratchpads
@@ -29,6 +29,7 @@ from vtacsp.workload import Conv2DTranspose, Workload
 __all__ = ["build_spatial"]
 
 IntArray = NDArray[np.int64]
+_Copy = Callable[[Variables], Fields]
 
 THREADS = 2
 UNROLL_H, UNROLL_W = 4, 2  # how the transposed convolution splits its tile
@@ -214,7 +215,7 @@ class _Tiling:
 
 
 def build_spatial(
-    workload: Workload, hardware: VTAConfig, config: Mapping[str, int], *, waits: bool
+    workload: Workload, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a convolution."""
     t = _Tiling(workload, hardware, config)
@@ -273,13 +274,13 @@ def build_spatial(
         "acc": s["N"] * s["CO"] if t.bias else 0,
         "out": s["N"] * s["CO"] * s["OH"] * s["OW"],
     }
-    return a.finish(workload, config, nest, dram, waits=waits, loop_is_function=not t.transposed)
+    return a.finish(workload, config, nest, dram, queue=queue, loop_is_function=not t.transposed)
 
 
 # ---------------------------------------------------------------- copies
 
 
-def _inp_fields(t: _Tiling):  # type: ignore[no-untyped-def]
+def _inp_fields(t: _Tiling) -> _Copy:
     """Fields of the data load; raises when it is no 2-D copy."""
     s = t.s
     if t.inp_is_guarded:
@@ -343,7 +344,7 @@ def _inp_fields(t: _Tiling):  # type: ignore[no-untyped-def]
     return padded_fields
 
 
-def _wgt_fields(t: _Tiling):  # type: ignore[no-untyped-def]
+def _wgt_fields(t: _Tiling) -> _Copy:
     """Fields of the weight load."""
     if t.guarded_co:
         raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
@@ -361,7 +362,7 @@ def _wgt_fields(t: _Tiling):  # type: ignore[no-untyped-def]
     return fields
 
 
-def _out_fields(t: _Tiling):  # type: ignore[no-untyped-def]
+def _out_fields(t: _Tiling) -> _Copy:
     """Fields of the store."""
     if t.guarded_h:
         raise ProgramError("vthread_split", "the store of the output tile keeps a guard")
@@ -411,10 +412,10 @@ def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple
     def base(thread: int) -> tuple[int, int, int]:
         return int(bases["acc"][thread]), int(bases["inp"][thread]), int(bases["wgt"][thread])
 
-    def reset(thread: int):  # type: ignore[no-untyped-def]
+    def reset(thread: int) -> Kernel:
         return record_gemm(_nest(t, None), base(thread), t.hardware, reset=True)
 
-    def gemm(number: int):  # type: ignore[no-untyped-def]
+    def gemm(number: int) -> Kernel:
         thread, tile = divmod(number, tiles)
         return record_gemm(_nest(t, steps[tile, thread % t.oc_threads]), base(thread), t.hardware)
 

@@ -44,7 +44,7 @@ _L2C, _C2L, _S2C, _C2S = range(4)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915, PLR0917
+def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     ins,
     module,
     uop_dram,
@@ -191,7 +191,7 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915, PLR0
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _load(row, dram, sram, read, written, seen, now):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _load(row, dram, sram, read, written, seen, now):  # type: ignore[no-untyped-def]
     """Rows of elements with zeros around them; ``seen`` is the progress known of the reader."""
     width = row[_X] + row[_X0] + row[_X1]
     height = row[_Y] + row[_Y0] + row[_Y1]
@@ -235,7 +235,7 @@ def _load_uop(row, dram, uop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _store(row, acc, out, stored, written, seen, now):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _store(row, acc, out, stored, written, seen, now):  # type: ignore[no-untyped-def]
     """Accumulators cut to the output width; ``seen`` is the progress known of compute."""
     if row[_SRAM] + row[_X] * row[_Y] > len(acc):
         return SRAM_RANGE, row[_SRAM] + row[_X] * row[_Y] - 1
@@ -258,7 +258,7 @@ def _store(row, acc, out, stored, written, seen, now):  # type: ignore[no-untype
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _gemm(  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _gemm(  # type: ignore[no-untyped-def]
     row,
     uop,
     inp,
@@ -317,7 +317,7 @@ def _gemm(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _alu(row, uop, acc, stored, written, seen, now, counters):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0917
+def _alu(row, uop, acc, stored, written, seen, now, counters):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """acc[dst] = op(acc[dst], acc[src] or the immediate), 32-bit arithmetic."""
     if row[_END] > len(uop):
         return SRAM_RANGE, row[_END] - 1

@@ -77,7 +77,8 @@ def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> In
     if operands.bias is not None:
         result = result + operands.bias
     result = np.maximum(np.minimum(result, CLIP_HIGH), CLIP_LOW)
-    return result.astype(value_type(hardware.log_inp_width))
+    output: IntArray = result.astype(value_type(hardware.log_inp_width))
+    return output
 
 
 def _accumulate(workload: Workload, hardware: VTAConfig, operands: Operands) -> IntArray:
@@ -87,7 +88,8 @@ def _accumulate(workload: Workload, hardware: VTAConfig, operands: Operands) -> 
     weight = operands.weight.astype(exact)
     if isinstance(workload, Dense):
         data = operands.data.astype(exact)
-        return np.einsum("ncbi,ocji->nobj", data, weight, optimize=True)
+        product: IntArray = np.einsum("ncbi,ocji->nobj", data, weight, optimize=True)
+        return product
     return _convolve(workload, hardware, operands.data, weight)
 
 
