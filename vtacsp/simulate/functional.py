@@ -64,7 +64,7 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
     if operands.bias is not None:
         acc_dram = _rows(operands.bias, (batch, block))
     shape = workload.pack(hw).output
-    out = np.zeros(shape, dtype=value_type(hw.log_inp_width))
+    out = np.zeros(shape, dtype=np.int32)  # stores cut to the output width: see below
     out_dram = out.reshape(-1, batch, block)
 
     def scratchpad(name: str, *element: int) -> IntArray:
@@ -93,7 +93,7 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
             _report(program, code, segment.start + int(at), int(detail), segment.start, where)
     names = ("load->compute", "compute->load", "store->compute", "compute->store")
     return SimulationResult(
-        output=out,
+        output=out.astype(value_type(hw.log_inp_width)),
         counters=_counters(counters, hw),
         tokens={name: int(count) for name, count in zip(names, held, strict=True)},
     )

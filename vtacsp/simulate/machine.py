@@ -258,7 +258,7 @@ def _store(row, acc, out, stored, written, seen, now):  # type: ignore[no-untype
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _gemm(  # type: ignore[no-untyped-def]
+def _gemm(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     row,
     uop,
     inp,

@@ -116,9 +116,6 @@ def _convolve(
                 part = window[:, g * ci : (g + 1) * ci].transpose(0, 2, 3, 4, 1, 5)
                 taps = weight[g * co : (g + 1) * co, :, i, j].transpose(1, 3, 0, 2)
                 total[g] += part.reshape(-1, ci * block) @ taps.reshape(ci * block, -1)
-    shape = (groups, n, oh, ow, batch, co, block)
-    return (
-        total.reshape(shape)
-        .transpose(1, 0, 5, 2, 3, 4, 6)
-        .reshape(n, groups * co, oh, ow, batch, block)
-    )
+    spatial = total.reshape(groups, n, oh, ow, batch, co, block).transpose(1, 0, 5, 2, 3, 4, 6)
+    packed: IntArray = spatial.reshape(n, groups * co, oh, ow, batch, block)
+    return packed
