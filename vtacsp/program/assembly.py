@@ -51,6 +51,7 @@ class _Move:
 @dataclass(frozen=True)
 class _Site:
     first: int
+    variants: int
     variant: Callable[[Variables], IntArray | int]
 
 
@@ -104,7 +105,7 @@ class Assembly:
                     f"a kernel of {len(kernel)} micro-ops, UOP holds {self.hardware.depth('uop')}",
                 )
             self._kernels.append(kernel)
-        return self._call(_Site(first, variant))
+        return self._call(_Site(first, variants, variant))
 
     def _call(self, call: _Move | _Site) -> Call:
         self._calls.append(call)
@@ -135,12 +136,13 @@ class Assembly:
                 trailing = len(tree) - 1 - loops[0]
         tokens = sorted(set(_tokens(tree)), key=lambda t: (t.push, t.source, t.target))
         rows = expand(tree, self.threads, tokens)
-        kind, first, second, cells = self._calls_of(rows, tokens)
-        at = len(rows) - trailing
+        kind, first, second, moves = self._calls_of(rows, tokens)
+        at = rows.shape[1] - trailing
+        second = np.insert(second, at, np.int32(0))
         issued = runtime.issue(
             np.insert(kind, at, np.int8(runtime.SYNC)),
             np.insert(first, at, np.int32(0)),
-            np.insert(second, at, np.int32(0)),
+            second,
             np.array([len(kernel) for kernel in self._kernels], dtype=np.int64),
             self.hardware.depth("uop"),
             queue.waits,
@@ -150,7 +152,7 @@ class Assembly:
             workload=workload,
             hardware=self.hardware,
             config=dict(config),
-            instructions=as_stored(self._instructions(issued, cells), self.hardware),
+            instructions=as_stored(self._instructions(issued, moves, second), self.hardware),
             segments=self._segments(issued),
             dram=dict(dram),
             waits=queue.waits,
@@ -160,52 +162,73 @@ class Assembly:
     def _calls_of(
         self, rows: NDArray[np.int32], tokens: Sequence[Token]
     ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32], Records]:
-        number = rows[:, 0]
-        kind = np.zeros(len(rows), dtype=np.int8)
-        first = np.zeros(len(rows), dtype=np.int32)
-        second = np.zeros(len(rows), dtype=np.int32)
-        cells = np.zeros(len(rows), dtype=INSTRUCTION)
-        bits = field_bits(self.hardware)
+        shift = len(tokens)
+        size = shift + len(self._calls)
+        kinds = np.full(size, runtime.KERNEL, dtype=np.int8)
+        firsts, seconds = np.zeros((2, size), dtype=np.int32)
         for i, token in enumerate(tokens):
-            mine = number == -1 - i
-            kind[mine] = runtime.PUSH if token.push else runtime.POP
-            first[mine], second[mine] = token.source, token.target
+            kinds[shift - 1 - i] = runtime.PUSH if token.push else runtime.POP
+            firsts[shift - 1 - i], seconds[shift - 1 - i] = token.source, token.target
         for i, call in enumerate(self._calls):
-            mine = np.flatnonzero(number == i)
-            values = rows[mine, 1:].astype(np.int64)
-            variables = dict(zip(VARIABLES, values.T, strict=True))
-            if isinstance(call, _Site):
-                kind[mine] = runtime.KERNEL
-                first[mine] = call.first + call.variant(variables)
+            if isinstance(call, _Move):
+                kinds[shift + i], firsts[shift + i] = runtime.DMA, call.stage
+            else:
+                firsts[shift + i] = call.first
+        number = rows[0] + np.int32(shift)
+        kind, first, second = kinds[number], firsts[number], seconds[number]
+        bits = field_bits(self.hardware)
+        moves: list[Records] = []
+        moved = 0
+        for i, call in enumerate(self._calls):
+            if isinstance(call, _Site) and call.variants == 1:
                 continue
-            first[mine] = call.stage
+            mine = np.flatnonzero(number == shift + i)
+            variables = dict(zip(VARIABLES, rows[1:, mine].astype(np.int64), strict=True))
+            if isinstance(call, _Site):
+                first[mine] += np.asarray(call.variant(variables), dtype=np.int32)
+                continue
+            second[mine] = moved + np.arange(len(mine), dtype=np.int32)
+            moved += len(mine)
             part = np.zeros(len(mine), dtype=INSTRUCTION)
             part["opcode"], part["memory_type"] = call.opcode, call.memory
             for name, value in call.fields(variables).items():
                 part[name] = value & ((1 << bits[name]) - 1)
-            cells[mine] = part
-            kind[mine] = np.where(part["x_size"] == 0, runtime.EMPTY_DMA, runtime.DMA)
-        return kind, first, second, cells
+            kind[mine[part["x_size"] == 0]] = runtime.EMPTY_DMA
+            moves.append(part)
+        return kind, first, second, np.concatenate(moves)
 
-    def _instructions(self, issued: runtime.Issued, cells: Records) -> Records:
-        result = np.zeros(len(issued.kind), dtype=INSTRUCTION)
-        moves = issued.kind == runtime.MOVE
-        result[moves] = cells[issued.ref[moves]]
-        runs = issued.kind == runtime.EXECUTE
-        result[runs] = self._kernel_records()[issued.ref[runs]]
-        result["uop_bgn"][runs], result["uop_end"][runs] = issued.a[runs], issued.b[runs]
-        loads = issued.kind == runtime.UOP_LOAD
+    def _instructions(
+        self, issued: runtime.Issued, moves: Records, move_of_call: NDArray[np.int32]
+    ) -> Records:
+        """Fill in every field: gather rows of a table, then set what differs."""
+        kernels = self._kernel_records()
         sizes = np.array([len(kernel) for kernel in self._kernels], dtype=np.uint16)
-        result["memory_type"][loads] = Memory.UOP
-        result["sram_base"][loads] = issued.a[loads]
-        result["dram_base"][loads] = issued.b[loads]
-        result["y_size"][loads] = 1
-        result["x_size"][loads] = result["x_stride"][loads] = sizes[issued.ref[loads]]
-        noops = issued.kind == runtime.NOOP
-        module = issued.ref[noops]
-        result["opcode"][noops] = np.where(module == Stage.STORE, Opcode.STORE, Opcode.LOAD)
-        result["memory_type"][noops] = np.where(module == Stage.LOAD, Memory.INP, Memory.UOP)
-        result["opcode"][issued.kind == runtime.FINISH] = Opcode.FINISH
+        loads = np.zeros(len(kernels), dtype=INSTRUCTION)
+        loads["memory_type"], loads["y_size"] = Memory.UOP, 1
+        loads["x_size"] = loads["x_stride"] = sizes
+        others = np.zeros(len(Stage) + 1, dtype=INSTRUCTION)  # no-ops by module, then FINISH
+        others["opcode"][Stage.STORE] = Opcode.STORE
+        others["memory_type"][Stage.LOAD] = Memory.INP
+        others["opcode"][-1] = Opcode.FINISH
+        table = np.concatenate([moves, kernels, loads, others])
+
+        kind, at = issued.kind, issued.ref.copy()
+        is_move, is_load = kind == runtime.MOVE, kind == runtime.UOP_LOAD
+        at[is_move] = move_of_call[at[is_move]]
+        start = np.zeros(5, dtype=np.int32)
+        start[runtime.EXECUTE] = len(moves)
+        start[runtime.UOP_LOAD] = len(moves) + len(kernels)
+        start[runtime.NOOP] = start[runtime.UOP_LOAD] + len(loads)
+        start[runtime.FINISH] = len(table) - 1
+        at += start[kind]
+        # whole records are copied much faster as raw bytes
+        raw = np.dtype((np.void, INSTRUCTION.itemsize))
+        result: Records = table.view(raw).take(at).view(INSTRUCTION)
+        runs = kind == runtime.EXECUTE
+        result["uop_bgn"] = np.where(runs, issued.a, 0)
+        result["uop_end"] = np.where(runs, issued.b, 0)
+        result["sram_base"][is_load] = issued.a[is_load]
+        result["dram_base"][is_load] = issued.b[is_load]
         names = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
         for i, name in enumerate(names):
             result[name] = issued.dep[:, i]

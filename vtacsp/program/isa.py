@@ -7,7 +7,9 @@ field that the format of an instruction does not have is 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -108,7 +110,8 @@ INSTRUCTION = np.dtype(
         ("alu_opcode", "u1"),
         ("use_imm", "u1"),
         ("imm", "i2"),
-    ]
+    ],
+    align=True,
 )
 """One instruction, the union of the three formats."""
 
@@ -116,12 +119,14 @@ MICRO_OP = np.dtype([("dst_idx", "u4"), ("src_idx", "u4"), ("wgt_idx", "u4")])
 """One micro-op: ACC index, INP (GEMM) or ACC (ALU) index, WGT index."""
 
 
-def log_depths(hardware: VTAConfig) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def log_depths(hardware: VTAConfig) -> Mapping[str, int]:
     """log2 of the number of elements of each scratchpad: the width of an index into it."""
     return {b: hardware.depth(b).bit_length() - 1 for b in ("uop", "inp", "wgt", "acc")}
 
 
-def field_bits(hardware: VTAConfig) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
     """Width in bits of every field of an instruction."""
     log = log_depths(hardware)
     return {
@@ -167,13 +172,14 @@ _FORMATS = {
 }
 
 
-def _layout(opcode: Opcode, hardware: VTAConfig) -> list[tuple[str, int, int, int]]:
+@lru_cache(maxsize=64)
+def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, int], ...]:
     """(field, 64-bit word, shift, width) of a format, as C lays out 64-bit bit-fields.
 
     A field that does not fit what is left of a word starts the next one.  An ALU source
     index is an ACC index, a GEMM source index is an INP index.
     """
-    bits = field_bits(hardware)
+    bits = dict(field_bits(hardware))
     if opcode is Opcode.ALU:
         bits["src_factor_out"] = bits["src_factor_in"] = bits["dst_factor_out"]
     word = shift = 0
@@ -183,7 +189,7 @@ def _layout(opcode: Opcode, hardware: VTAConfig) -> list[tuple[str, int, int, in
             word, shift = word + 1, 0
         layout.append((name, word, shift, bits[name]))
         shift += bits[name]
-    return layout
+    return tuple(layout)
 
 
 def encode(instructions: Records, hardware: VTAConfig) -> Words:

@@ -17,7 +17,7 @@ from vtacsp.program.isa import Stage
 __all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "expand", "simplify"]
 
 VARIABLES = ("b", "h", "co", "w", "row", "k", "thread")
-"""Loop variables of the operators; columns of an expanded stream after the call number."""
+"""Loop variables of the operators; rows of an expanded stream after the call number."""
 
 IntArray = NDArray[np.int32]
 
@@ -87,7 +87,7 @@ def simplify(nodes: Iterable[Node]) -> list[Node]:
 
 
 def expand(nodes: Sequence[Node], threads: int, tokens: Sequence[Token]) -> IntArray:
-    """Stream of calls, shape (calls, 1 + variables): call number, then loop variables.
+    """Stream of calls, shape (1 + variables, calls): call number, then loop variables.
 
     Virtual threads interleave: a scope and a token outside of scopes run once per thread, a
     loop stays one loop (``InjectVirtualThread``).  A token is the negative number
@@ -103,19 +103,19 @@ def _expand(
     for node in nodes:
         if isinstance(node, Loop):
             rows = _expand(node.body, threads, tokens, in_scope)
-            part = np.tile(rows, (node.extent, 1))
-            column = 1 + VARIABLES.index(node.variable)
-            part[:, column] = np.repeat(np.arange(node.extent, dtype=np.int32), len(rows))
+            part = np.tile(rows, node.extent)
+            variable = 1 + VARIABLES.index(node.variable)
+            part[variable] = np.repeat(np.arange(node.extent, dtype=np.int32), rows.shape[1])
             parts.append(part)
             continue
         if isinstance(node, Scope):
             rows = _expand(node.body, 1, tokens, True)
         else:
-            rows = np.zeros((1, 1 + len(VARIABLES)), dtype=np.int32)
+            rows = np.zeros((1 + len(VARIABLES), 1), dtype=np.int32)
             rows[0, 0] = tokens[node] if isinstance(node, Token) else node.number
         for thread in range(1 if in_scope else threads):
             copy = rows.copy() if thread else rows
             if thread:
-                copy[:, -1] = thread
+                copy[-1] = thread
             parts.append(copy)
-    return np.concatenate(parts) if parts else np.zeros((0, 1 + len(VARIABLES)), np.int32)
+    return np.concatenate(parts, axis=1)

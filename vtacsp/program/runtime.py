@@ -64,7 +64,7 @@ def issue(
 ) -> Issued:
     """Replay calls (``kind``, two operands each) on a queue.
 
-    Operands: PUSH and POP take the modules, DMA and EMPTY_DMA its module, KERNEL its number,
+    Operands: PUSH and POP take the modules, DMA and EMPTY_DMA the module, KERNEL its number,
     an index of ``sizes`` (micro-ops).  ``pending`` says that the program before left a token
     of the store module to be popped; the queue holds ``max_transfer`` bytes.  No kernel may be
     larger than the micro-op scratchpad.
