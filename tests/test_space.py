@@ -151,6 +151,19 @@ def test_the_remedy_is_the_smallest_size_that_satisfies_the_rule():
     assert config not in compile(C8.workload, small.replace(LOG_ACC_BUFF_SIZE=14))
 
 
+def test_a_remedy_that_breaks_the_machine_says_so():
+    config = {**C8[0], "tile_h": 14, "tile_w": 14, "tile_co": 16}
+    by_rule = {v.rule: v.remedy for v in C8.explain(config).violations}
+    assert by_rule["sram:acc"].startswith(
+        "LOG_ACC_BUFF_SIZE 18 would do, but then a micro-op needs"
+    )
+    narrow = compile(C8.workload, C8.hardware.replace(LOG_WGT_BUFF_SIZE=14))
+    by_rule = {v.rule: v.remedy for v in narrow.explain(config).violations}
+    assert by_rule["sram:acc"].startswith(
+        "LOG_ACC_BUFF_SIZE 18 would do, but then a GEMM instruction takes"
+    )
+
+
 # -- rules of your own
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from vtacsp.errors import RuleError
 from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
 
-__all__ = ["Env", "evaluate"]
+__all__ = ["Env", "evaluate", "pow2_array", "pow2_scalar"]
 
 Value = Any
 """A Python number, or a numpy array of int64 or bool."""
@@ -107,11 +107,13 @@ def _tabulate(node: Table, arguments: list[Value]) -> Value:
     return results[inverse.ravel()].reshape(arrays[0].shape)
 
 
-def _pow2(exponent: int) -> int:
+def pow2_scalar(exponent: int) -> int:
+    """Two to the power of a number, 0 for a negative one."""
     return 1 << exponent if exponent >= 0 else 0
 
 
-def _pow2_array(exponent: Any) -> Any:
+def pow2_array(exponent: Any) -> Any:
+    """:func:`pow2_scalar` of every element."""
     return np.where(exponent < 0, 0, np.left_shift(1, np.clip(exponent, 0, 62)))
 
 
@@ -130,7 +132,7 @@ _SCALAR: dict[str, Callable[..., Value]] = {
     **_SHARED,
     "min": min,
     "max": max,
-    "pow2": _pow2,
+    "pow2": pow2_scalar,
     "if": lambda c, a, b: a if c else b,
     "not": lambda a: not a,
 }
@@ -138,7 +140,7 @@ _ARRAY: dict[str, Callable[..., Value]] = {
     **_SHARED,
     "min": np.minimum,
     "max": np.maximum,
-    "pow2": _pow2_array,
+    "pow2": pow2_array,
     "if": lambda c, a, b: np.where(c, a, b) if isinstance(c, np.ndarray) else (a if c else b),
     "not": np.logical_not,
 }

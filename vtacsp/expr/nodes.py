@@ -230,7 +230,10 @@ def pow2(exponent: IntLike) -> Int:
 
 def if_else(condition: BoolLike, then: IntLike, otherwise: IntLike) -> Int:
     """``then`` where the condition holds, ``otherwise`` elsewhere."""
-    return Apply("if", _as_bool(condition), _as_int(then), _as_int(otherwise))
+    condition = _as_bool(condition)
+    if isinstance(condition, Truth):
+        return _as_int(then if condition.value else otherwise)
+    return Apply("if", condition, _as_int(then), _as_int(otherwise))
 
 
 def choose(condition: BoolLike, then: BoolLike, otherwise: BoolLike) -> Bool:

@@ -8,9 +8,11 @@ approximated and enumeration never meets two solutions that differ in a helper o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from vtacsp.expr.evaluate import Env
@@ -18,6 +20,10 @@ from vtacsp.expr.nodes import Apply, Bool, Const, Int, Node, Relation, Symbol, T
 
 __all__ = ["Encoder"]
 
+LISTABLE = 2_000_000
+"""Combinations of variables up to which a condition is posted as a truth table."""
+
+IntArray = NDArray[np.int64]
 Term = Any
 """A Python int, an IntVar or a linear expression of CP-SAT."""
 
@@ -40,6 +46,7 @@ class Encoder:
             name: model.new_int_var_from_domain(cp_model.Domain.from_values(list(values)), name)
             for name, values in domains.items()
         }
+        self._sizes = {name: len(values) for name, values in domains.items()}
         axes = {}
         for i, (name, values) in enumerate(domains.items()):
             shape = [1] * len(domains)
@@ -52,7 +59,13 @@ class Encoder:
 
     def require(self, condition: Bool) -> None:
         """Post a condition that must hold."""
-        self.model.add_bool_or([self.literal(condition)])
+        table = self._truth_table(condition)
+        if table is None:
+            self.model.add_bool_or([self.literal(condition)])
+            return
+        variables, points, holds = table
+        if not holds.all():
+            self.model.add_forbidden_assignments(variables, points[~holds].tolist())
 
     def literal(self, node: Bool) -> cp_model.IntVar:
         """A Boolean variable that is true exactly where the condition holds."""
@@ -79,6 +92,12 @@ class Encoder:
         if node.operator == "not":
             return ~self.literal(_bool(node.operands[0]))
         result = self.model.new_bool_var("")
+        table = self._truth_table(node)
+        if table is not None:
+            variables, points, holds = table
+            rows = np.concatenate([points, holds[:, None]], axis=1)
+            self.model.add_allowed_assignments([*variables, result], rows.tolist())
+            return result
         if node.operator in ("and", "or"):
             children = [self.literal(_bool(child)) for child in node.operands]
             if node.operator == "or":
@@ -100,6 +119,23 @@ class Encoder:
         self.model.add(holds).only_enforce_if(result)
         self.model.add(fails).only_enforce_if(~result)
         return result
+
+    def _truth_table(
+        self, node: Bool
+    ) -> tuple[list[cp_model.IntVar], IntArray, NDArray[np.bool_]] | None:
+        """A condition with procedures under it, over the variables themselves.
+
+        Procedures are then computed only where the formulas beside them leave it open.  None
+        for a formula, and where the variables have too many combinations to list.
+        """
+        names = [name for name in self.variables if name in node.symbols]
+        if not node.tabulated or not names or prod(self._sizes[name] for name in names) > LISTABLE:
+            return None
+        holds = np.asarray(self._reach.evaluate(node), dtype=np.bool_)
+        columns = [self._reach.values[name] for name in names]
+        flat = [column.ravel() for column in np.broadcast_arrays(holds, *columns)]
+        points = np.stack(flat[1:], axis=1)
+        return [self.variables[name] for name in names], points, flat[0].astype(np.bool_)
 
     def _new_number(self, node: Int) -> Term:
         if isinstance(node, Const):

@@ -235,14 +235,20 @@ SIGNATURE = Rule(
 )
 
 _linear = groups_reached == 1
-_reset_loops = [Loop(tile_w), Loop(tile_co), Loop(tile_h)]
+_none = const(0)
+_plane = tile_h * tile_w
+_reset_loops = [
+    Loop(tile_w, (const(1), _none, _none)),
+    Loop(tile_co, (_plane, _none, _none)),
+    Loop(tile_h, (tile_w, _none, _none)),
+]
 _gemm_loops = [
-    Loop(tile_ci),
-    Loop(tile_w),
-    Loop(KW),
-    Loop(KH),
-    Loop(tile_co, _linear & ~straddles),
-    Loop(tile_h),
+    Loop(tile_ci, (_none, rows * cols, taps)),
+    Loop(tile_w, (const(1), SW, _none)),
+    Loop(KW, (_none, const(1), const(1))),
+    Loop(KH, (_none, cols, KW)),
+    Loop(tile_co, (_plane, _none, tile_ci * taps), _linear & ~straddles),
+    Loop(tile_h, (tile_w, SH * cols, _none)),
 ]
 _, _, _kw_listed, _kh_listed, _, _ = unrolled(_gemm_loops)
 _reset_ops = named("reset_uops", micro_ops(_reset_loops))
@@ -269,7 +275,16 @@ _tiles = N * h0 * w0 * co0 // threads
 UOP, EVICTION = micro_op_capacity(
     maximum(_reset_ops, _gemm_ops),
     _kernel_total,
-    eviction_is_harmless(_reset_ops, _gemm_ops, threads, _variants, ci0, _tiles),
+    (_variants == 1)
+    & eviction_is_harmless(
+        _reset_loops,
+        _gemm_loops,
+        (out_tile, inp_tile, wgt_tile),
+        BIAS * tile_co,
+        threads,
+        ci0,
+        _tiles,
+    ),
 )
 
 PADDING = Rule(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from vtacsp.expr import const, if_else, named
 from vtacsp.rules.convolution import isa_fields
 from vtacsp.rules.copies import Copy2D
-from vtacsp.rules.eviction import eviction_is_harmless
+from vtacsp.rules.eviction import batched_eviction_is_harmless
 from vtacsp.rules.kernels import KEY_LIMIT
 from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -75,12 +75,10 @@ SIGNATURE = Rule(
 
 # a reset and a GEMM kernel of one micro-op per batch row and thread, one per epilogue stage
 _total = named("program_uops", oc_nthread * (2 * rows + 3 + BIAS))
-_tiles = N * CO // (rows * oc_nthread)
 UOP, EVICTION = micro_op_capacity(
     const(1),
     _total,
-    (rows == 1)
-    & eviction_is_harmless(const(1), const(1), oc_nthread, const(1), CI // tile_ci, _tiles),
+    batched_eviction_is_harmless(rows, tile_ci, oc_nthread, N * CO // (rows * oc_nthread)),
 )
 
 FIELDS = isa_fields(

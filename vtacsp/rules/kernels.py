@@ -20,9 +20,13 @@ ALWAYS = truth(True)
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of a kernel, outermost first; ``linear`` when the indices are linear in it."""
+    """A loop of a kernel: what one iteration adds to the ACC, source and WGT index.
+
+    ``linear`` when every index is linear in it.
+    """
 
     extent: Int
+    steps: tuple[Int, Int, Int]
     linear: Bool = ALWAYS
 
     @property

@@ -24,6 +24,7 @@ from vtacsp.rules.convolution import (
     taps,
     threads,
     w0,
+    wgt_tile,
 )
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
@@ -168,15 +169,40 @@ HAZARD = Rule(
     quantities={"rows": tile_h},
 )
 
-_reset_loops = [Loop(outer_w), Loop(tile_co), Loop(outer_h)]
-_gemm_loops = [Loop(tile_ci), *_reset_loops]
+_none, _one = const(0), const(1)
+_plane = tile_h * tile_w
+_reset_loops = [
+    Loop(outer_w, (inner_w, _none, _none)),
+    Loop(tile_co, (_plane, _none, _none)),
+    Loop(outer_h, (inner_h * tile_w, _none, _none)),
+]
+_gemm_loops = [
+    Loop(tile_ci, (_none, rows * cols, taps)),
+    Loop(outer_w, (inner_w, inner_w, _none)),
+    Loop(tile_co, (_plane, _none, tile_ci * taps)),
+    Loop(outer_h, (inner_h * tile_w, inner_h * cols, _none)),
+]
+_reset_unrolled = [Loop(inner_w, (_one, _none, _none)), Loop(inner_h, (tile_w, _none, _none))]
+_gemm_unrolled = [
+    Loop(inner_w, (_one, _one, _none)),
+    Loop(KW, (_none, _one, _one)),
+    Loop(KH, (_none, cols, KW)),
+    Loop(inner_h, (tile_w, cols, _none)),
+]
 _reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
 _gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
 UOP, EVICTION = micro_op_capacity(
     maximum(_reset_ops, _gemm_ops),
     program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),
     eviction_is_harmless(
-        _reset_ops, _gemm_ops, threads, const(1), ci0, N * h0 * w0 * co0 // threads
+        _reset_loops,
+        _gemm_loops,
+        (out_tile, inp_tile, wgt_tile),
+        BIAS * tile_co,
+        threads,
+        ci0,
+        N * h0 * w0 * co0 // threads,
+        unrolled_inside=(_reset_unrolled, _gemm_unrolled),
     ),
 )
 

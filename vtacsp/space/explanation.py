@@ -105,15 +105,24 @@ def _violation(problem: Problem, rule: Rule, env: Env, config: Config) -> Violat
 
 
 def _remedy(problem: Problem, rule: Rule, config: Config) -> str:
-    """The smallest size that satisfies the rule, if the machine stays buildable with it."""
+    """The smallest size that satisfies the rule, if the machine works with it."""
     if rule.grows is None:
         return ""
     for size in range(problem.constants[rule.grows] + 1, MAX_LOG + 1):
-        if not Env({**problem.constants, **config, rule.grows: size}).evaluate(rule.holds):
-            continue
-        try:
-            problem.hardware.replace(**{rule.grows: size})
-        except HardwareError as error:
-            return f"{rule.grows} {size} would do, but then {error}"
-        return f"{rule.grows} {size} would do"
+        env = Env({**problem.constants, **config, rule.grows: size})
+        if env.evaluate(rule.holds):
+            obstacle = _obstacle(problem, rule.grows, size, env)
+            return f"{rule.grows} {size} would do" + (f", but then {obstacle}" if obstacle else "")
     return f"no {rule.grows} would do"
+
+
+def _obstacle(problem: Problem, key: str, size: int, env: Env) -> str:
+    """What the machine would break with this size: its legality, or a rule over it alone."""
+    try:
+        problem.hardware.replace(**{key: size})
+    except HardwareError as error:
+        return str(error)
+    for rule in problem.rules:
+        if rule.holds.symbols <= problem.hardware.symbols.keys() and not env.evaluate(rule.holds):
+            return rule.message.format(**{n: env.evaluate(q) for n, q in rule.quantities.items()})
+    return ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import RuleError
 from vtacsp.expr import Bool, Env
+from vtacsp.expr.compiled import conjunction
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import IntArray, KnobSpace
 from vtacsp.rules import Rule, catalogue
@@ -76,18 +77,20 @@ class Problem:
 
     def feasible_indices(self) -> IntArray:
         """AutoTVM indices of the configurations that meet every rule, ascending."""
-        shape = self.knob_space.shape[::-1]
-        mask = np.ones(shape, dtype=np.bool_)
+        program = conjunction(
+            tuple(rule.holds for rule in self.rules), frozenset(self.knob_space.names)
+        )
+        axes = {
+            knob.name: np.asarray(knob.values, dtype=np.int64) for knob in self.knob_space.knobs
+        }
+        indices, settled = program.select(self.constants, axes)
         # procedures are tabulated where the formulas leave something to decide
-        formulas = [rule.holds for rule in self.rules if not rule.holds.tabulated]
-        procedures = [rule.holds for rule in self.rules if rule.holds.tabulated]
-        for holds in formulas:
-            np.logical_and(mask, self.grid.evaluate(holds), out=mask)
-        indices: IntArray = np.flatnonzero(mask).astype(np.int64)
-        for holds in procedures:
-            if len(indices):
-                indices = indices[self.holding(holds, indices)]
-        return indices
+        keep = np.ones(len(indices), dtype=np.bool_)
+        for procedure, known in zip(program.procedures, settled, strict=True):
+            doubtful = keep & ~known
+            if doubtful.any():
+                keep[doubtful] = self.holding(procedure, indices[doubtful])
+        return indices[keep]
 
     def holding(self, holds: Bool, indices: IntArray) -> BoolArray:
         """Where a condition holds, aligned with ``indices``."""

@@ -1,0 +1,28 @@
+"""The examples run, and print what they promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROMISES = {
+    "feasible_configs.py": "103 of 1600 configurations run",
+    "explain_config.py": "reported first: dma_pad",
+    "free_hardware.py": "machines with a configuration per layer",
+    "own_rule.py": "half_accumulator: 1,568 elements",
+}
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PROMISES)
+
+
+@pytest.mark.parametrize("name", sorted(PROMISES))
+def test_example(name):
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert PROMISES[name] in done.stdout

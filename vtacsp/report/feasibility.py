@@ -1,0 +1,102 @@
+"""The feasibility map: the knob grid of a layer arranged on a plane, a cause in every cell.
+
+A cell is a program; cells are ``tile_h`` by ``tile_w`` (dense: ``tile_ci`` by ``tile_co``), facets
+are laid out by the other tiles, panels by the virtual threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from vtacsp.knobs import Config, IntArray, Knob
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import OK
+
+__all__ = ["FeasibilityMap"]
+
+
+@dataclass(frozen=True)
+class FeasibilityMap:
+    """First causes by (panel, facet row, facet column, cell row, cell column).
+
+    ``codes`` holds positions in ``causes``, ``indices`` the AutoTVM index of each cell (of the
+    first configuration of its program).  Inert knobs are left out.
+    """
+
+    y: Knob
+    x: Knob
+    rows: tuple[Knob, ...]
+    columns: tuple[Knob, ...]
+    panels: tuple[Knob, ...]
+    codes: IntArray
+    indices: IntArray
+    causes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, space: FeasibleSpace) -> FeasibilityMap:
+        """The map of a compiled space."""
+        problem, grid = space.problem, space.knob_space
+        everything = np.arange(len(grid), dtype=np.int64)
+        labels = problem.causes(everything)
+        causes = tuple(dict.fromkeys([OK, *(rule.cause for rule in problem.rules)]))
+        position = {cause: code for code, cause in enumerate(causes)}
+        codes = np.array([position[label] for label in labels], dtype=np.int64)
+
+        # one axis per knob, in knob order
+        codes = codes.reshape(grid.shape[::-1]).T
+        indices = everything.reshape(grid.shape[::-1]).T
+        left_out = {
+            knob.name
+            for axis, knob in enumerate(grid.knobs)
+            # rules of users may mention a knob that the schedule ignores: then it is shown
+            if knob.inert and bool((codes == codes.take([0], axis=axis)).all())
+        }
+        shown = [knob for knob in grid.knobs if knob.name not in left_out]
+        roles = _roles(shown)
+        order = [grid.names.index(knob.name) for role in roles for knob in role]
+        first = tuple(0 if knob.name in left_out else slice(None) for knob in grid.knobs)
+        remaining = [axis for axis in range(len(grid.knobs)) if grid.names[axis] not in left_out]
+        axes = [remaining.index(axis) for axis in order]
+        shape = [int(np.prod([len(knob.values) for knob in role])) for role in roles]
+        panels, rows, columns, (y,), (x,) = roles
+        return cls(
+            y=y,
+            x=x,
+            rows=rows,
+            columns=columns,
+            panels=panels,
+            codes=codes[first].transpose(axes).reshape(shape),
+            indices=indices[first].transpose(axes).reshape(shape),
+            causes=causes,
+        )
+
+    @property
+    def present(self) -> list[str]:
+        """Causes that occur on the map."""
+        return [self.causes[code] for code in np.unique(self.codes)]
+
+    def cause(self, *cell: int) -> str:
+        """Cause of a cell."""
+        return self.causes[int(self.codes[cell])]
+
+    def settings(self, knobs: Sequence[Knob]) -> list[Config]:
+        """Values of some facet or panel knobs, in the order of their axis."""
+        names = [knob.name for knob in knobs]
+        values = product(*(knob.values for knob in knobs))
+        return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _roles(knobs: list[Knob]) -> tuple[tuple[Knob, ...], ...]:
+    """Which knobs span panels, facet rows, facet columns, cell rows and cell columns."""
+    named = {knob.name: knob for knob in knobs}
+    spatial = "tile_h" in named
+    y, x = ("tile_h", "tile_w") if spatial else ("tile_ci", "tile_co")
+    columns = ("tile_co",) if spatial else ()
+    panels = tuple(knob for knob in knobs[::-1] if knob.name.endswith("nthread"))
+    taken = {y, x, *columns, *(knob.name for knob in panels)}
+    rows = tuple(knob for knob in knobs if knob.name not in taken)
+    return panels, rows, tuple(named[name] for name in columns), (named[y],), (named[x],)

@@ -1,0 +1,93 @@
+"""One self-contained HTML page for a list of layers, to look at rather than to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from vtacsp.errors import WorkloadError
+from vtacsp.hardware import VTAConfig
+from vtacsp.report.detail import detail
+from vtacsp.report.layer import Layer
+from vtacsp.report.legend import Legend
+from vtacsp.report.machine import hardware_card, outlook_card
+from vtacsp.report.outlook import best_change
+from vtacsp.report.overview import anchor, overview, percent
+from vtacsp.rules import Rule, catalogue
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.workload import Workload
+
+__all__ = ["render", "write_html"]
+
+
+Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
+"""A layer with its compiled space, or with the refusal of a workload that cannot be packed."""
+
+
+def write_html(
+    path: str | Path, title: str, layers: Sequence[Outcome], hardware: VTAConfig
+) -> None:
+    """Write the report of some layers, compiled for ``hardware``, to a file.
+
+    ``title`` names them all: a suite, a member, a file.
+    """
+    Path(path).write_text(render(title, layers, hardware), encoding="utf-8")
+
+
+def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
+    """The page as text; see :func:`write_html`."""
+    rows = [Layer.of(workload, outcome) for workload, outcome in layers]
+    compiled = [
+        (anchor(position), row.space, row.statistics)
+        for position, row in enumerate(rows)
+        if row.space is not None and row.statistics is not None
+    ]
+    legend = Legend((space.problem.rules, counts) for _, space, counts in compiled)
+    cards = [hardware_card(hardware)]
+    if compiled:
+        workloads = [space.workload for _, space, _ in compiled]
+        outlook = best_change(workloads, hardware, _own_rules(compiled[0][1]))
+        cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
+    details = [detail(space, counts, legend, name) for name, space, counts in compiled]
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: feasible schedules on VTA</title>"
+        f"<style>{_asset('report.css')}</style></head><body>"
+        f"{_header(title, rows, hardware)}"
+        f"<nav><div>{legend.html()}</div></nav><main>"
+        f'{overview(rows, legend)}<div class="columns">{"".join(cards)}</div>'
+        f"{''.join(details)}<footer>vtacsp report</footer></main>"
+        f'<div id="tip"></div><script>{_asset("report.js")}</script></body></html>\n'
+    )
+
+
+def _own_rules(space: FeasibleSpace) -> tuple[Rule, ...]:
+    """The user's rules, which all layers were compiled with: what the catalogue does not have."""
+    return space.problem.rules[len(catalogue(space.workload.op)) :]
+
+
+def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
+    counted = [row.statistics for row in rows if row.statistics is not None]
+    size, feasible = sum(c.size for c in counted), sum(c.feasible for c in counted)
+    tiles = [(f"{len(rows):,}", "layers" if len(rows) != 1 else "layer")]
+    if len(counted) < len(rows):
+        tiles.append((f"{len(rows) - len(counted):,}", "refused"))
+    if size:
+        tiles += [
+            (f"{size:,}", "configurations"),
+            (f"{feasible:,}", "feasible"),
+            (percent(feasible / size), "of the space"),
+        ]
+    shown = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in tiles)
+    return (
+        f"<header><div><h1>{escape(title)}</h1>"
+        f"<p>Feasible schedules on VTA, {escape(hardware.target)}, {escape(str(hardware))}</p>"
+        f'<div class="tiles">{shown}</div></div></header>'
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("vtacsp.report") / "assets" / name).read_text(encoding="utf-8").strip()

@@ -1,0 +1,97 @@
+"""The summary: one row per layer with its counts, or why it was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from vtacsp.report.layer import Layer, shape_text
+from vtacsp.report.legend import Legend, label
+from vtacsp.space.problem import OK
+from vtacsp.space.statistics import SpaceStatistics
+
+__all__ = ["anchor", "overview", "percent"]
+
+NUMBERS = (
+    "Configu-<br>rations",
+    "Distinct<br>programs",
+    "Feasible",
+    "Feasible<br>programs",
+    "Share",
+)
+NAMED_CAUSES = 2  # in words below the bar
+
+
+def overview(layers: Sequence[Layer], legend: Legend) -> str:
+    """Table of all layers, in order, with a total when there are several."""
+    head = "<th>Layer</th><th>Shape</th>"
+    head += "".join(f'<th class="n">{name}</th>' for name in NUMBERS)
+    body = "".join(_row(position, layer, legend) for position, layer in enumerate(layers))
+    return (
+        "<section><h2>Layers</h2><table><thead><tr>"
+        f"{head}<th>What the stack reports first</th></tr></thead>"
+        f"<tbody>{body}</tbody>{_total(layers)}</table></section>"
+    )
+
+
+def anchor(position: int) -> str:
+    """Fragment identifier of a layer."""
+    return f"layer-{position}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with a decimal where it matters."""
+    return f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
+
+
+def _row(position: int, layer: Layer, legend: Legend) -> str:
+    work, counts = layer.workload, layer.statistics
+    about = f'<td class="shape">{escape(shape_text(work))}<br><span>{escape(work.op)}</span></td>'
+    if counts is None:
+        return (
+            f'<tr class="refused"><td><b>{escape(work.name)}</b></td>{about}'
+            f'<td colspan="6"><span class="reason">refused:</span> {escape(layer.reason)}</td></tr>'
+        )
+    link = f'<a href="#{anchor(position)}">{escape(work.name)}</a>'
+    return (
+        f"<tr><td>{link}</td>{about}{_numbers(counts)}"
+        f'<td class="causes">{_stack(counts, legend)}{_main_causes(counts, legend)}</td></tr>'
+    )
+
+
+def _numbers(counts: SpaceStatistics) -> str:
+    numbers = (counts.size, counts.programs, counts.feasible, counts.feasible_programs)
+    cells = "".join(f'<td class="n">{n:,}</td>' for n in numbers)
+    return f'{cells}<td class="n">{percent(counts.share)}</td>'
+
+
+def _stack(counts: SpaceStatistics, legend: Legend) -> str:
+    """Feasible and first causes as one bar."""
+    parts = "".join(
+        f'<i style="width:{100 * n / counts.size:.3f}%;background:{legend.colours[cause]}" '
+        f'title="{escape(label(cause))}: {n:,}"></i>'
+        for cause, n in legend.first_causes(counts).items()
+    )
+    return f'<div class="stack">{parts}</div>'
+
+
+def _main_causes(counts: SpaceStatistics, legend: Legend) -> str:
+    causes = {c: n for c, n in legend.first_causes(counts).items() if c != OK}
+    ranked = sorted(causes, key=lambda cause: -causes[cause])[:NAMED_CAUSES]
+    return ", ".join(f"{escape(c)} {100 * causes[c] / counts.size:.0f} %" for c in ranked)
+
+
+def _total(layers: Sequence[Layer]) -> str:
+    counts = [layer.statistics for layer in layers if layer.statistics is not None]
+    if len(counts) < 2:
+        return ""
+    total = SpaceStatistics(
+        name="total",
+        size=sum(c.size for c in counts),
+        programs=sum(c.programs for c in counts),
+        feasible=sum(c.feasible for c in counts),
+        feasible_programs=sum(c.feasible_programs for c in counts),
+        first={},
+        any={},
+    )
+    return f'<tfoot><tr><td colspan="2">Total</td>{_numbers(total)}<td></td></tr></tfoot>'
