@@ -52,10 +52,11 @@ class ProgramError(VtacspError, ValueError):
 class SimulationError(VtacspError, RuntimeError):
     """A program cannot be executed; ``instruction`` is the index of the one that stops it.
 
-    ``cause`` is the label a verdict reports.
+    ``cause`` is the label a verdict reports: upstream such a program computes wrong numbers or
+    stops the simulator.
     """
 
-    cause = "sim_range"
+    cause = "wrong_result"
 
     def __init__(self, message: str, instruction: int | None = None) -> None:
         super().__init__(message)
