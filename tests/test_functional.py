@@ -6,12 +6,21 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import measured, truth
+from tests.strategies import configured_layers
 from tests.test_program import SMALL, golden
-from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, VTAConfig
+from vtacsp import (
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    GroupConv2D,
+    Problem,
+    VTAConfig,
+    workload_from_dict,
+)
 from vtacsp.errors import DeadlockError, ProgramError, RaceError, SimulationError
 from vtacsp.knobs import KnobSpace
 from vtacsp.program import build
@@ -51,6 +60,32 @@ def test_verdict_on_random_machines_measured_on_the_real_stack():
             if got != cause:
                 wrong.append((case.workload.name, index, cause, got))
     assert not wrong
+
+
+def test_micro_op_evictions_end_as_on_the_real_stack():
+    data = golden("evictions")
+    for case in data["cases"]:
+        workload = workload_from_dict(case["workload"])
+        hardware = VTAConfig.from_dict(case["hardware"])
+        for index, (cause, stats) in enumerate(zip(case["causes"], case["stats"], strict=True)):
+            got = verdict(workload, hardware, index)
+            assert got == data["labels"][cause], (workload, hardware, index)
+            if stats:
+                assert stats.items() <= build(workload, hardware, index).counters().items()
+
+
+@settings(max_examples=300)
+@given(configured_layers())
+def test_builder_and_constraint_model_agree(layer):
+    """Two oracles that share no line: what is left out here is compared with measurements."""
+    workload, hardware, index = layer
+    got = verdict(workload, hardware, index)
+    if got in ("ok", "wrong_result"):
+        program = build(workload, hardware, index)
+        evicts = program.counters()["uop_load_nbytes"] > 4 * len(program.micro_ops)
+        s = workload.symbols(hardware)
+        assume(not evicts and not (s.get("G", 1) > 1 and s["G"] == s["CO"]))
+    assert got == Problem(workload, hardware).causes([index])[0]
 
 
 # ---------------------------------------------------------------- the reference

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from vtacsp.errors import (
     ConfigError,
+    DeadlockError,
     HardwareError,
+    ProgramError,
+    RaceError,
     RuleError,
+    SimulationError,
     SpaceError,
     VtacspError,
     WorkloadError,
@@ -22,7 +26,15 @@ from vtacsp.errors import (
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
     from vtacsp.knobs import Config, Knob, KnobSpace
+    from vtacsp.program import Program, build
     from vtacsp.rules import Check, Rule, Stage, catalogue, quantity
+    from vtacsp.simulate import (
+        Operands,
+        SimulationResult,
+        random_operands,
+        reference,
+        verdict,
+    )
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
     from vtacsp.space.feasible import FeasibleSpace, compile
@@ -50,6 +62,7 @@ __all__ = [
     "ConfigError",
     "Conv2D",
     "Conv2DTranspose",
+    "DeadlockError",
     "Dense",
     "Explanation",
     "FeasibleSpace",
@@ -60,9 +73,15 @@ __all__ = [
     "JointSpace",
     "Knob",
     "KnobSpace",
+    "Operands",
     "Problem",
+    "Program",
+    "ProgramError",
+    "RaceError",
     "Rule",
     "RuleError",
+    "SimulationError",
+    "SimulationResult",
     "SpaceError",
     "SpaceStatistics",
     "Stage",
@@ -72,14 +91,18 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "advise",
+    "build",
     "catalogue",
     "compile",
     "compile_network",
     "find_workloads",
     "load_workloads",
     "quantity",
+    "random_operands",
+    "reference",
     "statistics",
     "suite",
+    "verdict",
     "workload_from_dict",
 ]
 
@@ -88,7 +111,15 @@ __all__ = [
 _HOME = {
     "vtacsp.hardware": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
+    "vtacsp.program": ["Program", "build"],
     "vtacsp.rules": ["Check", "Rule", "Stage", "catalogue", "quantity"],
+    "vtacsp.simulate": [
+        "Operands",
+        "SimulationResult",
+        "random_operands",
+        "reference",
+        "verdict",
+    ],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],
