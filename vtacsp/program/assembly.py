@@ -161,7 +161,7 @@ class Assembly:
 
     def _calls_of(
         self, rows: NDArray[np.int32], tokens: Sequence[Token]
-    ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32], Records]:
+    ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32], list[Records]]:
         shift = len(tokens)
         size = shift + len(self._calls)
         kinds = np.full(size, runtime.KERNEL, dtype=np.int8)
@@ -195,10 +195,10 @@ class Assembly:
                 part[name] = value & ((1 << bits[name]) - 1)
             kind[mine[part["x_size"] == 0]] = runtime.EMPTY_DMA
             moves.append(part)
-        return kind, first, second, np.concatenate(moves)
+        return kind, first, second, moves
 
     def _instructions(
-        self, issued: runtime.Issued, moves: Records, move_of_call: NDArray[np.int32]
+        self, issued: runtime.Issued, moves: Sequence[Records], move_of_call: NDArray[np.int32]
     ) -> Records:
         """Fill in every field: gather rows of a table, then set what differs."""
         kernels = self._kernel_records()
@@ -210,29 +210,13 @@ class Assembly:
         others["opcode"][Stage.STORE] = Opcode.STORE
         others["memory_type"][Stage.LOAD] = Memory.INP
         others["opcode"][-1] = Opcode.FINISH
-        table = np.concatenate([moves, kernels, loads, others])
-
-        kind, at = issued.kind, issued.ref.copy()
-        is_move, is_load = kind == runtime.MOVE, kind == runtime.UOP_LOAD
-        at[is_move] = move_of_call[at[is_move]]
-        start = np.zeros(5, dtype=np.int32)
-        start[runtime.EXECUTE] = len(moves)
-        start[runtime.UOP_LOAD] = len(moves) + len(kernels)
+        start = np.zeros(5, dtype=np.int64)  # rows of the table, by kind of instruction
+        start[runtime.EXECUTE] = sum(map(len, moves))
+        start[runtime.UOP_LOAD] = start[runtime.EXECUTE] + len(kernels)
         start[runtime.NOOP] = start[runtime.UOP_LOAD] + len(loads)
-        start[runtime.FINISH] = len(table) - 1
-        at += start[kind]
-        # whole records are copied much faster as raw bytes
-        raw = np.dtype((np.void, INSTRUCTION.itemsize))
-        result: Records = table.view(raw).take(at).view(INSTRUCTION)
-        runs = kind == runtime.EXECUTE
-        result["uop_bgn"] = np.where(runs, issued.a, 0)
-        result["uop_end"] = np.where(runs, issued.b, 0)
-        result["sram_base"][is_load] = issued.a[is_load]
-        result["dram_base"][is_load] = issued.b[is_load]
-        names = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
-        for i, name in enumerate(names):
-            result[name] = issued.dep[:, i]
-        return result
+        start[runtime.FINISH] = start[runtime.NOOP] + len(others) - 1
+        parts = [*moves, kernels, loads, others]
+        return runtime.fill(issued, parts, start, move_of_call)
 
     def _kernel_records(self) -> Records:
         records = np.zeros(len(self._kernels), dtype=INSTRUCTION)

@@ -7,13 +7,26 @@ and addresses are filled in afterwards, column by column.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["EXECUTE", "FINISH", "MAX_TRANSFER", "MOVE", "NOOP", "UOP_LOAD", "Issued", "issue"]
+from vtacsp.program.isa import INSTRUCTION, Records
+
+__all__ = [
+    "EXECUTE",
+    "FINISH",
+    "MAX_TRANSFER",
+    "MOVE",
+    "NOOP",
+    "UOP_LOAD",
+    "Issued",
+    "fill",
+    "issue",
+]
 
 MOVE, UOP_LOAD, EXECUTE, NOOP, FINISH = range(5)
 """Kinds of issued instructions: DMA call, micro-op load, kernel, token carrier, end."""
@@ -70,6 +83,56 @@ def issue(
     larger than the micro-op scratchpad.
     """
     return Issued(*_issue(kind, first, second, sizes, uop_depth, pending, max_transfer))
+
+
+def fill(
+    issued: Issued, parts: Sequence[Records], start: IntArray, move_of_call: NDArray[np.int32]
+) -> Records:
+    """Instruction records: rows of a table with their addresses and flags set.
+
+    ``parts`` are the parts of the table.  The row of an instruction is ``start[kind]`` plus
+    its ``ref``; for a MOVE plus the place of its call among the moves.
+    """
+    result = np.empty(len(issued.kind), dtype=INSTRUCTION)
+    table = np.concatenate([_words(part) for part in parts])  # words: records copy slowly
+    _fill(_words(result), table, issued[:5], start, move_of_call)
+    return result
+
+
+def _words(records: Records) -> NDArray[np.uint32]:
+    return records.view(np.uint32).reshape(len(records), -1)
+
+
+def _place(name: str) -> tuple[int, int]:
+    """32-bit word of a field and the bits it is shifted by (little endian)."""
+    offset = INSTRUCTION.fields[name][1]  # type: ignore[index]
+    return offset // 4, offset % 4 * 8
+
+
+_BGN, _END, _DRAM = (_place(name)[0] for name in ("uop_bgn", "uop_end", "dram_base"))
+_SRAM, _SRAM_SHIFT = _place("sram_base")
+_FLAGS = np.array(
+    [_place(f"{name}_dep") for name in ("pop_prev", "pop_next", "push_prev", "push_next")]
+)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _fill(result, table, issued, start, move_of_call):  # type: ignore[no-untyped-def]
+    kind, ref, a, b, dep = issued
+    for i in range(len(kind)):
+        what = kind[i]
+        row = start[what] + (move_of_call[ref[i]] if what == MOVE else ref[i])
+        if what == FINISH:
+            row = start[what]
+        for k in range(table.shape[1]):
+            result[i, k] = table[row, k]
+        if what == EXECUTE:
+            result[i, _BGN], result[i, _END] = a[i], b[i]
+        elif what == UOP_LOAD:
+            result[i, _SRAM] |= np.uint32(a[i] << _SRAM_SHIFT)
+            result[i, _DRAM] = b[i]
+        for k in range(4):
+            result[i, _FLAGS[k, 0]] |= np.uint32(dep[i, k] << _FLAGS[k, 1])
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
