@@ -8,8 +8,6 @@ store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,208 +22,32 @@ from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.scratchpad import Scratchpads
-from vtacsp.workload import Conv2DTranspose, Workload
+from vtacsp.program.tiling import Tiling
+from vtacsp.workload import Workload
 
 __all__ = ["build_spatial"]
 
 IntArray = NDArray[np.int64]
 _Copy = Callable[[Variables], Fields]
 
-THREADS = 2
+MAX_THREADS = 4
+"""Both virtual threads at once."""
+
 UNROLL_H, UNROLL_W = 4, 2  # how the transposed convolution splits its tile
-
-
-@dataclass(frozen=True)
-class _Tiling:
-    """A configuration of a convolution; channels in blocks, sizes in elements.
-
-    The transposed convolution is the convolution, with stride 1, of an input that the CPU
-    has dilated in DRAM.
-    """
-
-    workload: Workload
-    hardware: VTAConfig
-    config: Mapping[str, int]
-
-    @cached_property
-    def s(self) -> dict[str, int]:
-        """Workload symbols, the transposed convolution turned into the one it is run as."""
-        symbols = self.workload.symbols(self.hardware)
-        if self.transposed:
-            symbols["H"] = (symbols["H"] - 1) * symbols["SH"] + 1
-            symbols["W"] = (symbols["W"] - 1) * symbols["SW"] + 1
-            symbols["PH"] = symbols["KH"] - 1 - symbols["PH"]
-            symbols["PW"] = symbols["KW"] - 1 - symbols["PW"]
-            symbols["SH"] = symbols["SW"] = 1
-        return symbols
-
-    @cached_property
-    def transposed(self) -> bool:
-        return isinstance(self.workload, Conv2DTranspose)
-
-    @cached_property
-    def bias(self) -> bool:
-        return self.workload.bias
-
-    @cached_property
-    def h1(self) -> int:
-        return self.config["tile_h"]
-
-    @cached_property
-    def w1(self) -> int:
-        return self.config["tile_w"]
-
-    @cached_property
-    def ci1(self) -> int:
-        return self.config["tile_ci"]
-
-    @cached_property
-    def co1(self) -> int:
-        return self.config["tile_co"]
-
-    @cached_property
-    def oc_threads(self) -> int:
-        return self.config["oc_nthread"]
-
-    @cached_property
-    def h_threads(self) -> int:
-        return self.config["h_nthread"]
-
-    @property
-    def threads(self) -> int:
-        return self.oc_threads * self.h_threads
-
-    @property
-    def h0(self) -> int:
-        return self.s["OH"] // self.h1
-
-    @property
-    def w0(self) -> int:
-        return self.s["OW"] // self.w1
-
-    @property
-    def co0(self) -> int:
-        return self.s["CO"] // self.co1
-
-    @property
-    def ci0(self) -> int:
-        return self.s["CI"] // self.ci1
-
-    @property
-    def rows(self) -> int:
-        """Input rows of a tile."""
-        return (self.h1 - 1) * self.s["SH"] + self.s["KH"]
-
-    @property
-    def columns(self) -> int:
-        """Input columns of a tile."""
-        return (self.w1 - 1) * self.s["SW"] + self.s["KW"]
-
-    @property
-    def taps(self) -> int:
-        return self.s["KH"] * self.s["KW"]
-
-    @property
-    def per_group(self) -> int:
-        """Output channel blocks per group."""
-        return self.s["CO"] // self.s["G"]
-
-    # -- tile sizes, in elements of the scratchpad
-
-    @property
-    def acc_tile(self) -> int:
-        return self.co1 * self.h1 * self.w1
-
-    @property
-    def bias_tile(self) -> int:
-        return self.co1 if self.bias else 0
-
-    @property
-    def inp_tile(self) -> int:
-        return self.channels * self.rows * self.columns
-
-    @property
-    def wgt_tile(self) -> int:
-        return self.co1 * self.ci1 * self.taps
-
-    # -- groups under a tile
-
-    @cached_property
-    def group_steps(self) -> IntArray:
-        """Groups past the first one for each channel block of each tile, (co0, co1)."""
-        block = np.arange(self.co0 * self.co1).reshape(self.co0, self.co1)
-        groups = block // self.per_group
-        return groups - groups[:, :1]
-
-    @property
-    def channels(self) -> int:
-        """Input channel blocks of a tile; whole groups lie between the first and the last."""
-        return int(self.group_steps.max()) * self.s["CI"] + self.ci1
-
-    @property
-    def span_is_constant(self) -> bool:
-        """Whether the compiler can tell how many groups a tile reaches.
-
-        A tile begins at channel block co1 * (threads * i + t) and reaches
-        (start % per_group + co1 - 1) // per_group groups past its first one.  The simplifier
-        bounds the remainder by its largest multiple when the coefficients nest, else by
-        per_group - 1.
-        """
-        if self.s["G"] == 1:
-            return True
-        outer, per_group = self.co0 // self.oc_threads, self.per_group
-        step, thread = self.oc_threads * self.co1 % per_group, self.co1 % per_group
-        top = thread if self.oc_threads > 1 else 0
-        if outer != 1 and step != 0:
-            nests = per_group % step == 0 and top < step
-            top = per_group - step + top if nests else per_group - 1
-        top = min(top, per_group - 1)
-        return (top + self.co1 - 1) // per_group == (self.co1 - 1) // per_group
-
-    # -- virtual threads that do not divide their loop keep a guard
-
-    @property
-    def guarded_h(self) -> bool:
-        return self.h0 % self.h_threads != 0
-
-    @property
-    def guarded_co(self) -> bool:
-        return self.co0 % self.oc_threads != 0
-
-    @property
-    def inp_is_guarded(self) -> bool:
-        """Whether the guard reaches the data load: the tile past the end leaves the image."""
-        if self.transposed:
-            return self.guarded_h
-        tiles = -(-self.h0 // self.h_threads) * self.h_threads
-        last = (tiles * self.h1 - 1) * self.s["SH"] + self.s["KH"]
-        leaves = self.guarded_h and last > self.s["H"] + 2 * self.s["PH"]
-        grouped = self.s["G"] > 1 and (self.guarded_co or not self.span_is_constant)
-        return leaves or grouped
-
-    # -- position of a tile
-
-    def h(self, v: Variables) -> IntArray:
-        """Tile row of a call."""
-        return v["h"] * THREADS + v["thread"] if self.h_threads > 1 else v["h"]
-
-    def co(self, v: Variables) -> IntArray:
-        """Output channel tile of a call."""
-        return v["co"] * THREADS + v["thread"] if self.oc_threads > 1 else v["co"]
 
 
 def build_spatial(
     workload: Workload, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a convolution."""
-    t = _Tiling(workload, hardware, config)
+    t = Tiling(workload, hardware, config)
     if t.transposed and hardware.log_batch:
         raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
     pads = Scratchpads(hardware)
     pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
     inp, wgt, out = _inp_fields(t), _wgt_fields(t), _out_fields(t)
     bases = _allocate(t, pads)
-    if t.threads == THREADS * THREADS:
+    if t.threads == MAX_THREADS:
         if t.bias:
             raise ProgramError("alu_pattern", "the epilogue of both virtual threads with bias")
         raise ProgramError("uop_signature", "a kernel with two free variables, one per thread")
@@ -280,7 +102,7 @@ def build_spatial(
 # ---------------------------------------------------------------- copies
 
 
-def _inp_fields(t: _Tiling) -> _Copy:
+def _inp_fields(t: Tiling) -> _Copy:
     """Fields of the data load; raises when it is no 2-D copy."""
     s = t.s
     if t.inp_is_guarded:
@@ -344,7 +166,7 @@ def _inp_fields(t: _Tiling) -> _Copy:
     return padded_fields
 
 
-def _wgt_fields(t: _Tiling) -> _Copy:
+def _wgt_fields(t: Tiling) -> _Copy:
     """Fields of the weight load."""
     if t.guarded_co:
         raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
@@ -362,7 +184,7 @@ def _wgt_fields(t: _Tiling) -> _Copy:
     return fields
 
 
-def _out_fields(t: _Tiling) -> _Copy:
+def _out_fields(t: Tiling) -> _Copy:
     """Fields of the store."""
     if t.guarded_h:
         raise ProgramError("vthread_split", "the store of the output tile keeps a guard")
@@ -385,11 +207,11 @@ def _out_fields(t: _Tiling) -> _Copy:
 # ---------------------------------------------------------------- scratchpads and kernels
 
 
-def _allocate(t: _Tiling, pads: Scratchpads) -> dict[str, IntArray]:
+def _allocate(t: Tiling, pads: Scratchpads) -> dict[str, IntArray]:
     """First element of every buffer of every thread."""
     bases: dict[str, list[int]] = {name: [] for name in ("acc", "bias", "inp", "wgt")}
     # with both threads the epilogue does not work in place: one buffer per stage
-    both = t.threads == THREADS * THREADS
+    both = t.threads == MAX_THREADS
     stages = (5 if t.bias else 4) if both else 1
     for _ in range(t.threads):
         bases["acc"].append(pads.allocate("acc", stages * t.acc_tile))
@@ -400,7 +222,7 @@ def _allocate(t: _Tiling, pads: Scratchpads) -> dict[str, IntArray]:
     return {name: np.array(values, dtype=np.int64) for name, values in bases.items()}
 
 
-def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple[Call, Call]:
+def _gemm_calls(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple[Call, Call]:
     """The reset and the GEMM call; one kernel per thread."""
     # the first block of a tile within its group: a variable of the kernel when it matters
     steps = t.group_steps.reshape(-1, t.oc_threads, t.co1)
@@ -428,7 +250,7 @@ def _gemm_calls(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple
     )
 
 
-def _nest(t: _Tiling, groups: IntArray | None) -> list[KernelLoop]:
+def _nest(t: Tiling, groups: IntArray | None) -> list[KernelLoop]:
     """Loops of the GEMM over one tile, outer first; without ``groups`` those of the reset."""
     s = t.s
     area = t.rows * t.columns
@@ -457,7 +279,7 @@ def _nest(t: _Tiling, groups: IntArray | None) -> list[KernelLoop]:
     return [ci, xj, co, xi, inner_w, kw, kh, inner_h]
 
 
-def _epilogue(t: _Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> list[Node]:
+def _epilogue(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> list[Node]:
     area = t.h1 * t.w1
     tile = [
         KernelLoop(t.co1, area, area),

@@ -79,13 +79,13 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
     held[2] = program.waits  # the token that the program before left
     counters = np.zeros(7, dtype=np.int64)
     ins = program.instructions
-    matrix = np.stack([ins[name].astype(np.int64) for name in machine.COLUMNS], axis=1)
+    words = ins.view(np.uint32).reshape(len(ins), -1)
     modules = stages(ins).astype(np.int64) - 1
     for segment in program.segments:
         part = slice(segment.start, segment.stop)
         images = [segment.micro_ops[n] for n in ("dst_idx", "src_idx", "wgt_idx")]
         code, at, detail, where = machine.run_segment(
-            matrix[part],
+            words[part],
             modules[part],
             np.stack(images, axis=1).astype(np.int64),
             *(inp_dram, wgt_dram, acc_dram, out_dram),

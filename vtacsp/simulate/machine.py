@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vtacsp.program.isa import AluOp, Memory, Opcode
+from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode
 
-__all__ = ["COLUMNS", "DEADLOCK", "DRAM_RANGE", "OK", "RACE", "SRAM_RANGE", "run_segment"]
+__all__ = ["DEADLOCK", "DRAM_RANGE", "OK", "RACE", "SRAM_RANGE", "run_segment"]
 
 OK, SRAM_RANGE, DRAM_RANGE, RACE, DEADLOCK, BAD_OPCODE = range(6)
 
@@ -26,7 +26,19 @@ COLUMNS = (
     *("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in"),
     *("wgt_factor_out", "wgt_factor_in", "alu_opcode", "use_imm", "imm"),
 )
-"""Columns of the instruction matrix that :func:`run_segment` reads."""
+"""Fields of an instruction, in the order in which the machine keeps them."""
+
+# 32-bit word, shift and mask of every field (little endian)
+_PLACES = np.array(
+    [
+        (
+            INSTRUCTION.fields[name][1] // 4,  # type: ignore[index]
+            INSTRUCTION.fields[name][1] % 4 * 8,  # type: ignore[index]
+            (1 << 8 * INSTRUCTION[name].itemsize) - 1,
+        )
+        for name in COLUMNS
+    ]
+)
 
 (_OP, _POP_PREV, _POP_NEXT, _PUSH_PREV, _PUSH_NEXT) = range(5)
 (_MEM, _SRAM, _DRAM, _Y, _X, _STRIDE, _Y0, _Y1, _X0, _X1) = range(5, 15)
@@ -45,7 +57,7 @@ _L2C, _C2L, _S2C, _C2S = range(4)
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    ins,
+    words,
     module,
     uop_dram,
     inp_dram,
@@ -62,15 +74,17 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
 ):
     """Run one segment; returns (code, instruction, detail, position of every module).
 
-    ``ins`` (n, len(COLUMNS)), ``module`` (n,) 0 load, 1 compute, 2 store.  DRAM operands and
-    scratchpads have one row per element: data and weights (rows, values), ``wgt`` as
+    ``words`` (n, 16) instruction records as 32-bit words, ``module`` (n,) 0 load, 1 compute,
+    2 store.  DRAM operands and scratchpads have one row per element: data and weights
+    (rows, values), ``wgt`` as
     (depth, input channel, output channel), ``acc`` (depth, batch, channel), micro-ops
     (n, 3).  ``held`` (4,) is the number of tokens in each queue, before and after;
     ``counters`` (7,) is added to: bytes are counted in elements (inp, wgt, acc, uop, out),
     then GEMM and ALU micro-ops.  Without ``races``
     an unordered access is no error.  ``detail`` is the element or micro-op that was refused.
     """
-    n = len(ins)
+    n = len(words)
+    row = np.zeros(len(_PLACES), np.int64)
     queue = np.zeros((3, n), np.int64)
     length = np.zeros(3, np.int64)
     for i in range(n):
@@ -97,7 +111,7 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
         for m in range(3):
             while head[m] < length[m]:
                 i = queue[m, head[m]]
-                row = ins[i]
+                _read(words, i, row)
                 prev = _L2C if m == _C else _C2S if m == _S else -1
                 succ = _S2C if m == _C else _C2L if m == _L else -1
                 pop_prev = row[_POP_PREV] and prev >= 0
@@ -188,6 +202,16 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     if where.max() >= 0:
         return DEADLOCK, where.max(), 0, where
     return OK, n, 0, where
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _read(words, i, row):  # type: ignore[no-untyped-def]
+    """Unpack an instruction; the immediate is signed."""
+    for k in range(len(_PLACES)):
+        value = np.int64(words[i, _PLACES[k, 0]])
+        row[k] = (value >> _PLACES[k, 1]) & _PLACES[k, 2]
+    if row[_IMM] >= 1 << 15:
+        row[_IMM] -= 1 << 16
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
