@@ -329,7 +329,8 @@ def _padded_tiles(
         # loop of the copy is left in it
         bound = pad[axis] + size[axis]
         step = starts[1] - starts[0] if len(starts) > 1 else 0
-        aligned = step and (bound % step >= tile[axis] or tile[axis] <= step and bound % step == 0)
+        exact = tile[axis] <= step and step and bound % step == 0
+        aligned = step and (bound % step >= tile[axis] or exact)
         if pad[axis] and aligned and bound < starts[-1] + tile[axis]:
             raise Rejected("dma_clip")
     axes = [("c", channels), ("y", tile[0]), ("x", tile[1]), ("b", batch), ("i", block)]

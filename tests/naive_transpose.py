@@ -152,7 +152,7 @@ def zero_rows(th, IH, n_tiles, nthread, t, pad, D, stride):
 def gemm_ok(s, k, ld, nt, A, I, residue_zero=False):
     """Do the rows/columns past the tile (guards lost) leave the tile(s) intact? 'ok' | 'wrong_result' | SIM_RANGE
     residue_zero: what INP holds behind the loaded tiles (left by earlier programs, or uninitialised) counts as zero."""
-    th, tw, tci, tco = k["tile_h"], k["tile_w"], k["tile_ci"], k["tile_co"]
+    th, tw, tco = k["tile_h"], k["tile_w"], k["tile_co"]
     if (th <= 4 or th % 4 == 0) and (tw == 1 or tw % 2 == 0):
         return "ok"
     IH, IW = th + s["KH"] - 1, tw + s["KW"] - 1
@@ -217,7 +217,7 @@ def cache_ok(depth, seq, tiles, ld):
     """seq: kernels pushed per output tile. 'ok' when every executed range of the micro-op memory is what its kernel says,
     SIM_RANGE when a stale micro-op leaves a scratchpad, else 'wrong_result'."""
     cache, idx, sb, se = [], 0, 0, 0
-    loads, events, states = [], [], {}
+    events, states = [], {}
 
     def push(kn):
         nonlocal idx, sb, se

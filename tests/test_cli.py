@@ -64,7 +64,7 @@ def test_check_all_prints_every_row_with_its_cause(files, name):
 
 
 def test_check_some(files):
-    case, workload, _ = files("resnet18.C8")
+    _, workload, _ = files("resnet18.C8")
     text = run("check", workload, "--index", 700, "--index", 0, "--format", "json").output
     assert [(row["index"], row["cause"]) for row in json.loads(text)] == [
         (700, "dma_pad"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtacsp import HardwareError, VTAConfig
-from vtacsp.rules.machine import alu_instruction_bits, gemm_instruction_bits
+from vtacsp.isa import alu_instruction, gemm_instruction
 
 
 def test_the_default_machine_has_the_published_depths():
@@ -32,6 +32,15 @@ def test_the_default_machine_has_the_published_depths():
     assert (hw.batch, hw.block) == (1, 16)
 
 
+def test_the_default_machine_has_the_published_fields():
+    fields = VTAConfig().isa_fields
+    assert fields["ACC factor and index"] == 11
+    assert fields["WGT factor and index"] == 10
+    assert fields["micro-op end"] == 14
+    assert fields["source index"] == 11
+    assert (fields["x stride"], fields["pad"], fields["loop extent"]) == (16, 4, 14)
+
+
 def test_a_file_round_trips_and_keeps_what_it_does_not_know(tmp_path):
     data = {**VTAConfig().to_dict(), "LOG_ACC_BUFF_SIZE": 16, "MY_NOTE": [1, 2]}
     path = tmp_path / "vta_config.json"
@@ -41,7 +50,7 @@ def test_a_file_round_trips_and_keeps_what_it_does_not_know(tmp_path):
     assert loaded.depth("acc") == 1024
 
 
-@pytest.mark.parametrize("key", [k for k in VTAConfig().to_dict()])
+@pytest.mark.parametrize("key", list(VTAConfig().to_dict()))
 def test_a_missing_key_is_named(key):
     data = VTAConfig().to_dict()
     del data[key]
@@ -92,7 +101,7 @@ def test_instruction_layout_is_that_of_the_c_compiler(uop, inp, wgt, acc):
         layout = type("Instruction", (ctypes.LittleEndianStructure,), {"_fields_": fields})
         return ctypes.sizeof(layout) * 8
 
-    gemm, alu = gemm_instruction_bits(uop, inp, wgt, acc), alu_instruction_bits(uop, acc)
+    gemm, alu = gemm_instruction(uop, inp, wgt, acc), alu_instruction(uop, acc)
     assert -(-gemm // 64) * 64 == size([acc, acc, inp, inp, wgt, wgt])
     assert -(-alu // 64) * 64 == size([acc, acc, acc, acc, 3, 1, 16])
 

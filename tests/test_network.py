@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 from hypothesis import given, settings
+from ortools.sat.python import cp_model
 
 from tests.strategies import layers
 from vtacsp import (
@@ -37,10 +38,9 @@ EIGHT = {
 @given(layers())
 def test_counts_are_those_of_compiling_every_machine(layer):
     workload, hardware = layer
-    free = {
-        f"LOG_{b}_BUFF_SIZE": range(hardware.symbols[f"LOG_{b}_BUFF_SIZE"], hardware.symbols[f"LOG_{b}_BUFF_SIZE"] + 2)
-        for b in ("UOP", "ACC", "INP")
-    }  # fmt: skip
+    keys = [f"LOG_{b}_BUFF_SIZE" for b in ("UOP", "ACC", "INP")]
+    now = hardware.symbols
+    free = {key: range(now[key], now[key] + 2) for key in keys}
     joint = compile_network([workload], HardwareSpace(hardware, **free))
     expected = [len(compile(workload, machine)) for machine in joint.hardware]
     assert [joint.layer_counts(i)[0] for i in range(len(joint.hardware))] == expected
@@ -69,9 +69,7 @@ def test_cp_sat_counts_the_same_joint_space():
     model = Model([Problem(workload, space.base)], space.free)
     found = set()
 
-    class Collect(
-        __import__("ortools.sat.python.cp_model", fromlist=["x"]).CpSolverSolutionCallback
-    ):
+    class Collect(cp_model.CpSolverSolutionCallback):
         def on_solution_callback(self):
             sizes = tuple(self.value(v) for v in model.hardware.values())
             found.add((sizes, tuple(model.configs(self.value)[0].items())))

@@ -145,7 +145,8 @@ def test_the_remedy_is_the_smallest_size_that_satisfies_the_rule():
     config = {**space.knob_space.config(0), "tile_h": 14, "tile_w": 14, "tile_co": 2}
     (violation,) = space.explain(config).violations
     assert str(violation) == (
-        "sram:acc: accumulator needs 392 elements, scratchpad holds 128; LOG_ACC_BUFF_SIZE 15 would do"
+        "sram:acc: accumulator needs 392 elements, scratchpad holds 128; "
+        "LOG_ACC_BUFF_SIZE 15 would do"
     )
     assert config in compile(C8.workload, small.replace(LOG_ACC_BUFF_SIZE=15))
     assert config not in compile(C8.workload, small.replace(LOG_ACC_BUFF_SIZE=14))

@@ -26,15 +26,12 @@ from vtacsp.errors import (
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
     from vtacsp.knobs import Config, Knob, KnobSpace
-    from vtacsp.program import Program, build
-    from vtacsp.rules import Check, Rule, Stage, catalogue, quantity
-    from vtacsp.simulate import (
-        Operands,
-        SimulationResult,
-        random_operands,
-        reference,
-        verdict,
-    )
+    from vtacsp.program.build import build
+    from vtacsp.program.program import Program
+    from vtacsp.rules.catalogue import catalogue, quantity
+    from vtacsp.rules.rule import Check, Rule, Stage
+    from vtacsp.simulate.functional import SimulationResult, verdict
+    from vtacsp.simulate.reference import Operands, random_operands, reference
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
     from vtacsp.space.feasible import FeasibleSpace, compile
@@ -111,15 +108,12 @@ __all__ = [
 _HOME = {
     "vtacsp.hardware": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
-    "vtacsp.program": ["Program", "build"],
-    "vtacsp.rules": ["Check", "Rule", "Stage", "catalogue", "quantity"],
-    "vtacsp.simulate": [
-        "Operands",
-        "SimulationResult",
-        "random_operands",
-        "reference",
-        "verdict",
-    ],
+    "vtacsp.program.build": ["build"],
+    "vtacsp.program.program": ["Program"],
+    "vtacsp.rules.catalogue": ["catalogue", "quantity"],
+    "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
+    "vtacsp.simulate.functional": ["SimulationResult", "verdict"],
+    "vtacsp.simulate.reference": ["Operands", "random_operands", "reference"],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],

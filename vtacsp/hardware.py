@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vtacsp import isa
 from vtacsp.errors import HardwareError
 
 __all__ = ["BUFFERS", "BUFFER_FIELDS", "VTAConfig"]
@@ -18,7 +19,6 @@ BUFFERS = ("uop", "inp", "wgt", "acc")
 BUFFER_FIELDS = {name: f"LOG_{name.upper()}_BUFF_SIZE" for name in BUFFERS}
 """Scratchpad -> key of its size in ``vta_config.json`` (log2 of bytes)."""
 
-UOP_BITS = 32
 MAX_LOG = 31  # sizes are 32-bit integers in the stack's headers
 
 
@@ -82,7 +82,7 @@ class VTAConfig:
     def element_bytes(self, buffer: str) -> int:
         """Bytes of one element of a scratchpad (``uop``, ``inp``, ``wgt``, ``acc`` or ``out``)."""
         bits: dict[str, int] = {
-            "uop": UOP_BITS,
+            "uop": isa.UOP,
             "inp": self.batch * self.block << self.log_inp_width,
             "wgt": self.block * self.block << self.log_wgt_width,
             "acc": self.batch * self.block << self.log_acc_width,
@@ -101,6 +101,12 @@ class VTAConfig:
     def depth(self, buffer: str) -> int:
         """Number of elements that a scratchpad holds."""
         return self.bytes(buffer) // self.element_bytes(buffer)
+
+    @property
+    def isa_fields(self) -> dict[str, int]:
+        """Widths in bits of the instruction and micro-op fields that bound a program."""
+        logs = (self.depth(name).bit_length() - 1 for name in BUFFERS)
+        return isa.field_widths(*logs)
 
     # -- files
 

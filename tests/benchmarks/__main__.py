@@ -26,7 +26,9 @@ from vtacsp import (
     compile_network,
     suite,
 )
+from vtacsp.expr import Env
 from vtacsp.expr.compiled import conjunction
+from vtacsp.rules.machine import ISA_WIDTH
 
 from .contenders import CONTENDERS, Case, Contender, CpSat
 from .joint import PEERS, JointCase, Progress
@@ -65,9 +67,7 @@ class Measured:
         return self.seconds[self.fastest_peer] / self.seconds[OURS]
 
 
-def measure(
-    workloads: Sequence[Workload], rounds: int, *, tuned: bool = False
-) -> list[Measured]:
+def measure(workloads: Sequence[Workload], rounds: int, *, tuned: bool = False) -> list[Measured]:
     """All contenders in turns, each through all layers; fails when two find different sets."""
     cases = [Case(workload, tuned=tuned) for workload in workloads]
     results = []
@@ -208,6 +208,13 @@ def _check_samples(space: JointSpace, drawn: Sequence[vtacsp.JointPoint]) -> Non
                 raise SystemExit(f"{layer.name}: a drawn configuration is not feasible")
 
 
+def _too_wide() -> int:
+    """Legal machines whose GEMM or ALU instruction does not fit."""
+    machines = HardwareSpace(**FREE)
+    values = Env({**machines.base.symbols, **machines.columns()}).evaluate(ISA_WIDTH.holds)
+    return int((~values).sum())
+
+
 def joint_table(joint: Joint) -> list[str]:
     """One row per engine."""
     lines = [
@@ -327,7 +334,8 @@ On (b) the ratio is {tuned_big.ratio:.1f}.
 
 (c) One machine for the ten layers of ResNet-18, each scratchpad size free over eight powers of
 two: {len(FREE)} sizes, {prod(map(len, FREE.values())):,} combinations, {joint.machines:,} of
-them legal (micro-op width rule).
+them legal (micro-op width rule). On {_too_wide():,} of those, instructions outgrow 128 bits
+(`isa:instruction`) and nothing is feasible.
 
 """
     text += "\n".join(joint_table(joint))

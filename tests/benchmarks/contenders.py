@@ -190,16 +190,16 @@ class PyAtf(Contender):
         return self._index([dict(zip(names, point, strict=True)) for point in points])
 
 
-def best_order(
-    domains: dict[str, list[int]], constraints: Sequence[Constraint]
-) -> list[str]:
+def best_order(domains: dict[str, list[int]], constraints: Sequence[Constraint]) -> list[str]:
     """A static order of the parameters: next is what completes most constraints per value."""
     order: list[str] = []
     while len(order) < len(domains):
+
         def gain(name: str) -> float:
             known = {*order, name}
             done = sum(1 for c in constraints if name in c.scope and known.issuperset(c.scope))
             return done / len(domains[name])
+
         order.append(max((n for n in domains if n not in order), key=gain))
     return order
 

@@ -81,6 +81,8 @@ class _Folder:
             return self.make("symbol", value=node.name if shared else self.prefix + node.name)
         operands = [self.fold(child) for child in node.operands]
         if isinstance(node, Table):
+            if all(term.operator == "const" for term in operands):
+                return self.const(node.function(*(term.value for term in operands)))
             return self.make("call", *operands, value=node.function)
         return self.apply(node.operator, *operands)  # type: ignore[attr-defined]
 
@@ -193,7 +195,7 @@ class _Writer:
             case "symbol":
                 return str(term.value)
             case "call":
-                name = term.value.__name__
+                name = f"{term.value.__name__}_{id(term.value)}"
                 self.functions[name] = term.value
                 return f"{name}({', '.join(parts)})"
             case "min" | "max":
@@ -254,9 +256,7 @@ def translate(
     return result
 
 
-def conjunction(
-    constraints: Sequence[Constraint], variables: Sequence[str]
-) -> Callable[..., bool]:
+def conjunction(constraints: Sequence[Constraint], variables: Sequence[str]) -> Callable[..., bool]:
     """Several constraints as one function; it stops at the first that fails."""
     namespace: dict[str, Any] = {}
     tests = []

@@ -21,7 +21,7 @@ from vtacsp.cli.options import (
     pick_config,
     workload_argument,
 )
-from vtacsp.cli.output import Row, emit, write
+from vtacsp.cli.output import Row, emit, render, write
 from vtacsp.errors import ConfigError, VtacspError, WorkloadError
 from vtacsp.hardware import BUFFERS, VTAConfig
 from vtacsp.knobs import Config, KnobSpace
@@ -62,9 +62,9 @@ def report(
             advance()
     emit(rows, _report_columns(rows, form), form, output, f"{workload} on {hardware}")
     if html is not None:
-        from vtacsp.report.html import write_html
+        from vtacsp.report.html import render
 
-        write_html(html, workload, list(zip(workloads, spaces, strict=True)), hardware)
+        write(render(workload, list(zip(workloads, spaces, strict=True)), hardware), html)
     if not any(isinstance(s, FeasibleSpace) and len(s) for s in spaces):
         sys.exit(NOTHING_FEASIBLE)
 
@@ -307,19 +307,19 @@ def advise(
 @click.argument("file", required=False)
 @output_options
 def hardware(file: str | None, form: str, output: str | None) -> None:
-    """What follows from a vta_config.json: scratchpad depths, elements, legality."""
+    """What follows from a vta_config.json: scratchpad depths, elements, instruction fields."""
     machine = load_hardware(file)
+    columns = ["scratchpad", "bytes", "element bytes", "depth"]
     rows: list[Row] = [
-        {
-            "scratchpad": name,
-            "bytes": machine.bytes(name),
-            "element bytes": machine.element_bytes(name),
-            "depth": machine.depth(name),
-        }
+        dict(zip(columns, (name, machine.bytes(name), machine.element_bytes(name),
+                           machine.depth(name)), strict=True))
         for name in (*BUFFERS, "out")
-    ]
-    title = f"{machine.target}: {machine}"
-    emit(rows, ["scratchpad", "bytes", "element bytes", "depth"], form, output, title)
+    ]  # fmt: skip
+    text = render(rows, columns, form, f"{machine.target}: {machine}", to_file=output is not None)
+    if form == "table":
+        fields = ", ".join(f"{name} {bits}" for name, bits in machine.isa_fields.items())
+        text += f"instruction fields (bits): {fields}\n"
+    write(text, output)
 
 
 COMMANDS = (report, enumerate_, sample, check, explain, advise, hardware)

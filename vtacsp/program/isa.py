@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp import isa as widths
 from vtacsp.hardware import VTAConfig
 
 __all__ = [
     "ALU_NAMES",
     "INSTRUCTION",
-    "LOOP_BITS",
     "MICRO_OP",
     "AluOp",
     "Memory",
@@ -81,7 +81,6 @@ class Stage(IntEnum):
 
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 
-LOOP_BITS = 14
 _DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
 _FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in")
 
@@ -130,27 +129,28 @@ def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
     """Width in bits of every field of an instruction."""
     log = log_depths(hardware)
     return {
-        "opcode": 3,
-        **dict.fromkeys(_DEPENDENCIES, 1),
-        "memory_type": 3,
-        "sram_base": 16,
-        "dram_base": 32,
-        **dict.fromkeys(("y_size", "x_size", "x_stride"), 16),
-        **dict.fromkeys(("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"), 4),
-        "reset_reg": 1,
+        "opcode": widths.OPCODE,
+        **dict.fromkeys(_DEPENDENCIES, widths.DEPENDENCY_FLAG),
+        "memory_type": widths.MEMORY_ID,
+        "sram_base": widths.SRAM_ADDRESS,
+        "dram_base": widths.DRAM_ADDRESS,
+        **dict.fromkeys(("y_size", "x_size"), widths.SIZE),
+        "x_stride": widths.STRIDE,
+        **dict.fromkeys(("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"), widths.PAD),
+        "reset_reg": widths.FLAG,
         "uop_bgn": log["uop"],
         "uop_end": log["uop"] + 1,
-        "iter_out": LOOP_BITS,
-        "iter_in": LOOP_BITS,
+        "iter_out": widths.LOOP_EXTENT,
+        "iter_in": widths.LOOP_EXTENT,
         "dst_factor_out": log["acc"],
         "dst_factor_in": log["acc"],
         "src_factor_out": log["inp"],
         "src_factor_in": log["inp"],
         "wgt_factor_out": log["wgt"],
         "wgt_factor_in": log["wgt"],
-        "alu_opcode": 3,
-        "use_imm": 1,
-        "imm": 16,
+        "alu_opcode": widths.ALU_OPCODE,
+        "use_imm": widths.FLAG,
+        "imm": widths.IMMEDIATE,
     }
 
 

@@ -15,7 +15,6 @@ from vtacsp.report.legend import Legend
 from vtacsp.report.machine import hardware_card, outlook_card
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
-from vtacsp.rules import Rule, catalogue
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.workload import Workload
 
@@ -48,7 +47,7 @@ def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
     cards = [hardware_card(hardware)]
     if compiled:
         workloads = [space.workload for _, space, _ in compiled]
-        outlook = best_change(workloads, hardware, _own_rules(compiled[0][1]))
+        outlook = best_change(workloads, hardware, compiled[0][1].problem.user_rules)
         cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]
     return (
@@ -62,11 +61,6 @@ def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
         f"{''.join(details)}<footer>vtacsp report</footer></main>"
         f'<div id="tip"></div><script>{_asset("report.js")}</script></body></html>\n'
     )
-
-
-def _own_rules(space: FeasibleSpace) -> tuple[Rule, ...]:
-    """The user's rules, which all layers were compiled with: what the catalogue does not have."""
-    return space.problem.rules[len(catalogue(space.workload.op)) :]
 
 
 def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vtacsp.expr import Bool, all_of, any_of, choose, const, if_else, maximum, minimum, named
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
-from vtacsp.rules.kernels import KEY_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
+from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
 from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
@@ -328,7 +328,7 @@ FIELDS = isa_fields(
     _out.fits_fields,
     loop_fields_fit(_reset_loops),
     loop_fields_fit(_gemm_loops),
-    out_tile < 1 << 14,
+    out_tile < LOOP_LIMIT,
 )
 
 CONVOLUTION = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vtacsp import isa
 from vtacsp.expr import (
     Bool,
     Int,
@@ -25,8 +26,7 @@ from vtacsp.expr import (
 
 __all__ = ["Copy2D", "PaddedCopy", "SpatialAxis"]
 
-FIELD_16 = 1 << 16
-FIELD_4 = 1 << 4
+SIZE_LIMIT, STRIDE_LIMIT, PAD_LIMIT = 1 << isa.SIZE, 1 << isa.STRIDE, 1 << isa.PAD
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class Copy2D:
             f"{self.name}_y_size", self.channels * self.rows * self.cols // maximum(x_size, 1)
         )
         stride = if_else(y & ~self._merges_xy & (x | self._strided_y), self.width, image)
-        return all_of(x_size < FIELD_16, y_size < FIELD_16, (y_size <= 1) | (stride < FIELD_16))
+        return all_of(
+            x_size < SIZE_LIMIT, y_size < SIZE_LIMIT, (y_size <= 1) | (stride < STRIDE_LIMIT)
+        )
 
 
 @dataclass(frozen=True)
@@ -245,9 +247,9 @@ class PaddedCopy:
         x_size = if_else(self._has_x, self.x.extent, self.y.extent)
         stride = if_else(self._has_x & ~self._has_c, self.x.size, self.y.size * self.x.size)
         return all_of(
-            self.y.most_pad < FIELD_4,
-            self.x.most_pad < FIELD_4,
-            y_size < FIELD_16,
-            x_size < FIELD_16,
-            choose(y_size > 1, stride < FIELD_16, True),
+            self.y.most_pad < PAD_LIMIT,
+            self.x.most_pad < PAD_LIMIT,
+            y_size < SIZE_LIMIT,
+            x_size < SIZE_LIMIT,
+            choose(y_size > 1, stride < STRIDE_LIMIT, True),
         )

@@ -12,7 +12,7 @@ from vtacsp.expr import const, if_else, named
 from vtacsp.rules.convolution import isa_fields
 from vtacsp.rules.copies import Copy2D
 from vtacsp.rules.eviction import batched_eviction_is_harmless
-from vtacsp.rules.kernels import KEY_LIMIT
+from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT
 from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
@@ -83,7 +83,7 @@ UOP, EVICTION = micro_op_capacity(
 
 FIELDS = isa_fields(
     Copy2D("wgt", tile_co, const(1), tile_ci, const(1), CI).fits_fields,
-    (tile_ci < 1 << 14) & (rows < 1 << 14),
+    (tile_ci < LOOP_LIMIT) & (rows < LOOP_LIMIT),
 )
 
 DENSE = (TENSORIZE, ACC, INP, WGT, VTHREAD, SIGNATURE, UOP, EVICTION, FIELDS, ISA_WIDTH)

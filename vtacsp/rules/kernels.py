@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vtacsp import isa
 from vtacsp.expr import Bool, Int, any_of, const, count, if_else, truth
 
-__all__ = ["KEY_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
+__all__ = ["KEY_LIMIT", "LOOP_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
 
 HARDWARE_LOOPS = 2
 KEY_LIMIT = 99
-LOOP_EXTENT_FIELD = 1 << 14
+LOOP_LIMIT = 1 << isa.LOOP_EXTENT
 ALWAYS = truth(True)
 
 
@@ -63,7 +64,7 @@ def micro_ops(loops: Sequence[Loop]) -> Int:
 def loop_fields_fit(loops: Sequence[Loop]) -> Bool:
     """Hardware loop extents fit 14 bits."""
     bad = [
-        loop.exists & ~inside & (loop.extent >= LOOP_EXTENT_FIELD)
+        loop.exists & ~inside & (loop.extent >= LOOP_LIMIT)
         for loop, inside in zip(loops, unrolled(loops), strict=True)
     ]
     return ~any_of(*bad)

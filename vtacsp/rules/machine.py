@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vtacsp import isa
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env, all_of, maximum, table
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -100,7 +101,7 @@ DEPTHS = Rule(
 
 UOP_WIDTH = Rule(
     name="hw:uop_width",
-    checks=(Check(Stage.TENSORIZE, acc_bits + maximum(acc_bits, inp_bits) + wgt_bits <= 32),),
+    checks=(Check(Stage.TENSORIZE, acc_bits + maximum(acc_bits, inp_bits) + wgt_bits <= isa.UOP),),
     title="a micro-op fits 32 bits",
     message=(
         "a micro-op needs {need} bits for its accumulator ({acc}), input or accumulator "
@@ -119,43 +120,15 @@ UOP_WIDTH = Rule(
     },
 )
 
-_WORD, _INSTRUCTION = 64, 128
-
-
-def _laid_out(*fields: int) -> int:
-    """Bits that C needs for bit-fields of a 64-bit type: none straddles a word (hw_spec.h)."""
-    end = 0
-    for bits in fields:
-        if end % _WORD + bits > _WORD:
-            end += _WORD - end % _WORD
-        end += bits
-    return end
-
-
-def _head(uop: int) -> tuple[int, ...]:
-    """Opcode, dependency flags, reset, micro-op begin and end, two loop extents."""
-    return 3, 1, 1, 1, 1, 1, uop, uop + 1, 14, 14
-
-
-def gemm_instruction_bits(uop: int, inp: int, wgt: int, acc: int) -> int:
-    """Size of ``VTAGemInsn``: outer and inner factors of each index follow the head."""
-    return _laid_out(*_head(uop), acc, acc, inp, inp, wgt, wgt)
-
-
-def alu_instruction_bits(uop: int, acc: int) -> int:
-    """Size of ``VTAAluInsn``: four factors, opcode, immediate flag and a 16-bit immediate."""
-    return _laid_out(*_head(uop), acc, acc, acc, acc, 3, 1, 16)
-
-
 _gemm_bits = table(
-    "gemm_instruction_bits", gemm_instruction_bits, uop_bits, inp_bits, wgt_bits, acc_bits
+    "gemm_instruction_bits", isa.gemm_instruction, uop_bits, inp_bits, wgt_bits, acc_bits
 )
-_alu_bits = table("alu_instruction_bits", alu_instruction_bits, uop_bits, acc_bits)
+_alu_bits = table("alu_instruction_bits", isa.alu_instruction, uop_bits, acc_bits)
 
 ISA_WIDTH = Rule(
     name="isa:instruction",
     cause="wrong_result",
-    checks=(Check(Stage.RESULT, (_gemm_bits <= _INSTRUCTION) & (_alu_bits <= _INSTRUCTION)),),
+    checks=(Check(Stage.RESULT, (_gemm_bits <= isa.INSTRUCTION) & (_alu_bits <= isa.INSTRUCTION)),),
     title="GEMM and ALU instructions fit 128 bits",
     message=(
         "a GEMM instruction takes {gemm} bits and an ALU instruction {alu}, an instruction has "
@@ -174,7 +147,7 @@ ISA_WIDTH = Rule(
 
 ADDRESS = Rule(
     name="hw:sram_address",
-    checks=(Check(Stage.TENSORIZE, (inp_bits <= 16) & (wgt_bits <= 16) & (acc_bits <= 16)),),
+    checks=(Check(Stage.TENSORIZE, maximum(inp_bits, wgt_bits, acc_bits) <= isa.SRAM_ADDRESS),),
     title="scratchpads are addressed with 16 bits",
     message=(
         "log2 of the scratchpad depths (inp {inp}, wgt {wgt}, acc {acc}) must be at most 16, "

@@ -28,7 +28,7 @@ from vtacsp.rules.convolution import (
 )
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
-from vtacsp.rules.kernels import Loop, loop_fields_fit, micro_ops
+from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
 from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.overflow import COL_SPLIT, ROW_SPLIT, overflow_is_harmless
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -246,7 +246,7 @@ FIELDS = isa_fields(
     Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
     loop_fields_fit(_reset_loops),
     loop_fields_fit(_gemm_loops),
-    out_tile < 1 << 14,
+    out_tile < LOOP_LIMIT,
 )
 
 TRANSPOSED = (

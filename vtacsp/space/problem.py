@@ -77,13 +77,22 @@ class Problem:
 
     def feasible_indices(self) -> IntArray:
         """AutoTVM indices of the configurations that meet every rule, ascending."""
-        program = conjunction(
-            tuple(rule.holds for rule in self.rules), frozenset(self.knob_space.names)
-        )
+        knobs = frozenset(self.knob_space.names)
+        decided = Env(self.constants)
+        varying = []
+        for rule in self.rules:
+            if not rule.holds.symbols.isdisjoint(knobs):
+                varying.append(rule.holds)
+            elif not decided.evaluate(rule.holds):
+                return np.empty(0, dtype=np.int64)
+        program = conjunction(tuple(varying), knobs)
         axes = {
             knob.name: np.asarray(knob.values, dtype=np.int64) for knob in self.knob_space.knobs
         }
-        indices, settled = program.select(self.constants, axes)
+        try:
+            indices, settled = program.select(self.constants, axes)
+        except ZeroDivisionError:
+            raise RuleError("a rule divides by zero: guard it, as in a // maximum(b, 1)") from None
         # procedures are tabulated where the formulas leave something to decide
         keep = np.ones(len(indices), dtype=np.bool_)
         for procedure, known in zip(program.procedures, settled, strict=True):
