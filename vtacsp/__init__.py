@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from vtacsp.errors import (
     ConfigError,
+    DeadlockError,
     HardwareError,
+    ProgramError,
+    RaceError,
     RuleError,
+    SimulationError,
     SpaceError,
     VtacspError,
     WorkloadError,
@@ -22,8 +26,12 @@ from vtacsp.errors import (
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
     from vtacsp.knobs import Config, Knob, KnobSpace
+    from vtacsp.program.build import build
+    from vtacsp.program.program import Program
     from vtacsp.rules.catalogue import catalogue, quantity
     from vtacsp.rules.rule import Check, Rule, Stage
+    from vtacsp.simulate.functional import SimulationResult, verdict
+    from vtacsp.simulate.reference import Operands, random_operands, reference
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
     from vtacsp.space.feasible import FeasibleSpace, compile
@@ -51,6 +59,7 @@ __all__ = [
     "ConfigError",
     "Conv2D",
     "Conv2DTranspose",
+    "DeadlockError",
     "Dense",
     "Explanation",
     "FeasibleSpace",
@@ -61,9 +70,15 @@ __all__ = [
     "JointSpace",
     "Knob",
     "KnobSpace",
+    "Operands",
     "Problem",
+    "Program",
+    "ProgramError",
+    "RaceError",
     "Rule",
     "RuleError",
+    "SimulationError",
+    "SimulationResult",
     "SpaceError",
     "SpaceStatistics",
     "Stage",
@@ -73,14 +88,18 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "advise",
+    "build",
     "catalogue",
     "compile",
     "compile_network",
     "find_workloads",
     "load_workloads",
     "quantity",
+    "random_operands",
+    "reference",
     "statistics",
     "suite",
+    "verdict",
     "workload_from_dict",
 ]
 
@@ -89,8 +108,12 @@ __all__ = [
 _HOME = {
     "vtacsp.hardware": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
+    "vtacsp.program.build": ["build"],
+    "vtacsp.program.program": ["Program"],
     "vtacsp.rules.catalogue": ["catalogue", "quantity"],
     "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
+    "vtacsp.simulate.functional": ["SimulationResult", "verdict"],
+    "vtacsp.simulate.reference": ["Operands", "random_operands", "reference"],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],

@@ -2,8 +2,12 @@
 
 __all__ = [
     "ConfigError",
+    "DeadlockError",
     "HardwareError",
+    "ProgramError",
+    "RaceError",
     "RuleError",
+    "SimulationError",
     "SpaceError",
     "VtacspError",
     "WorkloadError",
@@ -32,3 +36,40 @@ class RuleError(VtacspError, ValueError):
 
 class SpaceError(VtacspError, ValueError):
     """A question that a space cannot answer: an empty sample, a rank out of range."""
+
+
+class ProgramError(VtacspError, ValueError):
+    """The stack stops while it builds the program of a configuration.
+
+    ``cause`` is the label of the first check that fails (``sram:acc``, ``uop_hazard``, ...).
+    """
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(f"{cause}: {message}")
+        self.cause = cause
+
+
+class SimulationError(VtacspError, RuntimeError):
+    """A program cannot be executed; ``instruction`` is the index of the one that stops it.
+
+    ``cause`` is the label a verdict reports: upstream such a program computes wrong numbers or
+    stops the simulator.
+    """
+
+    cause = "wrong_result"
+
+    def __init__(self, message: str, instruction: int | None = None) -> None:
+        super().__init__(message)
+        self.instruction = instruction
+
+
+class DeadlockError(SimulationError):
+    """Every module waits for a token that no other module will push."""
+
+    cause = "deadlock"
+
+
+class RaceError(SimulationError):
+    """Two modules touch one scratchpad element and no token orders them."""
+
+    cause = "race"

@@ -1,0 +1,7 @@
+"""Programs: a configuration as the instructions and micro-ops that VTA executes."""
+
+from vtacsp.program.build import build
+from vtacsp.program.isa import INSTRUCTION, MICRO_OP, decode, encode
+from vtacsp.program.program import Program, Segment
+
+__all__ = ["INSTRUCTION", "MICRO_OP", "Program", "Segment", "build", "decode", "encode"]

@@ -1,0 +1,118 @@
+"""A built program: instruction stream, micro-op images, and what can be counted in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.hardware import VTAConfig
+from vtacsp.program.isa import Memory, Opcode, Records, Words, encode, pack_micro_ops, stages
+from vtacsp.program.isa import Stage as Module
+from vtacsp.workload import Workload
+
+__all__ = ["OPERANDS", "Program", "Segment"]
+
+OPERANDS = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.ACC, "out": Memory.OUT}
+"""DRAM operands of a program: data, weights, bias, output."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one launch of the accelerator runs: instructions up to a FINISH.
+
+    ``start`` and ``stop`` delimit them in the program; ``micro_ops`` is the image that the
+    micro-op loads of these instructions read.  Only a program that overflows the runtime's
+    queue has more than one.
+    """
+
+    start: int
+    stop: int
+    micro_ops: Records = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The instructions of a configuration.
+
+    ``instructions`` has the dtype ``INSTRUCTION``; DRAM addresses are in elements of the
+    memory type from the start of the operand (micro-ops: of the segment's image).
+    ``dram`` is the number of elements of each operand.  ``waits`` says that the first
+    compute instruction also pops a token which the program before left behind, ``leaves``
+    that this one leaves such a token (the upstream runtime carries it over).
+    """
+
+    workload: Workload
+    hardware: VTAConfig
+    config: Mapping[str, int]
+    instructions: Records = field(repr=False)
+    segments: tuple[Segment, ...] = field(repr=False)
+    dram: Mapping[str, int]
+    waits: bool = False
+    leaves: bool = False
+
+    def __len__(self) -> int:
+        return len(self.instructions)
+
+    @property
+    def micro_ops(self) -> Records:
+        """The micro-op image of the first segment."""
+        return self.segments[0].micro_ops
+
+    def counters(self) -> dict[str, int]:
+        """DMA bytes, micro-ops executed and instructions of each kind.
+
+        The names are the columns of the ground truth.
+        """
+        ins, hw = self.instructions, self.hardware
+        opcode, memory = ins["opcode"], ins["memory_type"]
+        loads, stores = opcode == Opcode.LOAD, opcode == Opcode.STORE
+        empty = (loads | stores) & (ins["x_size"] == 0)
+        cells = ins["x_size"].astype(np.int64) * ins["y_size"]
+        result: dict[str, int] = {}
+        for name in ("inp", "wgt", "acc", "uop"):
+            mine = loads & (memory == Memory[name.upper()])
+            result[f"{name}_load_nbytes"] = int(cells[mine].sum()) * hw.element_bytes(name)
+        result["out_store_nbytes"] = int(cells[stores].sum()) * hw.element_bytes("out")
+        work = ins["iter_out"].astype(np.int64) * ins["iter_in"]
+        work = work * (ins["uop_end"].astype(np.int64) - ins["uop_bgn"])
+        gemm, alu, reset = opcode == Opcode.GEMM, opcode == Opcode.ALU, ins["reset_reg"] == 1
+        result["gemm_counter"] = int(work[gemm & ~reset].sum())
+        result["alu_counter"] = int(work[alu].sum())
+        for name in ("inp", "wgt", "acc", "uop"):
+            mine = loads & ~empty & (memory == Memory[name.upper()])
+            result[f"load_{name}"] = int(mine.sum())
+        module = stages(ins)
+        result["gemm"] = int(gemm.sum())
+        result["gemm_reset"] = int((gemm & reset).sum())
+        result["alu"] = int(alu.sum())
+        result["store"] = int((stores & ~empty).sum())
+        result["nop_load"] = int((empty & (module == Module.LOAD)).sum())
+        result["nop_compute"] = int((empty & (module == Module.COMPUTE)).sum())
+        result["nop_store"] = int((empty & (module == Module.STORE)).sum())
+        result["finish"] = int((opcode == Opcode.FINISH).sum())
+        return result
+
+    def encode(self, bases: Mapping[str, int] | None = None) -> Words:
+        """128-bit binary form, shape (n, 2); ``bases`` moves operands to byte addresses.
+
+        Keys are ``inp``, ``wgt``, ``acc``, ``out`` and ``uop``; a base must be a multiple of
+        the element size.
+        """
+        ins = self.instructions.copy()
+        for name, base in (bases or {}).items():
+            memory = Memory[name.upper()]
+            size = self.hardware.element_bytes(name)
+            if base % size:
+                raise ValueError(f"{name} base {base} is not a multiple of {size} bytes")
+            rows = (ins["memory_type"] == memory) & (ins["x_size"] > 0)
+            rows &= np.isin(ins["opcode"], (Opcode.LOAD, Opcode.STORE))
+            address = ins["dram_base"].astype(np.int64) + base // size
+            ins["dram_base"][rows] = (address & 0xFFFFFFFF)[rows]
+        return encode(ins, self.hardware)
+
+    def encode_micro_ops(self, segment: int = 0) -> NDArray[np.uint32]:
+        """32-bit binary form of a segment's micro-op image."""
+        return pack_micro_ops(self.segments[segment].micro_ops, self.hardware)

@@ -1,0 +1,41 @@
+"""Scratchpad ranges: what a program reserves in each on-chip buffer."""
+
+from __future__ import annotations
+
+from vtacsp.errors import ProgramError
+from vtacsp.hardware import VTAConfig
+
+__all__ = ["Scratchpads"]
+
+_ORDER = ("acc", "inp", "wgt")  # in which the compiler meets them
+
+
+class Scratchpads:
+    """Bump allocation of buffers, in elements, as ``StorageRewrite`` lays them out."""
+
+    def __init__(self, hardware: VTAConfig) -> None:
+        self._depth = {name: hardware.depth(name) for name in _ORDER}
+        self._used = dict.fromkeys(_ORDER, 0)
+
+    def fits_alone(self, **elements: int) -> None:
+        """Each buffer by itself, before it is replicated (``StorageFlatten``)."""
+        for name in _ORDER:
+            if elements.get(name, 0) > self._depth[name]:
+                self._refuse(name, elements[name])
+
+    def allocate(self, scratchpad: str, elements: int) -> int:
+        """Reserve a range and return its first element; :meth:`check` says whether all fit."""
+        base = self._used[scratchpad]
+        self._used[scratchpad] += elements
+        return base
+
+    def check(self) -> None:
+        """Raise for the first scratchpad whose ranges reach past its end."""
+        for name in _ORDER:
+            if self._used[name] > self._depth[name]:
+                self._refuse(name, self._used[name])
+
+    def _refuse(self, name: str, elements: int) -> None:
+        raise ProgramError(
+            f"sram:{name}", f"{elements} elements, {name.upper()} holds {self._depth[name]}"
+        )
