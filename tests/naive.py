@@ -234,7 +234,8 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
     if threads == THREADS * THREADS:
         raise Rejected("alu_pattern" if w["bias"] else "uop_signature")
     # where tiles start at different places of a group, the outer loop is part of the kernel
-    linear = all(len(s) == 1 for s in spans)
+    # (one block per group: the step between groups is a step like any other)
+    linear = per_group == 1 or all(len(s) == 1 for s in spans)
     variants = co0 if not linear and len({s % per_group for s in range(0, co, co1)}) > 1 else 1
     if variants > 1 and k["oc_nthread"] == THREADS:
         variants = co0 // THREADS
@@ -247,7 +248,7 @@ def _conv(w: dict[str, Any], d: dict[str, int], k: dict[str, int]) -> None:
             (w1, 1, sw, 0, True),
             (kw, 0, 1, 1, True),
             (kh, 0, cols, kw, True),
-            (co1, h1 * w1, 0, ci1 * taps, linear),
+            (co1, h1 * w1, ci * rows * cols if per_group == 1 else 0, ci1 * taps, linear),
             (h1, w1, sh * cols, 0, True),
         ]
     )
@@ -329,8 +330,7 @@ def _padded_tiles(
         # loop of the copy is left in it
         bound = pad[axis] + size[axis]
         step = starts[1] - starts[0] if len(starts) > 1 else 0
-        exact = tile[axis] <= step and step and bound % step == 0
-        aligned = step and (bound % step >= tile[axis] or exact)
+        aligned = step and tile[axis] <= step and bound % step == 0
         if pad[axis] and aligned and bound < starts[-1] + tile[axis]:
             raise Rejected("dma_clip")
     axes = [("c", channels), ("y", tile[0]), ("x", tile[1]), ("b", batch), ("i", block)]

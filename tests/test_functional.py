@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import measured, truth
@@ -77,15 +77,17 @@ def test_micro_op_evictions_end_as_on_the_real_stack():
 @settings(max_examples=300)
 @given(configured_layers())
 def test_builder_and_constraint_model_agree(layer):
-    """Two oracles that share no line: what is left out here is compared with measurements."""
+    """Two oracles that share no line."""
     workload, hardware, index = layer
     got = verdict(workload, hardware, index)
-    if got in ("ok", "wrong_result"):
+    cause = Problem(workload, hardware).causes([index])[0]
+    if got == "ok" and cause == "wrong_result":
+        # an eviction that is harmless only because the simulator starts with zeros: an
+        # accumulator that is not reset; the rules do not rely on what was there before
         program = build(workload, hardware, index)
-        evicts = program.counters()["uop_load_nbytes"] > 4 * len(program.micro_ops)
-        s = workload.symbols(hardware)
-        assume(not evicts and not (s.get("G", 1) > 1 and s["G"] == s["CO"]))
-    assert got == Problem(workload, hardware).causes([index])[0]
+        assert program.counters()["uop_load_nbytes"] > 4 * len(program.micro_ops)
+    else:
+        assert got == cause
 
 
 # ---------------------------------------------------------------- the reference

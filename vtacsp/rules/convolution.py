@@ -187,7 +187,9 @@ SIGNATURE = Rule(
     quantities={"oc": oc_nthread, "hn": h_nthread, "co0": co0},
 )
 
-_linear = groups_reached == 1
+# with one output block per group the input index moves by whole groups: linear again
+_linear = (groups_reached == 1) | (per_group == 1)
+_group_step = if_else(per_group == 1, CI * rows * cols, 0)
 _none = const(0)
 _plane = tile_h * tile_w
 _reset_loops = [
@@ -200,7 +202,7 @@ _gemm_loops = [
     Loop(tile_w, (const(1), SW, _none)),
     Loop(KW, (_none, const(1), const(1))),
     Loop(KH, (_none, cols, KW)),
-    Loop(tile_co, (_plane, _none, tile_ci * taps), _linear & ~straddles),
+    Loop(tile_co, (_plane, _group_step, tile_ci * taps), _linear & ~straddles),
     Loop(tile_h, (tile_w, SH * cols, _none)),
 ]
 _, _, _kw_listed, _kh_listed, _, _ = unrolled(_gemm_loops)

@@ -138,15 +138,13 @@ class SpatialAxis:
 
     @cached_property
     def decided(self) -> Bool:
-        """No tile straddles the far bound of the image, and some tile lies beyond it.
+        """Tiles do not overlap, one begins at the far bound of the image, and some lie beyond.
 
         The simplifier then settles the bound per tile, no loop of the copy is left in it and
         no clip bound can be read off.  Only a padding at least as large as the kernel gets here.
         """
         bound = self.pad + self.size
-        step = maximum(self.step, 1)
-        rest = bound % step
-        aligned = (rest >= self.extent) | ((rest == 0) & (self.extent <= self.step))
+        aligned = (bound % maximum(self.step, 1) == 0) & (self.extent <= self.step)
         beyond = bound < self.last + self.extent
         return named(f"{self.name}_decided", all_of(self.pad > 0, self.count > 1, aligned, beyond))
 
