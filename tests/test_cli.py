@@ -166,6 +166,13 @@ def test_hardware_prints_depths():
     }  # fmt: skip
 
 
+def test_program_prints_the_instructions():
+    text = run("program", "resnet18.C11", "--index", 0).output
+    assert "GEMM" in text
+    assert "FINISH" in text
+    assert "dma_pad" in run("program", "resnet18.C8", "--index", 700, code=2).output
+
+
 def test_nothing_feasible_is_exit_code_3(tmp_path):
     path = tmp_path / "tight.json"
     path.write_text(json.dumps({**VTAConfig().to_dict(), **TIGHT}))

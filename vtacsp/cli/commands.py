@@ -322,7 +322,21 @@ def hardware(file: str | None, form: str, output: str | None) -> None:
     write(text, output)
 
 
-COMMANDS = (report, enumerate_, sample, check, explain, advise, hardware)
+@click.command()
+@workload_argument
+@hardware_option
+@click.option("--index", type=int, required=True, metavar="N", help="AutoTVM index.")
+@click.option("--output", metavar="FILE", help="Write there instead of printing.")
+def program(workload: str, hardware_file: str | None, index: int, output: str | None) -> None:
+    """The instructions and micro-ops of one configuration, readable."""
+    from vtacsp.program.listing import listing
+
+    machine = load_hardware(hardware_file)
+    texts = [listing(layer, machine, index) for layer in find_workloads(workload)]
+    write("\n".join(texts), output)
+
+
+COMMANDS = (report, enumerate_, sample, check, explain, advise, hardware, program)
 
 
 def _compile(workload: str, hardware_file: str | None) -> list[FeasibleSpace]:
