@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import configured_layers
-from vtacsp import ConfigError, KnobSpace, VTAConfig, find_workloads
+from tests.strategies import configured_layers, layers
+from vtacsp import ConfigError, KnobSpace, VTAConfig, build, compile, find_workloads
 
 C8 = KnobSpace.of(find_workloads("resnet18.C8")[0], VTAConfig())
 
@@ -44,6 +44,21 @@ def test_configurations_that_differ_in_an_inert_knob_are_one_program():
     for index in (0, 1, 3, 777, len(space) - 1):
         config = space.config(index)
         assert space.config(int(programs[index])) == {**config, "tile_b": 1}
+
+
+@settings(max_examples=60)
+@given(layers())
+def test_configurations_are_one_program_exactly_where_the_builder_says_so(layer):
+    workload, hardware = layer
+    space = compile(workload, hardware)
+    feasible = space.indices[:: len(space) // 40 + 1]
+    by_program = {}
+    for index, representative in zip(feasible, space.knob_space.program(feasible), strict=True):
+        program = build(workload, hardware, int(index))
+        binary = program.encode().tobytes() + program.encode_micro_ops().tobytes()
+        by_program.setdefault(binary, set()).add(int(representative))
+    assert all(len(representatives) == 1 for representatives in by_program.values())
+    assert len(by_program) == len(np.unique(space.knob_space.program(feasible)))
 
 
 def _fields(workload):

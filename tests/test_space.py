@@ -47,6 +47,10 @@ def test_a_space_collapses_to_its_distinct_programs():
     assert space.programs() == collapsed.programs() == len(collapsed) == len(SMALL)
     assert all(config["tile_b"] == 1 for config in collapsed)
     assert all(config in space for config in collapsed)
+    rule = Rule.of("batched", vtacsp.rules.symbols.tile_b > 1)
+    batched = compile(space.workload, rules=[rule])
+    assert {config["tile_b"] for config in batched.collapsed()} == {2}
+    assert batched.programs() == len(SMALL)
 
 
 def test_ranks_out_of_range_and_infeasible_configurations_are_refused():

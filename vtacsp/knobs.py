@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -28,12 +28,14 @@ class Knob:
     """One knob: its candidate values in AutoTVM's order.
 
     ``inert`` knobs are defined by the schedule and never applied: configurations that differ
-    only there are one program.
+    only there are one program.  ``inert_where`` names another knob and the value of it with
+    which this one has no effect.
     """
 
     name: str
     values: tuple[int, ...]
     inert: bool = False
+    inert_where: tuple[str, int] | None = None
 
     def position(self, value: int) -> int:
         """Position of a value among the candidates."""
@@ -61,10 +63,13 @@ class KnobSpace:
         Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
         """
         dense = isinstance(workload, Dense)
-        splits = [
-            Knob(name, _divisors(extent), inert=name == "tile_b" and not dense)
-            for name, extent in workload.axes(hardware).items()
-        ]
+        splits = [Knob(name, _divisors(extent)) for name, extent in workload.axes(hardware).items()]
+        # the convolutions define tile_b and never apply it; in dense a virtual thread moves the
+        # whole batch under the loop that it splits
+        batch = replace(splits[0], inert=not dense)
+        if dense:
+            batch = replace(batch, inert_where=("oc_nthread", 2))
+        splits[0] = batch
         threads = ["oc_nthread"] if dense else ["oc_nthread", "h_nthread"]
         return cls((*splits, *(Knob(name, THREAD_COUNTS) for name in threads)))
 
@@ -124,19 +129,22 @@ class KnobSpace:
         }
 
     def program(self, indices: IntArray) -> IntArray:
-        """Representative index of the program behind each index: inert knobs set to digit 0."""
-        indices = np.asarray(indices, dtype=np.int64)
-        result: IntArray = indices.copy()
-        stride = 1
-        for knob in self.knobs:
+        """Representative index of the program behind each index: idle knobs at digit 0."""
+        digits = self.digits(indices)
+        given = digits.copy()
+        for i, knob in enumerate(self.knobs):
             if knob.inert:
-                result -= (indices // stride % len(knob.values)) * stride
-            stride *= len(knob.values)
-        return result
+                digits[..., i] = 0
+            elif knob.inert_where is not None:
+                name, value = knob.inert_where
+                other = self.names.index(name)
+                digits[given[..., other] == self.knobs[other].position(value), i] = 0
+        strides = np.cumprod([1, *self.shape[:-1]], dtype=np.int64)
+        return digits @ strides
 
     def programs(self) -> int:
         """Number of distinct programs of the whole grid."""
-        return prod(len(knob.values) for knob in self.knobs if not knob.inert)
+        return len(np.unique(self.program(np.arange(len(self), dtype=np.int64))))
 
     def _check_index(self, index: int) -> int:
         if isinstance(index, bool) or not isinstance(index, (int, np.integer)):

@@ -55,12 +55,13 @@ class FeasibleSpace:
     __len__ = count
 
     def programs(self) -> int:
-        """Number of distinct programs: configurations that differ in inert knobs are one."""
+        """Number of distinct programs: configurations that differ in idle knobs are one."""
         return len(np.unique(self.knob_space.program(self.indices)))
 
     def collapsed(self) -> FeasibleSpace:
-        """One configuration per distinct program."""
-        return FeasibleSpace(self.problem, np.unique(self.knob_space.program(self.indices)))
+        """One configuration per distinct program: the feasible one with the lowest index."""
+        _, first = np.unique(self.knob_space.program(self.indices), return_index=True)
+        return FeasibleSpace(self.problem, np.sort(self.indices[first]))
 
     def __iter__(self) -> Iterator[Config]:
         return (self.knob_space.config(int(index)) for index in self.indices)
