@@ -198,7 +198,8 @@ def check(
     everything: bool,
 ) -> None:
     """Whether configurations are feasible, and the cause the stack reports first."""
-    problems = [Problem(w, load_hardware(hardware_file)) for w in find_workloads(workload)]
+    machine = load_hardware(hardware_file)
+    problems = [Problem(layer, machine) for layer in find_workloads(workload)]
     rows: list[Row] = []
     for problem in problems:
         chosen = _chosen(problem.knob_space, indices, knobs, everything)
@@ -275,7 +276,7 @@ def advise(
     from vtacsp.space.advice import Advice
     from vtacsp.space.advice import advise as ask
 
-    hardware = load_hardware(hardware_file)
+    hardware, sizes = load_hardware(hardware_file), free_sizes(free)
     advices: list[tuple[Workload, Advice]] = []
     for layer in find_workloads(workload):
         space = KnobSpace.of(layer, hardware)
@@ -283,7 +284,7 @@ def advise(
         if indices or knobs:
             configs = [space.config(int(i)) for i in _chosen(space, indices, knobs, False)]
         for config in configs:
-            answer = ask(layer, hardware, config=config, at_least=at_least, free=free_sizes(free))
+            answer = ask(layer, hardware, config=config, at_least=at_least, free=sizes)
             advices.append((layer, answer))
     if form == "table":
         write("\n".join(str(answer) for _, answer in advices) + "\n", output)

@@ -7,7 +7,7 @@ DRAM, with zeros around them.  Source: ``InjectDMAIntrin`` and ``InjectCopyIntri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,11 @@ class Pattern:
     y_size: int
     x_size: int
     x_stride: int
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The instruction fields that hold the pattern."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -82,18 +82,14 @@ def build_dense(
         return {
             "dram_base": row(v) * ci + v["k"] * ci1,
             "sram_base": inp_at[v["thread"]],
-            "y_size": inp.y_size,
-            "x_size": inp.x_size,
-            "x_stride": inp.x_stride,
+            **inp.fields,
         }
 
     def load_wgt(v: Variables) -> Fields:
         return {
             "dram_base": block(v) * ci + v["k"] * ci1,
             "sram_base": wgt_at[v["thread"]],
-            "y_size": wgt.y_size,
-            "x_size": wgt.x_size,
-            "x_stride": wgt.x_stride,
+            **wgt.fields,
         }
 
     def store(v: Variables) -> Fields:
@@ -123,9 +119,7 @@ def build_dense(
             return {
                 "dram_base": v["b"] * rows * co + block(v),
                 "sram_base": bias_at[v["thread"]],
-                "y_size": pattern.y_size,
-                "x_size": pattern.x_size,
-                "x_stride": pattern.x_stride,
+                **pattern.fields,
             }
 
         load_bias = a.load(Memory.ACC, bias_fields)

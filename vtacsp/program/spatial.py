@@ -128,9 +128,7 @@ def _inp_fields(t: Tiling) -> _Copy:
             channel, top, left = start(v)
             return {
                 "dram_base": (channel * s["H"] + top) * s["W"] + left,
-                "y_size": flat.y_size,
-                "x_size": flat.x_size,
-                "x_stride": flat.x_stride,
+                **flat.fields,
             }
 
         return unpadded_fields
@@ -176,9 +174,7 @@ def _wgt_fields(t: Tiling) -> _Copy:
     def fields(v: Variables) -> Fields:
         return {
             "dram_base": t.co(v) * t.co1 * inner + v["k"] * t.ci1 * t.taps,
-            "y_size": pattern.y_size,
-            "x_size": pattern.x_size,
-            "x_stride": pattern.x_stride,
+            **pattern.fields,
         }
 
     return fields
@@ -196,9 +192,7 @@ def _out_fields(t: Tiling) -> _Copy:
         row = (v["b"] * s["CO"] + t.co(v) * t.co1) * s["OH"] + t.h(v) * t.h1
         return {
             "dram_base": row * s["OW"] + v["w"] * t.w1,
-            "y_size": pattern.y_size,
-            "x_size": pattern.x_size,
-            "x_stride": pattern.x_stride,
+            **pattern.fields,
         }
 
     return fields
@@ -295,9 +289,7 @@ def _epilogue(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> list[Nod
             return {
                 "dram_base": v["b"] * t.s["CO"] + t.co(v) * t.co1,
                 "sram_base": bases["bias"][v["thread"]],
-                "y_size": pattern.y_size,
-                "x_size": pattern.x_size,
-                "x_stride": pattern.x_stride,
+                **pattern.fields,
             }
 
         load = a.load(Memory.ACC, fields)

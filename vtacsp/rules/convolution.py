@@ -45,6 +45,7 @@ from vtacsp.rules.symbols import (
     tile_h,
     tile_w,
 )
+from vtacsp.rules.variables import one_variable
 
 __all__ = ["CONVOLUTION"]
 
@@ -154,7 +155,8 @@ WGT_2D = Rule(
 
 # with both threads the epilogue does not work in place: a buffer per stage of the epilogue
 _stages = named("epilogue_buffers", if_else(both_threads, 4 + BIAS, 1))
-ACC = capacity("acc", out_tile, threads * (_stages * out_tile + BIAS * tile_co))
+acc_total = threads * (_stages * out_tile + BIAS * tile_co)
+ACC = capacity("acc", out_tile, acc_total)
 INP = capacity("inp", inp_tile, threads * inp_tile, known=(G == 1) | one_span)
 WGT = capacity("wgt", wgt_tile, threads * wgt_tile)
 
@@ -166,25 +168,13 @@ ALU = Rule(
     mechanism="With both threads the epilogue's stages get buffers of their own.",
 )
 
-SIGNATURE = Rule(
-    name="uop_signature",
-    checks=(
-        Check(Stage.UOP_SIGNATURE, ~both_threads | (BIAS == 1)),
-        Check(
-            Stage.UOP_SIGNATURE,
-            ~straddles | ((threads == 1) & (co0 <= KEY_LIMIT)),
-        ),
-    ),
-    title="a micro-op kernel has at most one free variable",
-    message=(
-        "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn}), or a grouped tile "
-        "adds an outer loop of {co0} to the kernel: the runtime takes one variable below 100"
-    ),
-    mechanism=(
-        "Micro-op kernels are cached by the value of at most one integer "
-        "(`UopKernelMap::Get`), smaller than 99."
-    ),
-    quantities={"oc": oc_nthread, "hn": h_nthread, "co0": co0},
+one_thread_variable: Bool = ~both_threads | (BIAS == 1)
+SIGNATURE = one_variable(
+    "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn}), or a grouped tile "
+    "adds an outer loop of {co0} to the kernel: the runtime takes one variable below 100",
+    {"oc": oc_nthread, "hn": h_nthread, "co0": co0},
+    one_thread_variable,
+    ~straddles | ((threads == 1) & (co0 <= KEY_LIMIT)),
 )
 
 # with one output block per group the input index moves by whole groups: linear again

@@ -17,6 +17,7 @@ from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import BIAS, CI, CO, N, oc_nthread, tile_b, tile_ci, tile_co
+from vtacsp.rules.variables import one_variable
 
 __all__ = ["DENSE"]
 
@@ -53,24 +54,11 @@ ACC = capacity("acc", rows, oc_nthread * rows * (1 + BIAS))
 INP = capacity("inp", tile_ci, oc_nthread * tile_ci)
 WGT = capacity("wgt", tile_ci * tile_co, oc_nthread * tile_ci * tile_co)
 
-SIGNATURE = Rule(
-    name="uop_signature",
-    checks=(
-        Check(
-            Stage.UOP_SIGNATURE,
-            (rows <= KEY_LIMIT) & ~(threaded & (rows > 1) & (tile_ci > 1)),
-        ),
-    ),
-    title="a micro-op kernel has at most one free variable",
-    message=(
-        "the batch loop of {rows} rows is a variable of the kernel: it must be at most 99, and "
-        "may not meet oc_nthread 2 with tile_ci {ci} above 1"
-    ),
-    mechanism=(
-        "Micro-op kernels are cached by the value of at most one integer "
-        "(`UopKernelMap::Get`), smaller than 99."
-    ),
-    quantities={"rows": rows, "ci": tile_ci},
+SIGNATURE = one_variable(
+    "the batch loop of {rows} rows is a variable of the kernel: it must be at most 99, and "
+    "may not meet oc_nthread 2 with tile_ci {ci} above 1",
+    {"rows": rows, "ci": tile_ci},
+    (rows <= KEY_LIMIT) & ~(threaded & (rows > 1) & (tile_ci > 1)),
 )
 
 # a reset and a GEMM kernel of one micro-op per batch row and thread, one per epilogue stage

@@ -8,17 +8,19 @@ columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
 
 from __future__ import annotations
 
-from vtacsp.expr import Int, all_of, any_of, choose, const, if_else, maximum, minimum, named, table
+from vtacsp.expr import Int, all_of, any_of, choose, const, maximum, minimum, named, table
+from vtacsp.rules.convolution import ACC as CONV_ACC
 from vtacsp.rules.convolution import ALU as CONV_ALU
 from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
 from vtacsp.rules.convolution import WGT as CONV_WGT
 from vtacsp.rules.convolution import (
-    both_threads,
+    acc_total,
     ci0,
     co0,
     co_divides,
     h0,
     h_divides,
+    one_thread_variable,
     out_tile,
     taps,
     threads,
@@ -59,6 +61,7 @@ from vtacsp.rules.symbols import (
     tile_h,
     tile_w,
 )
+from vtacsp.rules.variables import one_variable
 
 __all__ = ["TRANSPOSED"]
 
@@ -117,18 +120,12 @@ _plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
 PAD = padded_axes(padded, _padded_inp)
 INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
 
-_stages = if_else(both_threads, 4 + BIAS, 1)
-_acc_total = threads * (_stages * out_tile + BIAS * tile_co)
-ACC = capacity("acc", out_tile, _acc_total)
 INP = capacity("inp", inp_tile, threads * inp_tile)
 
-SIGNATURE = Rule(
-    name="uop_signature",
-    checks=(Check(Stage.UOP_SIGNATURE, ~both_threads | (BIAS == 1)),),
-    title="a micro-op kernel has at most one free variable",
-    message="both virtual threads are in use (oc_nthread {oc}, h_nthread {hn})",
-    mechanism="Micro-op kernels are cached by the value of at most one integer.",
-    quantities={"oc": oc_nthread, "hn": h_nthread},
+SIGNATURE = one_variable(
+    "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn})",
+    {"oc": oc_nthread, "hn": h_nthread},
+    one_thread_variable,
 )
 
 HAZARD = Rule(
@@ -183,7 +180,7 @@ UOP, EVICTION = micro_op_capacity(
     ),
 )
 
-_fits = all_of(_acc_total <= depth("acc"), threads * inp_tile <= depth("inp"))
+_fits = all_of(acc_total <= depth("acc"), threads * inp_tile <= depth("inp"))
 OVERFLOW = Rule(
     name="transpose_overflow",
     cause="wrong_result",
@@ -228,7 +225,7 @@ FIELDS = instruction_fields(
 
 TRANSPOSED = (
     LOWERING,
-    ACC,
+    CONV_ACC,
     INP,
     CONV_WGT,
     VTHREAD,
