@@ -9,6 +9,7 @@ __all__ = [
     "RuleError",
     "SimulationError",
     "SpaceError",
+    "TimingError",
     "VtacspError",
     "WorkloadError",
 ]
@@ -61,6 +62,10 @@ class SimulationError(VtacspError, RuntimeError):
     def __init__(self, message: str, instruction: int | None = None) -> None:
         super().__init__(message)
         self.instruction = instruction
+
+
+class TimingError(VtacspError, ValueError):
+    """A constant of the timing model is unknown or out of range."""
 
 
 class DeadlockError(SimulationError):

@@ -1,0 +1,440 @@
+"""The compiled cycle engine: when every instruction of a launch starts and ends.
+
+Nothing is stepped cycle by cycle.  What does not read memory (GEMM, ALU, stores, no-ops) takes a
+number of cycles that its fields give.  What does (loads, fetch) competes for one port: requests
+are granted in the order of time, and a granted request knows when its data come, because the
+memory answers in order.  State machines: tvm-vta's Chisel design, see :mod:`.timing`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vtacsp.hardware import VTAConfig
+from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
+from vtacsp.simulate.timing import TimingModel
+
+__all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Schedule", "schedule"]
+
+REASONS = ("instruction", "token before", "token after")
+"""What the start of an instruction waited for; "" when it did not wait."""
+
+_INSTRUCTION, _BEFORE, _AFTER = 1, 2, 3
+_INSTRUCTION_BYTES = 16
+_FAR = 1 << 60
+
+IntArray = NDArray[np.int64]
+
+READ_RECORD = ("instruction", "granted", "first", "last")
+"""Columns of a read request: instruction (-1: fetch), cycles of grant, first and last beat."""
+
+FETCH_RECORD = ("granted", "arrived", "dispatched", "instructions")
+"""Columns of a burst of instructions: cycles of grant, last beat and last dispatch; length."""
+
+
+class Schedule(NamedTuple):
+    """Cycles of one launch.
+
+    ``start``, ``done`` (n,) per instruction, counted from the launch; ``module`` (n,) 0 load,
+    1 compute, 2 store; ``reason`` (n,) index of :data:`REASONS` plus 1, or 0; ``fetches`` (m, 4)
+    and ``reads`` (r, 4) as :data:`FETCH_RECORD` and :data:`READ_RECORD`, ``reads`` only on demand.
+    ``cycles`` is -1 for a deadlock.
+    """
+
+    cycles: int
+    start: IntArray
+    done: IntArray
+    module: NDArray[np.int8]
+    reason: NDArray[np.int8]
+    fetches: IntArray
+    reads: IntArray
+
+
+class _Constants(NamedTuple):
+    """What the engine needs of timing model and hardware; numba reads it field by field."""
+
+    uop_bytes: int
+    wgt_bytes: int
+    inp_bytes: int
+    acc_bytes: int
+    out_bytes: int
+    tags: int
+    launch_bytes: int
+    memory_latency: int
+    write_latency: int
+    bus_bytes: int
+    burst_beats: int
+    request_interval: int
+    request_delay: int
+    narrow_drain: int
+    wide_drain: int
+    launch_delay: int
+    fetch_drain: int
+    fetch_restart: int
+    queue_entries: int
+    queue_delay: int
+    token_delay: int
+    restart_delay: int
+    sync_cycles: int
+    pipeline_depth: int
+    gemm_interval: int
+    alu_interval: int
+    alu_pair_interval: int
+    write_command: int
+    write_reload: int
+
+
+def schedule(
+    words: NDArray[np.uint32],
+    hardware: VTAConfig,
+    timing: TimingModel,
+    waits: bool = False,
+    record_reads: bool = False,
+) -> Schedule:
+    """Schedule the instructions of one launch, shape (n, 16): records as 32-bit words.
+
+    ``waits`` says that the program before left a token of the store module.
+    """
+    own = {
+        "uop_bytes": hardware.element_bytes("uop"),
+        **{f"{name}_bytes": hardware.element_bytes(name) for name in ("inp", "wgt", "acc", "out")},
+        # a request leaves the memory's queue with its last beat, as it does the tag table
+        "tags": min(timing.read_requests, timing.memory_queue),
+        "launch_bytes": len(words) * _INSTRUCTION_BYTES,
+    }
+    values = [own[n] if n in own else getattr(timing, n) for n in _Constants._fields]
+    return Schedule(*_schedule(words, _Constants(*values), waits, record_reads))
+
+
+def _place(name: str) -> tuple[int, int, int]:
+    """32-bit word, shift and mask of a field (little endian)."""
+    kind, offset = INSTRUCTION.fields[name][:2]  # type: ignore[index]
+    return offset // 4, offset % 4 * 8, (1 << 8 * kind.itemsize) - 1
+
+
+_OPCODE, _MEMORY = _place("opcode"), _place("memory_type")
+_POPS = (_place("pop_prev_dep"), _place("pop_next_dep"))
+_PUSHES = (_place("push_prev_dep"), _place("push_next_dep"))
+_DRAM, _Y, _X, _STRIDE = (_place(n) for n in ("dram_base", "y_size", "x_size", "x_stride"))
+_Y0, _Y1, _X0, _X1 = (_place(n) for n in ("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"))
+_BEGIN, _END, _OUTER, _INNER = (
+    _place(n) for n in ("uop_bgn", "uop_end", "iter_out", "iter_in")
+)  # fmt: skip
+_USE_IMM = _place("use_imm")
+
+_LOAD, _STORE, _GEMM, _FINISH, _ALU = (int(op) for op in Opcode)
+_UOP, _WGT, _INP, _ACC, _OUT = (int(memory) for memory in Memory)
+
+_L, _C, _S = range(3)  # modules
+_POP_PREV, _POP_NEXT, _PUSH_PREV, _PUSH_NEXT = 1, 2, 4, 8
+# token queues; a module pops from the module before and after it, and pushes to them
+_L2C, _C2L, _C2S, _S2C = range(4)
+_READS = -1  # instead of a duration
+
+_jit = njit(cache=True, nogil=True)
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _get(word, place):  # type: ignore[no-untyped-def]
+    return np.int64((word[place[0]] >> np.uint32(place[1])) & np.uint32(place[2]))
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _store_cycles(word, c):  # type: ignore[no-untyped-def]
+    """Duration of a store: one burst after the other, each acknowledged before the next."""
+    y, bytes_ = _get(word, _Y), _get(word, _X) * c.out_bytes
+    stride, address = _get(word, _STRIDE) * c.out_bytes, _get(word, _DRAM) * c.out_bytes
+    burst_bytes = c.burst_beats * c.bus_bytes
+    per_tensor = c.out_bytes // c.bus_bytes
+    if per_tensor == 1:
+        per_tensor = 0  # fits the bus: no reload
+    t = 1  # sWriteCmd
+    for row in range(y):
+        at = address + row * stride
+        end = at + bytes_
+        at -= at % c.bus_bytes
+        while at < end:
+            stop = min(end, at - at % burst_bytes + burst_bytes)
+            beats = (stop - at + c.bus_bytes - 1) // c.bus_bytes
+            reloads = (beats - 1) // per_tensor * c.write_reload if per_tensor else 0
+            t += c.write_command + beats - 1 + reloads + c.write_latency + 1
+            at = stop
+    return t - 1
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _decode(word, c):  # type: ignore[no-untyped-def]
+    """Module, token flags and duration of an instruction (:data:`_READS` when it reads)."""
+    opcode = _get(word, _OPCODE)
+    flags = _get(word, _POPS[0]) | _get(word, _POPS[1]) << 1
+    flags |= _get(word, _PUSHES[0]) << 2 | _get(word, _PUSHES[1]) << 3
+    if opcode in (_GEMM, _ALU):
+        work = _get(word, _OUTER) * _get(word, _INNER) * (_get(word, _END) - _get(word, _BEGIN))
+        interval = c.gemm_interval
+        if opcode == _ALU:
+            interval = c.alu_interval if _get(word, _USE_IMM) else c.alu_pair_interval
+        return _C, flags, work * interval + c.pipeline_depth
+    empty = _get(word, _X) == 0
+    if opcode == _STORE:
+        return _S, flags, c.sync_cycles if empty else _store_cycles(word, c)
+    if opcode == _FINISH:
+        return _C, flags, c.sync_cycles
+    memory = _get(word, _MEMORY)
+    return _L if memory in (_INP, _WGT) else _C, flags, c.sync_cycles if empty else _READS
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _push(module, flags, at, posts, posted):  # type: ignore[no-untyped-def]
+    if flags & _PUSH_PREV and module != _L:
+        queue = _C2L if module == _C else _S2C
+        posts[queue, posted[queue]] = at
+        posted[queue] += 1
+    if flags & _PUSH_NEXT and module != _S:
+        queue = _L2C if module == _L else _C2S
+        posts[queue, posted[queue]] = at
+        posted[queue] += 1
+
+
+# columns of a reader: fetch (0), load (1), compute (2)
+(
+    _AT,  # cycle from which its next request waits at the port
+    _PRIORITY,  # small goes first (Core.scala: fetch, micro-ops, inp, wgt, acc)
+    _ADDRESS,  # DRAM byte of the next request
+    _STOP,  # end of the row
+    _ROW,  # DRAM byte of the row
+    _ROWS,  # rows left
+    _STEP,  # bytes from row to row
+    _WIDTH,  # bytes of a row
+    _DRAIN,
+    _CURSOR,  # cycle of the next step of zero padding
+    _TOP,  # padding left: rows above, columns beside, rows below (elements)
+    _SIDE,
+    _BOTTOM,
+    _SKIPS,  # the rows between have no padding: passed over, one a cycle
+) = range(14)
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _begin(reader, word, start, c):  # type: ignore[no-untyped-def]
+    """Set up the requests of a load."""
+    memory = _get(word, _MEMORY)
+    size, priority = c.uop_bytes, 1
+    if memory == _INP:
+        size, priority = c.inp_bytes, 2
+    elif memory == _WGT:
+        size, priority = c.wgt_bytes, 3
+    elif memory == _ACC:
+        size, priority = c.acc_bytes, 4
+    wide = size <= c.bus_bytes
+    x, y = _get(word, _X), _get(word, _Y)
+    above, below = _get(word, _Y0), _get(word, _Y1)
+    left, right = _get(word, _X0), _get(word, _X1)
+    reader[_PRIORITY] = priority
+    reader[_AT] = start + c.request_delay + above  # one cycle per row of padding
+    reader[_ROWS] = y
+    reader[_STEP], reader[_WIDTH] = _get(word, _STRIDE) * size, x * size
+    reader[_ROW] = _get(word, _DRAM) * size
+    reader[_ADDRESS] = reader[_ROW] - reader[_ROW] % c.bus_bytes
+    reader[_STOP] = reader[_ROW] + reader[_WIDTH]
+    reader[_DRAIN] = c.wide_drain if wide else c.narrow_drain
+    # padding is written while no data arrive; the narrow load stages its start
+    reader[_CURSOR] = start + (1 if wide else 2)
+    reader[_TOP], reader[_BOTTOM] = above * (left + x + right), below * (left + x + right)
+    reader[_SKIPS] = left + right == 0
+    reader[_SIDE] = y * (left + right)
+    if reader[_SKIPS] and below:
+        reader[_SIDE] = y
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _pad(reader, first, last):  # type: ignore[no-untyped-def]
+    """Write padding up to ``last``, while data arrive from ``first`` on only pass over rows."""
+    cursor = reader[_CURSOR]
+    if cursor < first:
+        free = first - cursor
+        for part in (_TOP, _SIDE, _BOTTOM):
+            step = min(free, reader[part])
+            reader[part] -= step
+            free -= step
+        cursor = first
+    if cursor <= last:
+        if reader[_TOP] == 0 and reader[_SKIPS]:
+            reader[_SIDE] -= min(last + 1 - cursor, reader[_SIDE])
+        cursor = last + 1
+    reader[_CURSOR] = cursor
+
+
+@_jit  # type: ignore[misc, unused-ignore]
+def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    n = len(words)
+    module = np.empty(n, np.int8)
+    flags = np.empty(n, np.int8)
+    cost = np.empty(n, np.int64)
+    size = np.zeros(3, np.int64)
+    for i in range(n):
+        module[i], flags[i], cost[i] = _decode(words[i], c)
+        size[module[i]] += 1
+    order = np.empty((3, size.max()), np.int32)  # instructions of each module
+    size[:] = 0
+    for i in range(n):
+        order[module[i], size[module[i]]] = i
+        size[module[i]] += 1
+
+    start, done = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    reason = np.zeros(n, np.int8)
+    ready = np.empty(n, np.int64)  # when an instruction is at the head of an empty queue
+    dispatched, head = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    idle = np.zeros(3, np.int64)
+    posts = np.empty((4, n + 1), np.int64)
+    posted, popped = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    if waits:
+        posts[_S2C, 0] = -c.token_delay
+        posted[_S2C] = 1
+
+    burst = c.burst_beats * c.bus_bytes // 16  # instructions
+    burst_bytes = c.burst_beats * c.bus_bytes
+    fetches = np.zeros((n // burst + 1, 4), np.int64)
+    bursts = 0
+    place, stop, clock = 0, 0, 0  # next to dispatch, end of the burst, cycle of dispatch
+    readers = np.zeros((3, 14), np.int64)
+    readers[:, _AT] = _FAR
+    readers[0, _AT] = c.launch_delay
+    readers[0, _PRIORITY] = 0
+    reads = np.empty((n + n if record_reads else 0, 4), np.int64)
+    grants = 0
+    lasts = np.empty(c.tags, np.int64)  # last beats of the reads in flight
+    oldest = 0
+    port = bus = 0  # from when on they are free
+    settled = False  # nothing can move before another request is granted
+
+    while True:
+        while not settled:
+            settled = True
+            if place < stop:
+                while place < stop:
+                    m = module[place]
+                    k = dispatched[m]
+                    if k >= c.queue_entries:  # full until the head leaves
+                        leaving = k - c.queue_entries
+                        if leaving >= head[m]:
+                            break
+                        clock = max(clock, done[order[m, leaving]] + 1)
+                    ready[place] = clock + c.queue_delay
+                    dispatched[m] = k + 1
+                    place += 1
+                    clock += 1
+                    settled = False
+                if place == stop:
+                    fetches[bursts - 1, 2] = clock - 1
+                    if stop < n:
+                        readers[0, _AT] = clock - 1 + c.fetch_restart
+            for m in range(3):
+                while head[m] < dispatched[m] and (m == _S or readers[m + 1, _AT] == _FAR):
+                    i = order[m, head[m]]
+                    at, why = idle[m], 0
+                    if ready[i] > at:
+                        at, why = ready[i], _INSTRUCTION
+                    before = flags[i] & _POP_PREV and m != _L
+                    after = flags[i] & _POP_NEXT and m != _S
+                    from_before = _L2C if m == _C else _C2S
+                    from_after = _S2C if m == _C else _C2L
+                    if before:
+                        if popped[from_before] == posted[from_before]:
+                            break
+                        token = posts[from_before, popped[from_before]] + c.token_delay
+                        if token > at:
+                            at, why = token, _BEFORE
+                    if after:
+                        if popped[from_after] == posted[from_after]:
+                            break
+                        token = posts[from_after, popped[from_after]] + c.token_delay
+                        if token > at:
+                            at, why = token, _AFTER
+                    popped[from_before] += 1 if before else 0
+                    popped[from_after] += 1 if after else 0
+                    start[i], reason[i] = at, why
+                    settled = False
+                    if cost[i] == _READS:
+                        _begin(readers[m + 1], words[i], at, c)
+                        break
+                    done[i] = at + cost[i]
+                    idle[m] = done[i] + c.restart_delay
+                    head[m] += 1
+                    _push(m, flags[i], done[i], posts, posted)
+        if head[0] + head[1] + head[2] == n:
+            return done[n - 1], start, done, module, reason, fetches[:bursts], reads[:grants]
+
+        # the memory engine grants one request per cycle, the first client first
+        at = min(readers[0, _AT], readers[1, _AT], readers[2, _AT])
+        if at == _FAR:
+            return -1, start, done, module, reason, fetches[:bursts], reads[:grants]
+        at = max(at, port)
+        while oldest < grants and lasts[oldest % c.tags] < at:
+            oldest += 1
+        if oldest < grants and lasts[oldest % c.tags] == at:
+            port = at + 1  # no grant in the cycle of a last beat, which frees a tag
+            continue
+        if grants - oldest == c.tags:
+            port = lasts[oldest % c.tags] + 1
+            continue
+        who = -1
+        for r in range(3):
+            if readers[r, _AT] <= at and (
+                who < 0 or readers[r, _PRIORITY] < readers[who, _PRIORITY]
+            ):
+                who = r
+        reader = readers[who]
+        if who == 0:
+            beats = (min(stop + burst, n) - stop) * 16 // c.bus_bytes
+        else:
+            address = reader[_ADDRESS]
+            end = min(reader[_STOP], address - address % burst_bytes + burst_bytes)
+            beats = (end - address + c.bus_bytes - 1) // c.bus_bytes
+        first = max(at + c.memory_latency, bus)
+        last = first + beats - 1
+        bus, port = last + 1, at + 1
+        lasts[grants % c.tags] = last
+        if record_reads:
+            if grants == len(reads):
+                longer = np.empty((2 * grants, 4), np.int64)
+                longer[:grants] = reads
+                reads = longer
+            reads[grants, 0] = -1 if who == 0 else order[who - 1, head[who - 1]]
+            reads[grants, 1], reads[grants, 2], reads[grants, 3] = at, first, last
+        grants += 1
+        if who == 0:
+            reader[_AT] = _FAR
+            fetches[bursts, 0], fetches[bursts, 1] = at, last
+            place, stop = stop, min(stop + burst, n)
+            fetches[bursts, 3] = stop - place
+            bursts += 1
+            clock = last + c.fetch_drain
+            settled = False
+            continue
+        arrival = reader[_DRAIN] - 1  # from a beat to its write
+        if reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]:
+            _pad(reader, first + arrival, last + arrival)
+        reader[_AT] = at + c.request_interval
+        reader[_ADDRESS] = end
+        if end == reader[_STOP]:
+            reader[_ROWS] -= 1
+            if reader[_ROWS]:
+                reader[_ROW] += reader[_STEP]
+                reader[_ADDRESS] = reader[_ROW] - reader[_ROW] % c.bus_bytes
+                reader[_STOP] = reader[_ROW] + reader[_WIDTH]
+            else:
+                reader[_AT] = _FAR
+                m = who - 1
+                i = order[m, head[m]]
+                padding = reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]
+                done[i] = last + reader[_DRAIN]
+                if padding:
+                    done[i] = max(done[i], reader[_CURSOR] + padding)
+                idle[m] = done[i] + c.restart_delay
+                head[m] += 1
+                _push(m, flags[i], done[i], posts, posted)
+                settled = False
