@@ -19,11 +19,11 @@ from vtacsp.hardware import BUFFER_FIELDS
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.html import render, write_html
 from vtacsp.report.layer import shape_text
-from vtacsp.report.occupancy import occupancy
 from vtacsp.report.outlook import best_change
 from vtacsp.report.palette import COLOURS, colours
 from vtacsp.report.plots import feasibility_figure
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_b, tile_h
+from vtacsp.space.occupancy import occupancy
 
 DEFAULT = vtacsp.VTAConfig()
 SMALL = vtacsp.VTAConfig(

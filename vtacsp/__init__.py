@@ -19,6 +19,7 @@ from vtacsp.errors import (
     RuleError,
     SimulationError,
     SpaceError,
+    TimingError,
     VtacspError,
     WorkloadError,
 )
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from vtacsp.rules.rule import Check, Rule, Stage
     from vtacsp.simulate.functional import SimulationResult, verdict
     from vtacsp.simulate.reference import Operands, random_operands, reference
+    from vtacsp.simulate.result import TimingResult
+    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.simulate.timing import PYNQ, RTL, TimingModel
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
     from vtacsp.space.feasible import FeasibleSpace, compile
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "PYNQ",
+    "RTL",
     "SUITES",
     "Advice",
     "Check",
@@ -79,9 +85,13 @@ __all__ = [
     "RuleError",
     "SimulationError",
     "SimulationResult",
+    "Simulator",
     "SpaceError",
     "SpaceStatistics",
     "Stage",
+    "TimingError",
+    "TimingModel",
+    "TimingResult",
     "VTAConfig",
     "Violation",
     "VtacspError",
@@ -114,6 +124,9 @@ _HOME = {
     "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
     "vtacsp.simulate.functional": ["SimulationResult", "verdict"],
     "vtacsp.simulate.reference": ["Operands", "random_operands", "reference"],
+    "vtacsp.simulate.result": ["TimingResult"],
+    "vtacsp.simulate.simulator": ["Simulator"],
+    "vtacsp.simulate.timing": ["PYNQ", "RTL", "TimingModel"],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from vtacsp.cli.commands import COMMANDS
+from vtacsp.cli import commands, simulation
 from vtacsp.errors import VtacspError
 
 __all__ = ["BAD_INPUT", "main"]
@@ -38,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in COMMANDS:
+for command in (*commands.COMMANDS, *simulation.COMMANDS):
     main.add_command(command)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import click
 import numpy as np
 
+from vtacsp.cli.layers import (
+    NOTHING_FEASIBLE,
+    chosen,
+    compile_all,
+    config_columns,
+    config_rows,
+    exit_when_empty,
+    progress,
+)
 from vtacsp.cli.options import (
     free_sizes,
     hardware_option,
@@ -18,12 +24,11 @@ from vtacsp.cli.options import (
     knob_option,
     load_hardware,
     output_options,
-    pick_config,
     workload_argument,
 )
 from vtacsp.cli.output import Row, emit, render, write
-from vtacsp.errors import ConfigError, VtacspError, WorkloadError
-from vtacsp.hardware import BUFFERS, VTAConfig
+from vtacsp.errors import ConfigError, WorkloadError
+from vtacsp.hardware import BUFFERS
 from vtacsp.knobs import Config, KnobSpace
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.problem import OK, Problem
@@ -32,10 +37,7 @@ from vtacsp.space.statistics import SpaceStatistics, statistics
 from vtacsp.suites import find_workloads
 from vtacsp.workload import Workload
 
-__all__ = ["COMMANDS", "NOTHING_FEASIBLE"]
-
-NOTHING_FEASIBLE = 3
-PATIENCE = 1.0  # seconds before a progress bar appears
+__all__ = ["COMMANDS"]
 
 
 @click.command()
@@ -51,7 +53,7 @@ def report(
     workloads = find_workloads(workload)
     spaces: list[FeasibleSpace | WorkloadError] = []
     rows: list[Row] = []
-    with _progress(len(workloads)) as advance:
+    with progress(len(workloads)) as advance:
         for layer in workloads:
             try:
                 space: FeasibleSpace | WorkloadError = compile(layer, hardware)
@@ -107,45 +109,20 @@ def _report_columns(rows: Sequence[Row], form: str) -> list[str]:
     return ordered + (["refused"] if "refused" in columns and form == "csv" else [])
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A callable to advance a bar on standard error, which appears after a second."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    begun = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("layers", total=total)
-    running = False
-
-    def advance() -> None:
-        nonlocal running
-        bar.advance(task)
-        if not running and time.monotonic() - begun > PATIENCE:
-            bar.start()
-            running = True
-
-    try:
-        yield advance
-    finally:
-        if running:
-            bar.stop()
-
-
 @click.command(name="enumerate")
 @workload_argument
 @hardware_option
 @output_options
 def enumerate_(workload: str, hardware_file: str | None, form: str, output: str | None) -> None:
     """Every feasible configuration, by ascending AutoTVM index."""
-    spaces = _compile(workload, hardware_file)
+    spaces = compile_all(workload, hardware_file)
     rows = [
         row
         for space in spaces
-        for row in _config_rows(space.problem, space.indices, named=len(spaces) > 1)
+        for row in config_rows(space.problem, space.indices, named=len(spaces) > 1)
     ]
-    emit(rows, _config_columns(spaces), form, output)
-    _exit_when_empty(spaces)
+    emit(rows, config_columns(spaces), form, output)
+    exit_when_empty(spaces)
 
 
 @click.command()
@@ -167,8 +144,8 @@ def sample(
     key: str | None,
 ) -> None:
     """Feasible configurations without replacement, the same for the same seed."""
-    spaces = _compile(workload, hardware_file)
-    _exit_when_empty(spaces)
+    spaces = compile_all(workload, hardware_file)
+    exit_when_empty(spaces)
     rows: list[Row] = []
     for space in spaces:
         if key is not None and key not in space.knob_space.names:
@@ -177,8 +154,8 @@ def sample(
         by = None if key is None else (lambda config, name=key: config[name])
         configs = space.sample(number, seed, method, by)
         indices = np.array([space.knob_space.index(c) for c in configs], dtype=np.int64)
-        rows += _config_rows(space.problem, indices, named=len(spaces) > 1)
-    emit(rows, _config_columns(spaces), form, output)
+        rows += config_rows(space.problem, indices, named=len(spaces) > 1)
+    emit(rows, config_columns(spaces), form, output)
 
 
 @click.command()
@@ -202,13 +179,11 @@ def check(
     problems = [Problem(layer, machine) for layer in find_workloads(workload)]
     rows: list[Row] = []
     for problem in problems:
-        chosen = _chosen(problem.knob_space, indices, knobs, everything)
-        causes = problem.causes(chosen)
-        for row, cause in zip(
-            _config_rows(problem, chosen, len(problems) > 1), causes, strict=True
-        ):
+        picked = chosen(problem.knob_space, indices, knobs, everything)
+        causes = problem.causes(picked)
+        for row, cause in zip(config_rows(problem, picked, len(problems) > 1), causes, strict=True):
             rows.append({**row, "feasible": int(cause == OK), "cause": cause})
-    emit(rows, [*_config_columns(problems), "feasible", "cause"], form, output)
+    emit(rows, [*config_columns(problems), "feasible", "cause"], form, output)
 
 
 @click.command()
@@ -227,8 +202,8 @@ def explain(
 ) -> None:
     """Why configurations are refused, in numbers, and what would have to change."""
     found = []
-    for space in _compile(workload, hardware_file):
-        for index in _chosen(space.knob_space, indices, knobs, everything=False):
+    for space in compile_all(workload, hardware_file):
+        for index in chosen(space.knob_space, indices, knobs, everything=False):
             found.append((space, space.explain(space.knob_space.config(int(index)))))
     if form == "table":
         text = "\n".join(f"{space.workload.name}: {explanation}" for space, explanation in found)
@@ -282,7 +257,7 @@ def advise(
         space = KnobSpace.of(layer, hardware)
         configs: list[Config | None] = [None]
         if indices or knobs:
-            configs = [space.config(int(i)) for i in _chosen(space, indices, knobs, False)]
+            configs = [space.config(int(i)) for i in chosen(space, indices, knobs, False)]
         for config in configs:
             answer = ask(layer, hardware, config=config, at_least=at_least, free=sizes)
             advices.append((layer, answer))
@@ -338,47 +313,3 @@ def program(workload: str, hardware_file: str | None, index: int, output: str | 
 
 
 COMMANDS = (report, enumerate_, sample, check, explain, advise, hardware, program)
-
-
-def _compile(workload: str, hardware_file: str | None) -> list[FeasibleSpace]:
-    machine: VTAConfig = load_hardware(hardware_file)
-    return [compile(layer, machine) for layer in find_workloads(workload)]
-
-
-def _exit_when_empty(spaces: Sequence[FeasibleSpace]) -> None:
-    if not any(len(space) for space in spaces):
-        click.echo("nothing is feasible; `vtacsp advise` says what would help", err=True)
-        sys.exit(NOTHING_FEASIBLE)
-
-
-def _chosen(
-    space: KnobSpace, indices: Sequence[int], knobs: Sequence[str], everything: bool
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The configurations a command is asked about; exactly one way of asking."""
-    if sum(map(bool, (indices, knobs, everything))) != 1:
-        raise VtacspError(
-            "choose configurations with --index, or --knob, or --all where there is one"
-        )
-    if everything:
-        return np.arange(len(space), dtype=np.int64)
-    if knobs:
-        return np.array([space.index(pick_config(knobs))], dtype=np.int64)
-    for index in indices:
-        space.config(index)
-    return np.array(indices, dtype=np.int64)
-
-
-def _config_rows(
-    problem: Problem, indices: np.ndarray[tuple[int, ...], np.dtype[np.int64]], named: bool
-) -> list[Row]:
-    columns = problem.knob_space.columns(indices)
-    lists = [indices.tolist(), *(column.tolist() for column in columns.values())]
-    names = ["index", *columns]
-    prefix: Row = {"workload": problem.workload.name} if named else {}
-    return [{**prefix, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True)]
-
-
-def _config_columns(spaces: Sequence[FeasibleSpace] | Sequence[Problem]) -> list[str]:
-    """``index`` and the knobs, after the workload's name when there are several."""
-    knobs = dict.fromkeys(name for space in spaces for name in space.knob_space.names)
-    return [*(["workload"] if len(spaces) > 1 else []), "index", *knobs]

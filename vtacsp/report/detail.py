@@ -10,9 +10,9 @@ from vtacsp.report import drawing
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.layer import shape_text
 from vtacsp.report.legend import Legend
-from vtacsp.report.occupancy import Occupancy, occupancy
 from vtacsp.report.overview import percent
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.occupancy import Occupancy, occupancy
 from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 

@@ -18,7 +18,7 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
 from vtacsp.simulate.timing import TimingModel
 
-__all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Schedule", "schedule"]
+__all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Schedule", "first_tokens", "schedule"]
 
 REASONS = ("instruction", "token before", "token after")
 """What the start of an instruction waited for; "" when it did not wait."""
@@ -40,9 +40,9 @@ class Schedule(NamedTuple):
     """Cycles of one launch.
 
     ``start``, ``done`` (n,) per instruction, counted from the launch; ``module`` (n,) 0 load,
-    1 compute, 2 store; ``reason`` (n,) index of :data:`REASONS` plus 1, or 0; ``fetches`` (m, 4)
-    and ``reads`` (r, 4) as :data:`FETCH_RECORD` and :data:`READ_RECORD`, ``reads`` only on demand.
-    ``cycles`` is -1 for a deadlock.
+    1 compute, 2 store; ``reason`` (n,) index of :data:`REASONS` plus 1, or 0; ``beats`` (n,) read;
+    ``fetches`` (m, 4) and ``reads`` (r, 4) as :data:`FETCH_RECORD` and :data:`READ_RECORD`,
+    ``reads`` only on demand; ``tokens`` (4,) are left over.  ``cycles`` is -1 for a deadlock.
     """
 
     cycles: int
@@ -50,8 +50,10 @@ class Schedule(NamedTuple):
     done: IntArray
     module: NDArray[np.int8]
     reason: NDArray[np.int8]
+    beats: IntArray
     fetches: IntArray
     reads: IntArray
+    tokens: IntArray
 
 
 class _Constants(NamedTuple):
@@ -92,12 +94,12 @@ def schedule(
     words: NDArray[np.uint32],
     hardware: VTAConfig,
     timing: TimingModel,
-    waits: bool = False,
+    tokens: IntArray,
     record_reads: bool = False,
 ) -> Schedule:
     """Schedule the instructions of one launch, shape (n, 16): records as 32-bit words.
 
-    ``waits`` says that the program before left a token of the store module.
+    ``tokens`` are those that the launch before left over, or :func:`first_tokens`.
     """
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
@@ -107,7 +109,14 @@ def schedule(
         "launch_bytes": len(words) * _INSTRUCTION_BYTES,
     }
     values = [own[n] if n in own else getattr(timing, n) for n in _Constants._fields]
-    return Schedule(*_schedule(words, _Constants(*values), waits, record_reads))
+    return Schedule(*_schedule(words, _Constants(*values), tokens, record_reads))
+
+
+def first_tokens(waits: bool) -> IntArray:
+    """Tokens of a first launch: none, or the one that the program before it left."""
+    tokens = np.zeros(4, dtype=np.int64)
+    tokens[_S2C] = waits
+    return tokens
 
 
 def _place(name: str) -> tuple[int, int, int]:
@@ -269,7 +278,7 @@ def _pad(reader, first, last):  # type: ignore[no-untyped-def]
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     n = len(words)
     module = np.empty(n, np.int8)
     flags = np.empty(n, np.int8)
@@ -286,14 +295,13 @@ def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  #
 
     start, done = np.zeros(n, np.int64), np.zeros(n, np.int64)
     reason = np.zeros(n, np.int8)
+    taken = np.zeros(n, np.int64)  # beats
     ready = np.empty(n, np.int64)  # when an instruction is at the head of an empty queue
     dispatched, head = np.zeros(3, np.int64), np.zeros(3, np.int64)
     idle = np.zeros(3, np.int64)
-    posts = np.empty((4, n + 1), np.int64)
-    posted, popped = np.zeros(4, np.int64), np.zeros(4, np.int64)
-    if waits:
-        posts[_S2C, 0] = -c.token_delay
-        posted[_S2C] = 1
+    posts = np.empty((4, n + tokens.max()), np.int64)
+    posted, popped = tokens.copy(), np.zeros(4, np.int64)
+    posts[:, : tokens.max()] = -c.token_delay
 
     burst = c.burst_beats * c.bus_bytes // 16  # instructions
     burst_bytes = c.burst_beats * c.bus_bytes
@@ -366,12 +374,14 @@ def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  #
                     head[m] += 1
                     _push(m, flags[i], done[i], posts, posted)
         if head[0] + head[1] + head[2] == n:
-            return done[n - 1], start, done, module, reason, fetches[:bursts], reads[:grants]
+            cycles = done[n - 1]
+            break
 
         # the memory engine grants one request per cycle, the first client first
         at = min(readers[0, _AT], readers[1, _AT], readers[2, _AT])
         if at == _FAR:
-            return -1, start, done, module, reason, fetches[:bursts], reads[:grants]
+            cycles = -1
+            break
         at = max(at, port)
         while oldest < grants and lasts[oldest % c.tags] < at:
             oldest += 1
@@ -415,6 +425,8 @@ def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  #
             clock = last + c.fetch_drain
             settled = False
             continue
+        i = order[who - 1, head[who - 1]]
+        taken[i] += beats
         arrival = reader[_DRAIN] - 1  # from a beat to its write
         if reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]:
             _pad(reader, first + arrival, last + arrival)
@@ -429,7 +441,6 @@ def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  #
             else:
                 reader[_AT] = _FAR
                 m = who - 1
-                i = order[m, head[m]]
                 padding = reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]
                 done[i] = last + reader[_DRAIN]
                 if padding:
@@ -438,3 +449,5 @@ def _schedule(words, c, waits, record_reads):  # type: ignore[no-untyped-def]  #
                 head[m] += 1
                 _push(m, flags[i], done[i], posts, posted)
                 settled = False
+    left = posted - popped
+    return cycles, start, done, module, reason, taken, fetches[:bursts], reads[:grants], left

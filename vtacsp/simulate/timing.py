@@ -156,11 +156,12 @@ class TimingModel:
             if not sign or not value.strip().lstrip("-").isdigit():
                 raise TimingError(f"timing {word!r} is not NAME=VALUE with an integer value")
             if name not in known:
-                raise TimingError(
-                    f"no timing constant {name!r}; constants are {', '.join(known)}"
-                )
+                raise TimingError(f"no timing constant {name!r}; constants are {', '.join(known)}")
             changes[name] = int(value)
-        return replace(self, **changes)  # type: ignore[arg-type]
+        if not changes:
+            return self
+        note = ", ".join(f"{name} {value}" for name, value in changes.items())
+        return replace(self, **changes, note=f"{self.note}; with {note}")
 
 
 def constants() -> tuple[Field[Any], ...]:

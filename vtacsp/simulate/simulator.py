@@ -1,0 +1,133 @@
+"""The simulator as a measuring device: configurations in, cycles out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.errors import DeadlockError, ProgramError
+from vtacsp.hardware import VTAConfig
+from vtacsp.program import Program, build
+from vtacsp.simulate.engine import first_tokens, schedule
+from vtacsp.simulate.result import TimingResult
+from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.workload import Workload
+
+__all__ = ["Simulator", "simulate_timing"]
+
+CHUNK = 32  # configurations per task of an executor
+
+IntArray = NDArray[np.int64]
+
+
+def simulate_timing(
+    program: Program, timing: TimingModel = RTL, *, record_reads: bool = False
+) -> TimingResult:
+    """Cycles of a program, without data.
+
+    ``record_reads`` keeps every read request of the schedule.  Raises
+    :class:`~vtacsp.errors.DeadlockError` for a program whose modules wait for each other.
+    """
+    words = program.instructions.view(np.uint32).reshape(len(program), -1)
+    launches = []
+    tokens = first_tokens(program.waits)
+    for segment in program.segments:
+        launch = schedule(
+            words[segment.start : segment.stop], program.hardware, timing, tokens, record_reads
+        )
+        if launch.cycles < 0:
+            raise DeadlockError("deadlock: every module waits for a token; simulate() says which")
+        launches.append(launch)
+        tokens = launch.tokens
+    return TimingResult(program, timing, tuple(launches))
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Measures configurations of one layer on the cycle simulator.
+
+    A configuration (knob values, or its AutoTVM index) that the stack refuses is not measured:
+    :class:`~vtacsp.errors.ProgramError` carries the cause.
+    """
+
+    workload: Workload
+    hardware: VTAConfig = field(default_factory=VTAConfig)
+    timing: TimingModel = RTL
+
+    @cached_property
+    def space(self) -> FeasibleSpace:
+        """What can run."""
+        return compile(self.workload, self.hardware)
+
+    def program(self, config: Mapping[str, int] | int, *, waits: bool = False) -> Program:
+        """The program of a feasible configuration; see :func:`vtacsp.program.build`.
+
+        Raises :class:`~vtacsp.errors.ProgramError` for one that is not feasible and
+        :class:`~vtacsp.errors.ConfigError` for one that is not of the space.
+        """
+        knobs = self.space.knob_space
+        index = int(config) if isinstance(config, (int, np.integer)) else knobs.index(config)
+        if knobs.config(index) not in self.space:
+            cause = self.space.problem.causes([index])[0]
+            raise ProgramError(cause, f"{self.workload.name} index {index} cannot run")
+        return build(self.workload, self.hardware, index, waits=waits)
+
+    def run(self, config: Mapping[str, int] | int) -> TimingResult:
+        """Cycles of a configuration and where they went; raises as :meth:`program`."""
+        return simulate_timing(self.program(config), self.timing, record_reads=True)
+
+    def cycles(self, config: Mapping[str, int] | int) -> int:
+        """Cycles of a configuration; raises as :meth:`program`."""
+        return simulate_timing(self.program(config), self.timing).cycles
+
+    def cycles_many(
+        self,
+        configs: Iterable[Mapping[str, int] | int],
+        executor: Executor | None = None,
+    ) -> IntArray:
+        """Cycles of feasible configurations, int64 of shape (n,), in their order.
+
+        Configurations that are one program are simulated once.  ``executor`` is any executor
+        of :mod:`concurrent.futures`; without one everything runs here.  Raises as
+        :meth:`program`, before anything is simulated.
+        """
+        knobs = self.space.knob_space
+        indices = np.array(
+            [knobs.index(c) if isinstance(c, Mapping) else int(c) for c in configs], dtype=np.int64
+        )
+        for index in indices[~np.isin(indices, self.space.indices)][:1].tolist():
+            self.program(index)  # raises with the cause
+        programs, place = np.unique(knobs.program(indices), return_inverse=True)
+        chunks = [programs[i : i + CHUNK].tolist() for i in range(0, len(programs), CHUNK)]
+        task = (repeat(self.workload), repeat(self.hardware), repeat(self.timing), chunks)
+        results = map(_measure, *task) if executor is None else executor.map(_measure, *task)
+        found = [cycles for part in results for cycles in part]
+        return np.array(found, dtype=np.int64)[place]
+
+    def sequence(self, indices: Sequence[int]) -> IntArray:
+        """Cycles of feasible programs that run one after the other in one process, shape (n,).
+
+        Upstream, a program may leave a token that the next one pops first
+        (:attr:`~vtacsp.program.Program.leaves`); the measurements in ``rtl_cycles`` were made
+        like this.
+        """
+        found, waits = [], False
+        for index in indices:
+            program = self.program(index, waits=waits)
+            found.append(simulate_timing(program, self.timing).cycles)
+            waits = program.leaves
+        return np.array(found, dtype=np.int64)
+
+
+def _measure(
+    workload: Workload, hardware: VTAConfig, timing: TimingModel, indices: Sequence[int]
+) -> list[int]:
+    """A task of :meth:`Simulator.cycles_many`."""
+    return [simulate_timing(build(workload, hardware, i), timing).cycles for i in indices]
