@@ -9,6 +9,7 @@ import pytest
 from vtacsp.rules.catalogue import CATALOGUES
 from vtacsp.rules.document import catalogue_page
 from vtacsp.rules.machine import LEGALITY
+from vtacsp.simulate.document import MARK, with_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +19,15 @@ def test_the_catalogue_page_is_current(request):
     if request.config.getoption("--update-golden"):
         page.write_text(catalogue_page(), encoding="utf-8")
     assert page.read_text(encoding="utf-8") == catalogue_page()
+
+
+def test_the_table_of_timing_constants_is_current(request):
+    page = ROOT / "docs" / "timing.md"
+    text = page.read_text(encoding="utf-8")
+    if request.config.getoption("--update-golden"):
+        page.write_text(with_table(text), encoding="utf-8")
+    assert text.count(MARK) == 2
+    assert with_table(text) == text
 
 
 @pytest.mark.parametrize("rule", {r for rules in [*CATALOGUES.values(), LEGALITY] for r in rules})
