@@ -65,11 +65,11 @@ class _Constants(NamedTuple):
     acc_bytes: int
     out_bytes: int
     tags: int
-    launch_bytes: int
+    bus_shift: int
+    burst_shift: int
     memory_latency: int
     write_latency: int
     bus_bytes: int
-    burst_beats: int
     request_interval: int
     request_delay: int
     narrow_drain: int
@@ -106,7 +106,9 @@ def schedule(
         **{f"{name}_bytes": hardware.element_bytes(name) for name in ("inp", "wgt", "acc", "out")},
         # a request leaves the memory's queue with its last beat, as it does the tag table
         "tags": min(timing.read_requests, timing.memory_queue),
-        "launch_bytes": len(words) * _INSTRUCTION_BYTES,
+        # log2 of the bytes of a beat and of a burst
+        "bus_shift": timing.bus_bytes.bit_length() - 1,
+        "burst_shift": (timing.bus_bytes * timing.burst_beats).bit_length() - 1,
     }
     values = [own[n] if n in own else getattr(timing, n) for n in _Constants._fields]
     return Schedule(*_schedule(words, _Constants(*values), tokens, record_reads))
@@ -148,51 +150,51 @@ _jit = njit(cache=True, nogil=True)
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _get(word, place):  # type: ignore[no-untyped-def]
-    return np.int64((word[place[0]] >> np.uint32(place[1])) & np.uint32(place[2]))
+def _get(words, i, place):  # type: ignore[no-untyped-def]
+    return np.int64((words[i, place[0]] >> np.uint32(place[1])) & np.uint32(place[2]))
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _store_cycles(word, c):  # type: ignore[no-untyped-def]
+def _store_cycles(words, i, c):  # type: ignore[no-untyped-def]
     """Duration of a store: one burst after the other, each acknowledged before the next."""
-    y, bytes_ = _get(word, _Y), _get(word, _X) * c.out_bytes
-    stride, address = _get(word, _STRIDE) * c.out_bytes, _get(word, _DRAM) * c.out_bytes
-    burst_bytes = c.burst_beats * c.bus_bytes
-    per_tensor = c.out_bytes // c.bus_bytes
-    if per_tensor == 1:
-        per_tensor = 0  # fits the bus: no reload
+    y, bytes_ = _get(words, i, _Y), _get(words, i, _X) * c.out_bytes
+    stride, address = _get(words, i, _STRIDE) * c.out_bytes, _get(words, i, _DRAM) * c.out_bytes
+    per_tensor = c.out_bytes >> c.bus_shift
     t = 1  # sWriteCmd
     for row in range(y):
         at = address + row * stride
         end = at + bytes_
-        at -= at % c.bus_bytes
         while at < end:
-            stop = min(end, at - at % burst_bytes + burst_bytes)
-            beats = (stop - at + c.bus_bytes - 1) // c.bus_bytes
-            reloads = (beats - 1) // per_tensor * c.write_reload if per_tensor else 0
+            stop = min(end, ((at >> c.burst_shift) + 1) << c.burst_shift)
+            beats = ((stop - 1) >> c.bus_shift) - (at >> c.bus_shift) + 1
+            reloads = (beats - 1) // per_tensor * c.write_reload if per_tensor > 1 else 0
             t += c.write_command + beats - 1 + reloads + c.write_latency + 1
             at = stop
     return t - 1
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _decode(word, c):  # type: ignore[no-untyped-def]
+def _decode(words, i, c):  # type: ignore[no-untyped-def]
     """Module, token flags and duration of an instruction (:data:`_READS` when it reads)."""
-    opcode = _get(word, _OPCODE)
-    flags = _get(word, _POPS[0]) | _get(word, _POPS[1]) << 1
-    flags |= _get(word, _PUSHES[0]) << 2 | _get(word, _PUSHES[1]) << 3
+    opcode = _get(words, i, _OPCODE)
+    flags = _get(words, i, _POPS[0]) | _get(words, i, _POPS[1]) << 1
+    flags |= _get(words, i, _PUSHES[0]) << 2 | _get(words, i, _PUSHES[1]) << 3
     if opcode in (_GEMM, _ALU):
-        work = _get(word, _OUTER) * _get(word, _INNER) * (_get(word, _END) - _get(word, _BEGIN))
+        work = (
+            _get(words, i, _OUTER)
+            * _get(words, i, _INNER)
+            * (_get(words, i, _END) - _get(words, i, _BEGIN))
+        )
         interval = c.gemm_interval
         if opcode == _ALU:
-            interval = c.alu_interval if _get(word, _USE_IMM) else c.alu_pair_interval
+            interval = c.alu_interval if _get(words, i, _USE_IMM) else c.alu_pair_interval
         return _C, flags, work * interval + c.pipeline_depth
-    empty = _get(word, _X) == 0
+    empty = _get(words, i, _X) == 0
     if opcode == _STORE:
-        return _S, flags, c.sync_cycles if empty else _store_cycles(word, c)
+        return _S, flags, c.sync_cycles if empty else _store_cycles(words, i, c)
     if opcode == _FINISH:
         return _C, flags, c.sync_cycles
-    memory = _get(word, _MEMORY)
+    memory = _get(words, i, _MEMORY)
     return _L if memory in (_INP, _WGT) else _C, flags, c.sync_cycles if empty else _READS
 
 
@@ -228,9 +230,9 @@ def _push(module, flags, at, posts, posted):  # type: ignore[no-untyped-def]
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _begin(reader, word, start, c):  # type: ignore[no-untyped-def]
+def _begin(readers, r, words, i, start, c):  # type: ignore[no-untyped-def]
     """Set up the requests of a load."""
-    memory = _get(word, _MEMORY)
+    memory = _get(words, i, _MEMORY)
     size, priority = c.uop_bytes, 1
     if memory == _INP:
         size, priority = c.inp_bytes, 2
@@ -239,42 +241,42 @@ def _begin(reader, word, start, c):  # type: ignore[no-untyped-def]
     elif memory == _ACC:
         size, priority = c.acc_bytes, 4
     wide = size <= c.bus_bytes
-    x, y = _get(word, _X), _get(word, _Y)
-    above, below = _get(word, _Y0), _get(word, _Y1)
-    left, right = _get(word, _X0), _get(word, _X1)
-    reader[_PRIORITY] = priority
-    reader[_AT] = start + c.request_delay + above  # one cycle per row of padding
-    reader[_ROWS] = y
-    reader[_STEP], reader[_WIDTH] = _get(word, _STRIDE) * size, x * size
-    reader[_ROW] = _get(word, _DRAM) * size
-    reader[_ADDRESS] = reader[_ROW] - reader[_ROW] % c.bus_bytes
-    reader[_STOP] = reader[_ROW] + reader[_WIDTH]
-    reader[_DRAIN] = c.wide_drain if wide else c.narrow_drain
+    x, y = _get(words, i, _X), _get(words, i, _Y)
+    above, below = _get(words, i, _Y0), _get(words, i, _Y1)
+    left, right = _get(words, i, _X0), _get(words, i, _X1)
+    readers[r, _PRIORITY] = priority
+    readers[r, _AT] = start + c.request_delay + above  # one cycle per row of padding
+    readers[r, _ROWS] = y
+    readers[r, _STEP], readers[r, _WIDTH] = _get(words, i, _STRIDE) * size, x * size
+    readers[r, _ROW] = _get(words, i, _DRAM) * size
+    readers[r, _ADDRESS] = readers[r, _ROW]
+    readers[r, _STOP] = readers[r, _ROW] + readers[r, _WIDTH]
+    readers[r, _DRAIN] = c.wide_drain if wide else c.narrow_drain
     # padding is written while no data arrive; the narrow load stages its start
-    reader[_CURSOR] = start + (1 if wide else 2)
-    reader[_TOP], reader[_BOTTOM] = above * (left + x + right), below * (left + x + right)
-    reader[_SKIPS] = left + right == 0
-    reader[_SIDE] = y * (left + right)
-    if reader[_SKIPS] and below:
-        reader[_SIDE] = y
+    readers[r, _CURSOR] = start + (1 if wide else 2)
+    readers[r, _TOP], readers[r, _BOTTOM] = above * (left + x + right), below * (left + x + right)
+    readers[r, _SKIPS] = left + right == 0
+    readers[r, _SIDE] = y * (left + right)
+    if readers[r, _SKIPS] and below:
+        readers[r, _SIDE] = y
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _pad(reader, first, last):  # type: ignore[no-untyped-def]
+def _pad(readers, r, first, last):  # type: ignore[no-untyped-def]
     """Write padding up to ``last``, while data arrive from ``first`` on only pass over rows."""
-    cursor = reader[_CURSOR]
+    cursor = readers[r, _CURSOR]
     if cursor < first:
         free = first - cursor
         for part in (_TOP, _SIDE, _BOTTOM):
-            step = min(free, reader[part])
-            reader[part] -= step
+            step = min(free, readers[r, part])
+            readers[r, part] -= step
             free -= step
         cursor = first
     if cursor <= last:
-        if reader[_TOP] == 0 and reader[_SKIPS]:
-            reader[_SIDE] -= min(last + 1 - cursor, reader[_SIDE])
+        if readers[r, _TOP] == 0 and readers[r, _SKIPS]:
+            readers[r, _SIDE] -= min(last + 1 - cursor, readers[r, _SIDE])
         cursor = last + 1
-    reader[_CURSOR] = cursor
+    readers[r, _CURSOR] = cursor
 
 
 @_jit  # type: ignore[misc, unused-ignore]
@@ -282,29 +284,31 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
     n = len(words)
     module = np.empty(n, np.int8)
     flags = np.empty(n, np.int8)
-    cost = np.empty(n, np.int64)
+    # until an instruction starts: when it reaches the head of its queue, and how long it takes
+    start, done = np.zeros(n, np.int64), np.empty(n, np.int64)
     size = np.zeros(3, np.int64)
+    pushes = 0
     for i in range(n):
-        module[i], flags[i], cost[i] = _decode(words[i], c)
+        module[i], flags[i], done[i] = _decode(words, i, c)
         size[module[i]] += 1
-    order = np.empty((3, size.max()), np.int32)  # instructions of each module
-    size[:] = 0
+        pushes += (flags[i] & _PUSH_PREV != 0) + (flags[i] & _PUSH_NEXT != 0)
+    begin = np.zeros(3, np.int64)
+    begin[1], begin[2] = size[0], size[0] + size[1]
+    order = np.empty(n, np.int32)  # instructions, module by module
+    dispatched, head = begin.copy(), begin.copy()
     for i in range(n):
-        order[module[i], size[module[i]]] = i
-        size[module[i]] += 1
+        order[dispatched[module[i]]] = i
+        dispatched[module[i]] += 1
+    dispatched[:] = begin
 
-    start, done = np.zeros(n, np.int64), np.zeros(n, np.int64)
     reason = np.zeros(n, np.int8)
-    taken = np.zeros(n, np.int64)  # beats
-    ready = np.empty(n, np.int64)  # when an instruction is at the head of an empty queue
-    dispatched, head = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    taken = np.zeros(n, np.int32)  # beats
     idle = np.zeros(3, np.int64)
-    posts = np.empty((4, n + tokens.max()), np.int64)
+    posts = np.empty((4, pushes + tokens.max()), np.int64)
     posted, popped = tokens.copy(), np.zeros(4, np.int64)
     posts[:, : tokens.max()] = -c.token_delay
 
-    burst = c.burst_beats * c.bus_bytes // 16  # instructions
-    burst_bytes = c.burst_beats * c.bus_bytes
+    burst = (1 << c.burst_shift) // _INSTRUCTION_BYTES  # instructions
     fetches = np.zeros((n // burst + 1, 4), np.int64)
     bursts = 0
     place, stop, clock = 0, 0, 0  # next to dispatch, end of the burst, cycle of dispatch
@@ -314,8 +318,8 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
     readers[0, _PRIORITY] = 0
     reads = np.empty((n + n if record_reads else 0, 4), np.int64)
     grants = 0
-    lasts = np.empty(c.tags, np.int64)  # last beats of the reads in flight
-    oldest = 0
+    lasts = np.empty(c.tags, np.int64)  # ring: last beats of the reads in flight
+    oldest = newest = flying = 0
     port = bus = 0  # from when on they are free
     settled = False  # nothing can move before another request is granted
 
@@ -326,12 +330,12 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
                 while place < stop:
                     m = module[place]
                     k = dispatched[m]
-                    if k >= c.queue_entries:  # full until the head leaves
-                        leaving = k - c.queue_entries
+                    leaving = k - c.queue_entries
+                    if leaving >= begin[m]:  # full until the head leaves
                         if leaving >= head[m]:
                             break
-                        clock = max(clock, done[order[m, leaving]] + 1)
-                    ready[place] = clock + c.queue_delay
+                        clock = max(clock, done[order[leaving]] + 1)
+                    start[place] = clock + c.queue_delay
                     dispatched[m] = k + 1
                     place += 1
                     clock += 1
@@ -342,10 +346,10 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
                         readers[0, _AT] = clock - 1 + c.fetch_restart
             for m in range(3):
                 while head[m] < dispatched[m] and (m == _S or readers[m + 1, _AT] == _FAR):
-                    i = order[m, head[m]]
+                    i = order[head[m]]
                     at, why = idle[m], 0
-                    if ready[i] > at:
-                        at, why = ready[i], _INSTRUCTION
+                    if start[i] > at:
+                        at, why = start[i], _INSTRUCTION
                     before = flags[i] & _POP_PREV and m != _L
                     after = flags[i] & _POP_NEXT and m != _S
                     from_before = _L2C if m == _C else _C2S
@@ -366,14 +370,14 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
                     popped[from_after] += 1 if after else 0
                     start[i], reason[i] = at, why
                     settled = False
-                    if cost[i] == _READS:
-                        _begin(readers[m + 1], words[i], at, c)
+                    if done[i] == _READS:
+                        _begin(readers, m + 1, words, i, at, c)
                         break
-                    done[i] = at + cost[i]
+                    done[i] += at
                     idle[m] = done[i] + c.restart_delay
                     head[m] += 1
                     _push(m, flags[i], done[i], posts, posted)
-        if head[0] + head[1] + head[2] == n:
+        if head[0] + head[1] + head[2] == n + begin[1] + begin[2]:
             cycles = done[n - 1]
             break
 
@@ -383,13 +387,14 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
             cycles = -1
             break
         at = max(at, port)
-        while oldest < grants and lasts[oldest % c.tags] < at:
-            oldest += 1
-        if oldest < grants and lasts[oldest % c.tags] == at:
+        while flying and lasts[oldest] < at:
+            flying -= 1
+            oldest = oldest + 1 if oldest + 1 < c.tags else 0
+        if flying and lasts[oldest] == at:
             port = at + 1  # no grant in the cycle of a last beat, which frees a tag
             continue
-        if grants - oldest == c.tags:
-            port = lasts[oldest % c.tags] + 1
+        if flying == c.tags:
+            port = lasts[oldest] + 1
             continue
         who = -1
         for r in range(3):
@@ -397,27 +402,28 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
                 who < 0 or readers[r, _PRIORITY] < readers[who, _PRIORITY]
             ):
                 who = r
-        reader = readers[who]
         if who == 0:
-            beats = (min(stop + burst, n) - stop) * 16 // c.bus_bytes
+            beats = ((min(stop + burst, n) - stop) * _INSTRUCTION_BYTES) >> c.bus_shift
         else:
-            address = reader[_ADDRESS]
-            end = min(reader[_STOP], address - address % burst_bytes + burst_bytes)
-            beats = (end - address + c.bus_bytes - 1) // c.bus_bytes
+            address = readers[who, _ADDRESS]
+            end = min(readers[who, _STOP], ((address >> c.burst_shift) + 1) << c.burst_shift)
+            beats = ((end - 1) >> c.bus_shift) - (address >> c.bus_shift) + 1
         first = max(at + c.memory_latency, bus)
         last = first + beats - 1
         bus, port = last + 1, at + 1
-        lasts[grants % c.tags] = last
+        lasts[newest] = last
+        newest = newest + 1 if newest + 1 < c.tags else 0
+        flying += 1
         if record_reads:
             if grants == len(reads):
                 longer = np.empty((2 * grants, 4), np.int64)
                 longer[:grants] = reads
                 reads = longer
-            reads[grants, 0] = -1 if who == 0 else order[who - 1, head[who - 1]]
+            reads[grants, 0] = -1 if who == 0 else order[head[who - 1]]
             reads[grants, 1], reads[grants, 2], reads[grants, 3] = at, first, last
         grants += 1
         if who == 0:
-            reader[_AT] = _FAR
+            readers[who, _AT] = _FAR
             fetches[bursts, 0], fetches[bursts, 1] = at, last
             place, stop = stop, min(stop + burst, n)
             fetches[bursts, 3] = stop - place
@@ -425,26 +431,26 @@ def _schedule(words, c, tokens, record_reads):  # type: ignore[no-untyped-def]  
             clock = last + c.fetch_drain
             settled = False
             continue
-        i = order[who - 1, head[who - 1]]
+        i = order[head[who - 1]]
         taken[i] += beats
-        arrival = reader[_DRAIN] - 1  # from a beat to its write
-        if reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]:
-            _pad(reader, first + arrival, last + arrival)
-        reader[_AT] = at + c.request_interval
-        reader[_ADDRESS] = end
-        if end == reader[_STOP]:
-            reader[_ROWS] -= 1
-            if reader[_ROWS]:
-                reader[_ROW] += reader[_STEP]
-                reader[_ADDRESS] = reader[_ROW] - reader[_ROW] % c.bus_bytes
-                reader[_STOP] = reader[_ROW] + reader[_WIDTH]
+        arrival = readers[who, _DRAIN] - 1  # from a beat to its write
+        if readers[who, _TOP] + readers[who, _SIDE] + readers[who, _BOTTOM]:
+            _pad(readers, who, first + arrival, last + arrival)
+        readers[who, _AT] = at + c.request_interval
+        readers[who, _ADDRESS] = end
+        if end == readers[who, _STOP]:
+            readers[who, _ROWS] -= 1
+            if readers[who, _ROWS]:
+                readers[who, _ROW] += readers[who, _STEP]
+                readers[who, _ADDRESS] = readers[who, _ROW]
+                readers[who, _STOP] = readers[who, _ROW] + readers[who, _WIDTH]
             else:
-                reader[_AT] = _FAR
+                readers[who, _AT] = _FAR
                 m = who - 1
-                padding = reader[_TOP] + reader[_SIDE] + reader[_BOTTOM]
-                done[i] = last + reader[_DRAIN]
+                padding = readers[who, _TOP] + readers[who, _SIDE] + readers[who, _BOTTOM]
+                done[i] = last + readers[who, _DRAIN]
                 if padding:
-                    done[i] = max(done[i], reader[_CURSOR] + padding)
+                    done[i] = max(done[i], readers[who, _CURSOR] + padding)
                 idle[m] = done[i] + c.restart_delay
                 head[m] += 1
                 _push(m, flags[i], done[i], posts, posted)
