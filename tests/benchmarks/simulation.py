@@ -1,0 +1,191 @@
+"""Measure the simulators and write their page: ``python -m tests.benchmarks.simulation``."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+
+import numpy as np
+
+import vtacsp
+from vtacsp import Conv2D, Simulator, VTAConfig, random_operands, suite
+from vtacsp.program import build
+from vtacsp.simulate import simulate, simulate_all, simulate_timing
+
+PAGE = Path(__file__).parents[2] / "docs" / "simulation_speed.md"
+BAR_RATIO, BAR_IM2COL, BAR_BEST = 50, 10, 60.0
+ROUNDS = 3  # of the numpy convolution
+
+
+@dataclass
+class Layer:
+    """Seconds per program, averaged over a feasible set."""
+
+    name: str
+    programs: int
+    instructions: float
+    build: float
+    timing: float
+    functional: float
+    slowest: float  # of the functional simulation
+    im2col: float
+
+    @property
+    def ratio(self) -> float:
+        return (self.build + self.functional) / (self.build + self.timing)
+
+
+def im2col(layer: Conv2D, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The convolution as one int32 matrix product of numpy."""
+    (ph, pw), (sh, sw), (kh, kw) = layer.padding, layer.stride, layer.kernel
+    data = np.pad(data, ((0, 0), (ph, ph), (pw, pw)))
+    windows = np.lib.stride_tricks.sliding_window_view(data, (kh, kw), axis=(1, 2))
+    windows = windows[:, ::sh, ::sw].transpose(1, 2, 0, 3, 4)
+    columns = np.ascontiguousarray(windows).reshape(windows.shape[0] * windows.shape[1], -1)
+    return columns @ weight.reshape(len(weight), -1).T
+
+
+def measure(layer: Conv2D, every: int) -> Layer:
+    """Build, time and execute the feasible set of a layer, each program in turn."""
+    hardware = VTAConfig()
+    space = vtacsp.compile(layer, hardware).collapsed()
+    operands = random_operands(layer, hardware, 0)
+    indices = space.indices[::every].tolist()
+    spent = np.zeros(3)
+    instructions, slowest = 0, 0.0
+    for turn, index in enumerate([indices[0], *indices]):
+        begun = time.perf_counter()
+        program = build(layer, hardware, index)
+        built = time.perf_counter()
+        simulate_timing(program)
+        timed = time.perf_counter()
+        simulate(program, operands)
+        done = time.perf_counter()
+        if turn:  # the first one is a warm-up
+            spent += built - begun, timed - built, done - timed
+            slowest = max(slowest, done - timed)
+            instructions += len(program)
+    rng = np.random.default_rng(0)
+    data = rng.integers(-128, 128, (layer.in_channels, layer.height, layer.width), dtype=np.int32)
+    shape = (layer.out_channels, layer.in_channels, *layer.kernel)
+    weight = rng.integers(-128, 128, shape, dtype=np.int32)
+    peer = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        im2col(layer, data, weight)
+        peer.append(time.perf_counter() - begun)
+    gc.collect()
+    n = len(indices)
+    return Layer(layer.name, n, instructions / n, *(spent / n).tolist(), slowest, min(peer))
+
+
+def exhaustive() -> tuple[float, int]:
+    """Seconds for the best of every ResNet-18 layer on one core, and the programs simulated."""
+    begun, programs = time.perf_counter(), 0
+    for layer in suite("resnet18"):
+        if layer.in_channels >= VTAConfig().block:
+            found = simulate_all(Simulator(layer))
+            programs += found.space.programs()
+    return time.perf_counter() - begun, programs
+
+
+def largest() -> tuple[str, int, int]:
+    """The program with the most instructions of ResNet-18, and the peak memory it needs (MiB)."""
+    code = (
+        "import resource, vtacsp; from vtacsp import Simulator, find_workloads;"
+        "s = Simulator(find_workloads('{name}')[0]); s.space;"
+        "r = s.run({index}); peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print(len(r.program), peak // 1024)"
+    )
+    best = ("", 0, 0)
+    for layer in suite("resnet18"):
+        if layer.in_channels < VTAConfig().block:
+            continue
+        indices = vtacsp.compile(layer, VTAConfig()).indices
+        command = code.format(name=layer.name, index=indices[0])
+        out = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+        instructions, memory = map(int, out.stdout.split())
+        if instructions > best[1]:
+            best = (f"{layer.name} index {indices[0]}", instructions, memory)
+    return best
+
+
+def page(
+    layers: list[Layer], best: tuple[float, int], big: tuple[str, int, int], every: int
+) -> str:
+    """The page, verdicts included."""
+    ratio = exp(sum(log(layer.ratio) for layer in layers) / len(layers))
+    worst = max(layers, key=lambda layer: layer.slowest / layer.im2col)
+    im2col_ratio = worst.slowest / worst.im2col
+    seconds, programs = best
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+
+    def verdict(met: bool) -> str:
+        return "met" if met else "**not met**"
+
+    lines = [
+        "# Speed of the simulators",
+        "",
+        "Written by `python -m tests.benchmarks.simulation`; do not edit. "
+        f"{time.strftime('%Y-%m-%d')}, commit {commit}.",
+        f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, one "
+        "core. The machine is shared: trust ratios, not milliseconds.",
+        "",
+        "Every program of the feasible set is built, timed and executed once, in turns"
+        + (f" (every {every}th program)." if every > 1 else "."),
+        "Numbers are milliseconds per program; compilation by numba is not counted.",
+        "",
+        "| layer | programs | instructions | build | timing | functional "
+        "| (build + functional) / (build + timing) | int32 numpy im2col "
+        "| slowest functional / im2col |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for x in layers:
+        lines.append(
+            f"| {x.name} | {x.programs} | {x.instructions:,.0f} | {x.build * 1e3:.2f} "
+            f"| {x.timing * 1e3:.2f} | {x.functional * 1e3:.1f} | {x.ratio:.1f} "
+            f"| {x.im2col * 1e3:.1f} | {x.slowest / x.im2col:.1f} |"
+        )
+    lines += [
+        "",
+        f"- Build and timing against build and functional simulation, geometric mean: "
+        f"**{ratio:.1f}** times faster; the bar is {BAR_RATIO} ({verdict(ratio >= BAR_RATIO)}).",
+        f"- Functional simulation against the convolution in int32 numpy: at worst "
+        f"{im2col_ratio:.1f} times slower ({worst.name}); the bar is {BAR_IM2COL} "
+        f"({verdict(im2col_ratio <= BAR_IM2COL)}).",
+        f"- The best of every layer, {programs:,} programs on one core: {seconds:.1f} s; the bar "
+        f"is {BAR_BEST:.0f} s ({verdict(seconds < BAR_BEST)}).",
+        f"- Memory: {big[0]} has the most instructions, {big[1]:,}; a process that builds and "
+        f"times it, every read recorded, peaks at {big[2]} MiB, libraries included.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="take every nth program only")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    options = parser.parse_args()
+    layers = [
+        measure(layer, options.every)
+        for layer in suite("resnet18")
+        if isinstance(layer, Conv2D) and layer.in_channels >= VTAConfig().block
+    ]
+    options.output.write_text(
+        page(layers, exhaustive(), largest(), options.every), encoding="utf-8"
+    )
+    print(options.output.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
