@@ -4,9 +4,12 @@ __all__ = [
     "ConfigError",
     "DeadlockError",
     "HardwareError",
+    "LogError",
+    "MeasureError",
     "ProgramError",
     "RaceError",
     "RuleError",
+    "SearchError",
     "SimulationError",
     "SpaceError",
     "TimingError",
@@ -78,3 +81,15 @@ class RaceError(SimulationError):
     """Two modules touch one scratchpad element and no token orders them."""
 
     cause = "race"
+
+
+class SearchError(VtacspError, ValueError):
+    """A searcher or the tuning loop is asked for something that it cannot do."""
+
+
+class MeasureError(VtacspError, RuntimeError):
+    """Measuring as a whole cannot go on; what one configuration does wrong is a result instead."""
+
+
+class LogError(VtacspError, ValueError):
+    """A tuning log cannot be read or written; the message names file and line."""
