@@ -1,5 +1,7 @@
 """Every error that vtacsp raises on purpose; one root, one class per layer."""
 
+from __future__ import annotations
+
 __all__ = [
     "ConfigError",
     "DeadlockError",
@@ -51,6 +53,11 @@ class ProgramError(VtacspError, ValueError):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(f"{cause}: {message}")
         self.cause = cause
+        self._arguments = (cause, message)
+
+    def __reduce__(self) -> tuple[type[ProgramError], tuple[str, str]]:
+        # an exception is pickled by its message alone; this one travels between processes
+        return type(self), self._arguments
 
 
 class SimulationError(VtacspError, RuntimeError):

@@ -19,7 +19,7 @@ from concurrent.futures import (
 from dataclasses import dataclass
 
 from vtacsp.errors import MeasureError
-from vtacsp.tune.measure import Measurer
+from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
 
 __all__ = ["ExecutorMeasurer"]
@@ -30,7 +30,8 @@ _START = 120.0  # seconds that workers may take to import what they need
 class ExecutorMeasurer(Measurer):
     """Runs ``function(index)`` on an executor, at most ``jobs`` at a time.
 
-    ``function`` returns a :class:`~vtacsp.tune.Result` and goes through pickle; a
+    ``function`` goes through pickle and returns seconds, a :class:`~vtacsp.tune.Result`, or
+    raises, as for :class:`~vtacsp.tune.FunctionMeasurer`; a
     :class:`~vtacsp.tune.SimulatorMeasurer` is one.  A measurement that takes longer than
     ``timeout`` seconds is a run timeout.
 
@@ -44,7 +45,7 @@ class ExecutorMeasurer(Measurer):
 
     def __init__(
         self,
-        function: Callable[[int], Result],
+        function: Callable[[int], float | Result],
         executor: Executor | Callable[[], Executor] | None = None,
         *,
         jobs: int | None = None,
@@ -93,7 +94,7 @@ class ExecutorMeasurer(Measurer):
         limit = 1 if run.suspects else self.parallel
         queue = run.suspects or run.waiting
         while queue and len(run.flying) < limit:
-            future = self._started().submit(self.function, queue[0])
+            future = self._started().submit(measured, self.function, queue[0])
             run.flying[future] = _Flight(queue.popleft(), time.monotonic(), alone=limit == 1)
 
     def _await(self, run: _Run) -> None:
@@ -180,13 +181,17 @@ class _Run:
 class _Processes:
     """Makes the default pool.
 
-    Workers are spawned: a fork would copy the locks of whatever threads this process has.
+    A fork of this process would copy the locks of whatever threads it has: workers are forked
+    from a server without threads, which has imported what they need, or spawned.
     """
 
     jobs: int
 
     def __call__(self) -> Executor:
-        context = multiprocessing.get_context("spawn")
+        fork = "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if fork else "spawn")
+        if fork:
+            context.set_forkserver_preload(["__main__", __name__])
         return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_ignore_interrupts)
 
 

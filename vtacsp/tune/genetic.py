@@ -126,5 +126,5 @@ class GeneticSearcher(Searcher):
         """See :meth:`Searcher.restore`."""
         super().restore(state)
         self._queue = list(state["queue"])
-        self._scores = {index: score for index, score in state["scores"]}
-        self._elites = {index: score for index, score in state["elites"]}
+        self._scores = dict(state["scores"])
+        self._elites = dict(state["elites"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
@@ -45,19 +46,19 @@ class Measurer(ABC):
 
 
 class FunctionMeasurer(Measurer):
-    """Measures by calling ``cost(index)``, which returns seconds or raises.
+    """Measures by calling ``function(index)``: seconds, a result, or an exception.
 
     An exception of the stack (:class:`~vtacsp.errors.ProgramError`,
     :class:`~vtacsp.errors.SimulationError`) is the error that AutoTVM has for its cause, a
     ``TimeoutError`` a run timeout, any other an unknown error with its message.
     """
 
-    def __init__(self, cost: Callable[[int], float]) -> None:
-        self.cost = cost
+    def __init__(self, function: Callable[[int], float | Result]) -> None:
+        self.function = function
 
     def __call__(self, index: int) -> Result:
-        """Measure one configuration; this is what executors run."""
-        return measured(self.cost, index)
+        """Measure one configuration."""
+        return measured(self.function, index)
 
     def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
         """One after the other, in this process."""
@@ -79,17 +80,17 @@ class SimulatorMeasurer(FunctionMeasurer):
         clock: float = CLOCK_HZ,
         **options: Any,
     ) -> None:
-        super().__init__(self._seconds)
+        super().__init__(self.seconds)
         self.workload = workload
         self.hardware = hardware or VTAConfig()
         self.clock = clock
         self.options = options
         self._simulator: Any = None
 
-    def _seconds(self, index: int) -> float:
+    def seconds(self, index: int) -> float:
+        """Seconds of one configuration; raises the error that the stack has."""
         if self._simulator is None:
-            from vtacsp import simulate
-
+            simulate = import_module("vtacsp.simulate")
             self._simulator = simulate.Simulator(self.workload, self.hardware, **self.options)
         return float(self._simulator.cycles(index)) / self.clock
 
@@ -122,13 +123,16 @@ class TableMeasurer(Measurer):
             yield index, self.results[index]
 
 
-def measured(cost: Callable[[int], float], index: int) -> Result:
-    """The result of one call; see :class:`FunctionMeasurer`."""
+def measured(function: Callable[[int], float | Result], index: int) -> Result:
+    """The result of one call; see :class:`FunctionMeasurer`.  This is what executors run."""
     start = time.time()
     error, cause = MeasureErrorNo.NO_ERROR, ""
     costs: tuple[float, ...] = ()
     try:
-        costs = (float(cost(index)),)
+        value = function(index)
+        if isinstance(value, Result):
+            return value
+        costs = (float(value),)
     except (ProgramError, SimulationError) as failure:
         error, cause = error_of(failure.cause), failure.cause
     except TimeoutError as failure:

@@ -104,7 +104,7 @@ class ModelSearcher(Searcher):
 
     def _scorer(self) -> Any:
         if len(self.space) > _LISTED:
-            return lambda indices: self._score(indices)
+            return self._score
         everything = self.space.indices()
         scores = self._score(everything)
         return lambda indices: scores[np.searchsorted(everything, indices)]
@@ -134,7 +134,7 @@ class ModelSearcher(Searcher):
         super().restore(state)
         self._plan = list(state["plan"])
         self._next = state["next"]
-        self._speeds = {index: speed for index, speed in state["speeds"]}
+        self._speeds = dict(state["speeds"])
         self._fits = state["fits"]
         chains = state["chains"]
         self.annealing.points = None if chains is None else np.array(chains, dtype=np.int64)

@@ -110,7 +110,7 @@ class WholeGrid(SearchSpace):
         return len(self.knob_space)
 
     def __contains__(self, index: object) -> bool:
-        return isinstance(index, (int, np.integer)) and 0 <= index < len(self)
+        return isinstance(index, (int, np.integer)) and bool(0 <= index < len(self))
 
     def at(self, ranks: IntArray) -> IntArray:
         """AutoTVM indices of ranks: the ranks themselves."""
@@ -120,7 +120,7 @@ class WholeGrid(SearchSpace):
         """One knob changed; see :meth:`SearchSpace.neighbours`."""
         sizes = np.asarray(self.knob_space.shape, dtype=np.int64)
         if len(self) == 1:
-            return indices.copy()
+            return self.at(np.zeros(len(indices), dtype=np.int64))
         # AutoTVM draws a knob and a value until something changes: a knob of d candidates is
         # kept with probability 1/d
         weights = (sizes - 1) / sizes
@@ -128,7 +128,8 @@ class WholeGrid(SearchSpace):
         old = self.digits(indices)[np.arange(len(indices)), knobs]
         new = rng.integers(sizes[knobs] - 1)
         new += new >= old
-        return indices + (new - old) * self._strides[knobs]
+        moved = indices + (new - old) * self._strides[knobs]
+        return self.at(moved)
 
 
 class FeasibleSet(SearchSpace):
@@ -152,11 +153,12 @@ class FeasibleSet(SearchSpace):
         if not isinstance(index, (int, np.integer)):
             return False
         rank = int(np.searchsorted(self._indices, index))
-        return rank < len(self) and int(self._indices[rank]) == index
+        return bool(rank < len(self) and self._indices[rank] == index)
 
     def at(self, ranks: IntArray) -> IntArray:
         """AutoTVM indices of ranks."""
-        return self._indices[ranks]
+        indices: IntArray = self._indices[ranks]
+        return indices
 
     @cached_property
     def _all_digits(self) -> IntArray:
@@ -188,7 +190,7 @@ class FeasibleSet(SearchSpace):
         """A feasible neighbour of each index; see :meth:`SearchSpace.neighbours`."""
         ranks = np.searchsorted(self._indices, indices)
         if len(self) == 1:
-            return indices.copy()
+            return self.at(np.zeros(len(indices), dtype=np.int64))
         order, place, start, size = self._lines
         sizes = size[:, ranks]
         weights = np.cumsum((sizes - 1) / sizes, axis=0)
@@ -202,7 +204,7 @@ class FeasibleSet(SearchSpace):
         moved = order[knobs, start[knobs, ranks] + step]
         for i in np.flatnonzero(alone):
             moved[i] = rng.choice(self._nearest(int(ranks[i])))
-        return self._indices[moved]
+        return self.at(moved)
 
     def _nearest(self, rank: int) -> IntArray:
         """Ranks with the fewest knobs changed."""
