@@ -1,12 +1,17 @@
 """Every error that vtacsp raises on purpose; one root, one class per layer."""
 
+from __future__ import annotations
+
 __all__ = [
     "ConfigError",
     "DeadlockError",
     "HardwareError",
+    "LogError",
+    "MeasureError",
     "ProgramError",
     "RaceError",
     "RuleError",
+    "SearchError",
     "SimulationError",
     "SpaceError",
     "TimingError",
@@ -48,6 +53,11 @@ class ProgramError(VtacspError, ValueError):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(f"{cause}: {message}")
         self.cause = cause
+        self._arguments = (cause, message)
+
+    def __reduce__(self) -> tuple[type[ProgramError], tuple[str, str]]:
+        # an exception is pickled by its message alone; this one travels between processes
+        return type(self), self._arguments
 
 
 class SimulationError(VtacspError, RuntimeError):
@@ -78,3 +88,15 @@ class RaceError(SimulationError):
     """Two modules touch one scratchpad element and no token orders them."""
 
     cause = "race"
+
+
+class SearchError(VtacspError, ValueError):
+    """A searcher or the tuning loop is asked for something that it cannot do."""
+
+
+class MeasureError(VtacspError, RuntimeError):
+    """Measuring as a whole cannot go on; what one configuration does wrong is a result instead."""
+
+
+class LogError(VtacspError, ValueError):
+    """A tuning log cannot be read or written; the message names file and line."""

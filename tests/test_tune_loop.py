@@ -1,0 +1,156 @@
+"""The loop: trials, logs, resuming, Ctrl-C."""
+
+from __future__ import annotations
+
+import pytest
+
+from vtacsp import LogError, MeasureError, SearchError
+from vtacsp.tune import (
+    FunctionMeasurer,
+    GeneticSearcher,
+    GridSearcher,
+    ModelSearcher,
+    RandomSearcher,
+    load_records,
+    search_space,
+    tune,
+)
+from vtacsp.tune.conformance import SMALL
+
+SPACE = search_space(SMALL)
+GRID = search_space(SMALL, feasible=False)
+
+
+class Counting(FunctionMeasurer):
+    """Measures an invented cost; stops at a call when told to."""
+
+    def __init__(self, stop_at: int = -1, error: type[BaseException] = KeyboardInterrupt) -> None:
+        super().__init__(self.cost)
+        self.calls: list[int] = []
+        self.stop_at = stop_at
+        self.error = error
+        self.closed = False
+
+    def measure(self, indices):
+        for index in indices:
+            if len(self.calls) == self.stop_at:
+                raise self.error
+            self.calls.append(index)
+            yield index, self(index)
+
+    def cost(self, index: int) -> float:
+        if index not in SPACE:
+            raise ValueError("does not run")
+        return 1e-3 * (1 + index * 7919 % 101)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_measures_until_the_trials_are_used_or_the_space_is_exhausted():
+    seen = []
+    result = tune(RandomSearcher(GRID), Counting(), trials=50, batch_size=8, callback=seen.append)
+    assert tuple(seen) == result.trials
+    assert [t.number for t in seen] == list(range(1, 51))
+    assert result.measured == 50
+    assert result.failed == sum(t.index not in SPACE for t in seen)
+    everything = tune(GridSearcher(SPACE), Counting(), trials=10**6, batch_size=8)
+    assert sorted(t.index for t in everything.trials) == SPACE.indices().tolist()
+
+
+def test_the_best_is_the_fastest():
+    result = tune(GridSearcher(SPACE), Counting(), trials=1000)
+    assert result.best is not None
+    costs = {i: Counting().cost(i) for i in SPACE.indices().tolist()}
+    assert result.best.result.seconds == min(costs.values())
+    assert result.best_config == SPACE.config(min(costs, key=costs.__getitem__))
+    assert result.best_so_far()[-1] == min(costs.values())
+    assert result.best_so_far() == sorted(result.best_so_far(), reverse=True)
+
+
+def test_a_run_in_which_nothing_runs_has_no_best():
+    class Fails(Counting):
+        def cost(self, index):
+            raise ValueError
+
+    result = tune(RandomSearcher(SPACE), Fails(), trials=5)
+    assert (result.best, result.best_config, result.failed) == (None, None, 5)
+
+
+def test_early_stopping():
+    result = tune(GridSearcher(SPACE), Counting(), trials=1000, early_stopping=6)
+    assert result.best is not None
+    assert len(result.trials) == result.best.number + 6
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 7, 45, 77])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSearcher(GRID, seed=4),
+        lambda: GridSearcher(GRID),
+        lambda: GeneticSearcher(GRID, seed=4, pop_size=20),
+        lambda: ModelSearcher(GRID, seed=4, plan_size=16),
+    ],
+)
+def test_interrupted_and_resumed_is_the_same_as_never_interrupted(tmp_path, make, stop_at):
+    whole = tune(make(), Counting(), trials=80, batch_size=8)
+    log = tmp_path / "tune.log"
+    first = Counting(stop_at)
+    part = tune(make(), first, trials=80, batch_size=8, log=log)
+    assert part.interrupted
+    assert first.closed
+    assert [t.index for t in part.trials] == first.calls
+    assert len(load_records(log) if log.exists() else []) == stop_at  # kept everything measured
+    second = Counting()
+    rest = tune(make(), second, trials=80, batch_size=8, log=log)
+    assert not rest.interrupted
+    assert first.calls + second.calls == [t.index for t in whole.trials]
+    assert [t.index for t in rest.trials] == [t.index for t in whole.trials]
+    assert [t.recorded for t in rest.trials] == [n < stop_at for n in range(80)]
+    assert len(load_records(log)) == 80
+
+
+def test_another_search_learns_from_the_log_and_repeats_nothing(tmp_path):
+    log = tmp_path / "tune.log"
+    first, second = Counting(), Counting()
+    tune(RandomSearcher(GRID, seed=1), first, trials=40, log=log)
+    result = tune(ModelSearcher(SPACE, seed=2), second, trials=20, log=log)
+    assert not set(first.calls) & set(second.calls)
+    assert {t.index for t in result.trials} >= set(first.calls) & set(SPACE.indices().tolist())
+    assert len(result.trials) == 20
+
+
+def test_a_log_with_more_than_was_asked_for_is_used_whole(tmp_path):
+    log = tmp_path / "tune.log"
+    tune(RandomSearcher(SPACE, seed=1), Counting(), trials=25, log=log)
+    again = Counting()
+    result = tune(RandomSearcher(SPACE, seed=1), again, trials=10, log=log)
+    assert again.calls == []
+    assert len(result.trials) == 25
+
+
+def test_a_torn_line_is_measured_again(tmp_path):
+    log = tmp_path / "tune.log"
+    first, second = Counting(), Counting()
+    tune(RandomSearcher(SPACE, seed=1), first, trials=10, log=log)
+    log.write_bytes(log.read_bytes()[:-20])
+    tune(RandomSearcher(SPACE, seed=1), second, trials=10, log=log)
+    assert second.calls == first.calls[-1:]
+
+
+def test_a_measurer_that_gives_up_loses_nothing(tmp_path):
+    log = tmp_path / "tune.log"
+    measurer = Counting(5, MeasureError)
+    with pytest.raises(MeasureError):
+        tune(RandomSearcher(SPACE), measurer, trials=10, log=log)
+    assert measurer.closed
+    assert [r.index for r in load_records(log)] == measurer.calls
+
+
+def test_errors(tmp_path):
+    for name in ("trials", "batch_size", "early_stopping"):
+        with pytest.raises(SearchError, match=f"{name} is 0"):
+            tune(RandomSearcher(SPACE), Counting(), **{"trials": 1, name: 0})
+    with pytest.raises(LogError, match="cannot"):
+        tune(RandomSearcher(SPACE), Counting(), trials=1, log=tmp_path)

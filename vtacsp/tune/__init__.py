@@ -1,0 +1,60 @@
+"""Tuning: search a space of configurations by measuring them.
+
+A *space* (the whole grid or the feasible set), a *searcher* (proposes and learns), a *measurer*
+(configurations in, results out), and :func:`tune`, which runs them and keeps a log that AutoTVM
+reads.
+"""
+
+from vtacsp.tune.annealing import SimulatedAnnealing
+from vtacsp.tune.costmodel import XGBoostModel
+from vtacsp.tune.executor import ExecutorMeasurer
+from vtacsp.tune.genetic import GeneticSearcher
+from vtacsp.tune.grid import GridSearcher
+from vtacsp.tune.loop import Trial, TuningResult, tune
+from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, TableMeasurer
+from vtacsp.tune.model import ModelSearcher
+from vtacsp.tune.random_search import RandomSearcher
+from vtacsp.tune.records import (
+    Record,
+    TuningLog,
+    best_records,
+    load_records,
+    merge_records,
+    write_records,
+)
+from vtacsp.tune.result import MeasureErrorNo, Result, error_of
+from vtacsp.tune.searcher import Searcher
+from vtacsp.tune.space import FeasibleSet, SearchSpace, WholeGrid, search_space
+from vtacsp.tune.task import Task
+
+__all__ = [
+    "ExecutorMeasurer",
+    "FeasibleSet",
+    "FunctionMeasurer",
+    "GeneticSearcher",
+    "GridSearcher",
+    "MeasureErrorNo",
+    "Measurer",
+    "ModelSearcher",
+    "RandomSearcher",
+    "Record",
+    "Result",
+    "SearchSpace",
+    "Searcher",
+    "SimulatedAnnealing",
+    "SimulatorMeasurer",
+    "TableMeasurer",
+    "Task",
+    "Trial",
+    "TuningLog",
+    "TuningResult",
+    "WholeGrid",
+    "XGBoostModel",
+    "best_records",
+    "error_of",
+    "load_records",
+    "merge_records",
+    "search_space",
+    "tune",
+    "write_records",
+]

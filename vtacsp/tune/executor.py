@@ -1,0 +1,235 @@
+"""Measuring on a ``concurrent.futures`` executor: a crash or a hang costs one result."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+
+from vtacsp.errors import MeasureError
+from vtacsp.tune.measure import Measurer, measured
+from vtacsp.tune.result import MeasureErrorNo, Result
+
+__all__ = ["ExecutorMeasurer"]
+
+_START = 120.0  # seconds that workers may take to import what they need
+
+
+class ExecutorMeasurer(Measurer):
+    """Runs ``function(index)`` on an executor, at most ``jobs`` at a time.
+
+    ``function`` goes through pickle and returns seconds, a :class:`~vtacsp.tune.Result`, or
+    raises, as for :class:`~vtacsp.tune.FunctionMeasurer`; a
+    :class:`~vtacsp.tune.SimulatorMeasurer` is one.  A measurement that takes longer than
+    ``timeout`` seconds is a run timeout.
+
+    ``executor`` is a callable that makes one, or an executor.  Without, it is a pool of ``jobs``
+    processes.  What was made here is stopped by force when a measurement hangs, and made again
+    when it breaks: the culprit alone gets an error, the others are measured again.  An executor
+    that is given (``client.get_executor()`` of ``dask.distributed``, a thread pool) is never
+    closed; a measurement that hangs is given up and keeps its worker, a broken one raises
+    :class:`~vtacsp.errors.MeasureError`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[int], float | Result],
+        executor: Executor | Callable[[], Executor] | None = None,
+        *,
+        jobs: int | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.parallel = jobs if jobs is not None else os.cpu_count() or 1
+        if self.parallel < 1:
+            raise MeasureError(f"jobs is {jobs}, must be at least 1")
+        if not timeout > 0:
+            raise MeasureError(f"timeout is {timeout}, must be more than 0 seconds")
+        self.function = function
+        self.timeout = timeout
+        self._make: Callable[[], Executor] | None = None
+        self._executor: Executor | None = None
+        if executor is None:
+            self._make = _Processes(self.parallel)
+        elif isinstance(executor, Executor):
+            self._executor = executor
+        else:
+            self._make = executor
+
+    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+        """Results as they complete; see :meth:`Measurer.measure`."""
+        run = _Run(deque(indices))
+        while run.waiting or run.suspects or run.flying:
+            try:
+                self._submit(run)
+                self._await(run)
+                yield from self._finished(run)
+            except BrokenExecutor:
+                self._restart()
+                yield from self._blame(run)
+                continue
+            yield from self._late(run)
+
+    def close(self) -> None:
+        """Stop the workers, if they are ours; what is under way is given up."""
+        if self._make is not None and self._executor is not None:
+            _stop(self._executor)
+            self._executor = None
+
+    # -- one round
+
+    def _submit(self, run: _Run) -> None:
+        # after a crash nobody knows who did it: those under way then run one at a time
+        limit = 1 if run.suspects else self.parallel
+        queue = run.suspects or run.waiting
+        while queue and len(run.flying) < limit:
+            future = self._started().submit(measured, self.function, queue[0])
+            run.flying[future] = _Flight(queue.popleft(), time.monotonic(), alone=limit == 1)
+
+    def _await(self, run: _Run) -> None:
+        first = min(flight.start for flight in run.flying.values())
+        patience = max(first + self.timeout - time.monotonic(), 0.0)
+        wait(run.flying, timeout=patience, return_when=FIRST_COMPLETED)
+
+    def _finished(self, run: _Run) -> Iterator[tuple[int, Result]]:
+        broken: BrokenExecutor | None = None
+        for future in [future for future in run.flying if future.done()]:
+            flight = run.flying[future]
+            try:
+                result = future.result()
+            except BrokenExecutor as failure:
+                broken = failure
+                continue
+            except Exception as failure:  # what came back instead of a result is this one's
+                result = _failed(flight, MeasureErrorNo.RUNTIME_DEVICE, _text(failure))
+            del run.flying[future]
+            yield flight.index, result
+        if broken is not None:
+            raise broken
+
+    def _blame(self, run: _Run) -> Iterator[tuple[int, Result]]:
+        """The executor broke: with one under way it is the culprit, else all are suspects."""
+        flights = list(run.flying.values())
+        run.flying.clear()
+        if len(flights) == 1 and flights[0].alone:
+            yield flights[0].index, _failed(flights[0], MeasureErrorNo.RUNTIME_DEVICE, "crash")
+        else:
+            run.suspects.extend(flight.index for flight in flights)
+
+    def _late(self, run: _Run) -> Iterator[tuple[int, Result]]:
+        now = time.monotonic()
+        late = {f: x for f, x in run.flying.items() if now - x.start >= self.timeout}
+        late = {future: flight for future, flight in late.items() if not future.done()}
+        if not late:
+            return
+        for future, flight in late.items():
+            del run.flying[future]
+            future.cancel()
+            cause = f"no result after {self.timeout:g} s"
+            yield flight.index, _failed(flight, MeasureErrorNo.RUN_TIMEOUT, cause)
+        if self._make is not None:  # free the workers that hang; the others start again
+            self._restart()
+            run.waiting.extendleft(flight.index for flight in run.flying.values())
+            run.flying.clear()
+
+    # -- the executor
+
+    def _started(self) -> Executor:
+        if self._executor is None:
+            assert self._make is not None
+            self._executor = self._make()
+            _warm_up(self._executor, self.parallel)
+        return self._executor
+
+    def _restart(self) -> None:
+        if self._make is None:
+            raise MeasureError(
+                "the executor is broken and was not made here; give a callable that makes one, "
+                "so that it can be made again"
+            )
+        self.close()
+
+
+@dataclass(frozen=True)
+class _Flight:
+    index: int
+    start: float
+    alone: bool
+
+
+class _Run:
+    """One batch: what waits, what may have crashed the workers, what is under way."""
+
+    def __init__(self, waiting: deque[int]) -> None:
+        self.waiting = waiting
+        self.suspects: deque[int] = deque()
+        self.flying: dict[Future[Result], _Flight] = {}
+
+
+@dataclass(frozen=True)
+class _Processes:
+    """Makes the default pool.
+
+    A fork of this process would copy the locks of whatever threads it has: workers are forked
+    from a server without threads, which has imported what they need, or spawned.
+    """
+
+    jobs: int
+
+    def __call__(self) -> Executor:
+        fork = "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if fork else "spawn")
+        if fork:
+            context.set_forkserver_preload(["__main__", __name__])
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches the whole process group; the loop decides what to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _ready(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _warm_up(executor: Executor, jobs: int) -> None:
+    """Start the workers before any clock runs."""
+    try:
+        done, late = wait([executor.submit(_ready, 0.05) for _ in range(jobs)], timeout=_START)
+        for future in done:
+            future.result()
+    except BrokenExecutor as failure:
+        raise MeasureError(
+            "the worker processes do not start; a script that measures in processes must guard "
+            'its start with `if __name__ == "__main__":`'
+        ) from failure
+    if late:
+        raise MeasureError(f"the workers did not start within {_START:g} s")
+
+
+def _stop(executor: Executor) -> None:
+    # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
+    processes = getattr(executor, "_processes", None) or {}
+    for process in list(processes.values()):
+        process.kill()
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _failed(flight: _Flight, error: MeasureErrorNo, cause: str) -> Result:
+    return Result(error=error, all_cost=time.monotonic() - flight.start, cause=cause)
+
+
+def _text(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,179 @@
+"""The tuning loop: a searcher proposes, a measurer measures, a log keeps every result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtacsp.errors import SearchError
+from vtacsp.knobs import Config
+from vtacsp.tune.measure import Measurer
+from vtacsp.tune.records import Record, TuningLog
+from vtacsp.tune.result import Result
+from vtacsp.tune.searcher import Searcher
+from vtacsp.tune.space import SearchSpace
+from vtacsp.tune.task import Task
+
+__all__ = ["Trial", "TuningResult", "tune"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One result of a run; ``recorded`` when it came from the log and was not measured now."""
+
+    number: int
+    index: int
+    result: Result
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What a run found: its trials in order, and whether it was interrupted."""
+
+    space: SearchSpace
+    trials: tuple[Trial, ...]
+    interrupted: bool = False
+
+    @property
+    def measured(self) -> int:
+        """Configurations measured in this run, not taken from the log."""
+        return sum(not trial.recorded for trial in self.trials)
+
+    @property
+    def failed(self) -> int:
+        """Trials with an error."""
+        return sum(not trial.result.ok for trial in self.trials)
+
+    @property
+    def best(self) -> Trial | None:
+        """The fastest trial, the first of equals; None when nothing ran."""
+        good = [trial for trial in self.trials if trial.result.ok]
+        return min(good, key=lambda trial: trial.result.seconds, default=None)
+
+    @property
+    def best_config(self) -> Config | None:
+        """Knob values of the best trial."""
+        return None if self.best is None else self.space.config(self.best.index)
+
+    def best_so_far(self) -> list[float]:
+        """Seconds of the best of the first 1, 2, ... trials, infinite before one ran."""
+        curve: list[float] = []
+        for trial in self.trials:
+            curve.append(min(trial.result.seconds, curve[-1] if curve else float("inf")))
+        return curve
+
+
+def tune(
+    searcher: Searcher,
+    measurer: Measurer,
+    *,
+    trials: int,
+    log: str | Path | None = None,
+    batch_size: int | None = None,
+    early_stopping: int | None = None,
+    callback: Callable[[Trial], None] | None = None,
+) -> TuningResult:
+    """Measure up to ``trials`` configurations of the searcher's space.
+
+    ``log`` is appended to, one AutoTVM record per result.  What it already holds of this layer
+    on this machine is never measured again and counts as trials, all of it; a run that was
+    interrupted goes on where it was when searcher, seed and ``batch_size`` are the same.
+    ``batch_size`` is how many are proposed at a time (``measurer.parallel`` when not given),
+    ``early_stopping`` ends the run after so many trials without a new best.  ``callback`` sees
+    every trial as it ends.
+
+    Ctrl-C ends the run: the result holds everything measured so far.  Raises
+    :class:`~vtacsp.errors.SearchError` for a number out of range,
+    :class:`~vtacsp.errors.LogError` for a log that cannot be read or written and
+    :class:`~vtacsp.errors.MeasureError` when the measurer gives up.
+    """
+    size = measurer.parallel if batch_size is None else batch_size
+    numbers = {"trials": trials, "batch_size": size, "early_stopping": early_stopping}
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise SearchError(f"{name} is {value}, must be at least 1")
+    with ExitStack() as stack:
+        book = _Book(searcher.space, None if log is None else stack.enter_context(TuningLog(log)))
+        run = _Run(searcher, measurer, book)
+        interrupted = False
+        try:
+            for trial in run.trials(trials, size):
+                if callback is not None:
+                    callback(trial)
+                if early_stopping is not None and run.since_best() >= early_stopping:
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+            measurer.close()
+        except BaseException:
+            measurer.close()
+            raise
+    return TuningResult(searcher.space, tuple(run.done), interrupted)
+
+
+class _Book:
+    """What the log knows of one layer, and where new results go."""
+
+    def __init__(self, space: SearchSpace, log: TuningLog | None) -> None:
+        self.space = space
+        self.log = log
+        self.task = Task.of(space.workload, space.hardware)
+        self.known = {} if log is None else log.results(self.task, space.knob_space)
+
+    def write(self, index: int, result: Result) -> None:
+        if self.log is not None:
+            name, config = self.space.workload.name, self.space.config(index)
+            self.log.append(Record(self.task, index, config, result, name))
+
+
+class _Run:
+    def __init__(self, searcher: Searcher, measurer: Measurer, book: _Book) -> None:
+        self.searcher = searcher
+        self.measurer = measurer
+        self.book = book
+        self.done: list[Trial] = []
+        self._best = float("inf")
+        self._best_number = 0
+
+    def trials(self, limit: int, size: int) -> Iterator[Trial]:
+        """Trials until the limit or the end of the space."""
+        # replayed while the searcher proposes what it proposed then
+        known = {i: r for i, r in self.book.known.items() if i in self.searcher.space}
+        while len(self.done) < limit:
+            batch = self.searcher.next_batch(min(size, limit - len(self.done)))
+            if not batch:
+                break
+            results: dict[int, Result] = {}
+            for index in batch:
+                if index in known:
+                    results[index] = known.pop(index)
+                    yield self._end(index, results[index], recorded=True)
+            fresh = [index for index in batch if index not in results]
+            if fresh and known:  # another search filled the rest of the log: learn from all of it
+                for index, result in known.items():
+                    yield self._end(index, result, recorded=True)
+                results.update(known)
+                known = {}
+                fresh = fresh[: max(limit - len(self.done), 0)]
+            for index, result in self.measurer.measure(fresh) if fresh else ():
+                self.book.write(index, result)
+                results[index] = result
+                yield self._end(index, result, recorded=False)
+            # in the order of the proposals, whatever came back first
+            self.searcher.update({**{i: results[i] for i in batch if i in results}, **results})
+        for index, result in known.items():  # costs nothing, and may hold the best
+            yield self._end(index, result, recorded=True)
+
+    def _end(self, index: int, result: Result, recorded: bool) -> Trial:
+        trial = Trial(len(self.done) + 1, index, result, recorded)
+        self.done.append(trial)
+        if result.seconds < self._best:
+            self._best, self._best_number = result.seconds, trial.number
+        return trial
+
+    def since_best(self) -> int:
+        """Trials since the best one."""
+        return len(self.done) - self._best_number

@@ -1,0 +1,143 @@
+"""Measurers: a batch of configurations in, results out, each as soon as it is there."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from vtacsp.errors import MeasureError, ProgramError, SimulationError
+from vtacsp.hardware import VTAConfig
+from vtacsp.tune.result import MeasureErrorNo, Result, error_of
+from vtacsp.workload import Workload
+
+__all__ = ["CLOCK_HZ", "FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
+
+CLOCK_HZ = 100e6
+"""Cycles per second that turn cycles into seconds: VTA's clock on its Pynq board."""
+
+
+class Measurer(ABC):
+    """What measures; a context manager that frees what it holds.
+
+    ``parallel`` is how many configurations it can measure at the same time.
+    """
+
+    parallel: int = 1
+
+    @abstractmethod
+    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+        """Results by AutoTVM index, in any order, each as soon as it is there.
+
+        A configuration that fails is a result with an error.  Raises
+        :class:`~vtacsp.errors.MeasureError` when nothing can be measured any more.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Stop what is under way."""
+
+    def __enter__(self) -> Measurer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FunctionMeasurer(Measurer):
+    """Measures by calling ``function(index)``: seconds, a result, or an exception.
+
+    An exception of the stack (:class:`~vtacsp.errors.ProgramError`,
+    :class:`~vtacsp.errors.SimulationError`) is the error that AutoTVM has for its cause, a
+    ``TimeoutError`` a run timeout, any other an unknown error with its message.
+    """
+
+    def __init__(self, function: Callable[[int], float | Result]) -> None:
+        self.function = function
+
+    def __call__(self, index: int) -> Result:
+        """Measure one configuration."""
+        return measured(self.function, index)
+
+    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+        """One after the other, in this process."""
+        for index in indices:
+            yield index, self(index)
+
+
+class SimulatorMeasurer(FunctionMeasurer):
+    """Measures on the timing simulator, in process; seconds are cycles at ``clock`` Hz.
+
+    ``options`` go to :class:`vtacsp.simulate.Simulator` (``timing=...``).
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        hardware: VTAConfig | None = None,
+        *,
+        clock: float = CLOCK_HZ,
+        **options: Any,
+    ) -> None:
+        super().__init__(self.seconds)
+        self.workload = workload
+        self.hardware = hardware or VTAConfig()
+        self.clock = clock
+        self.options = options
+        self._simulator: Any = None
+
+    def seconds(self, index: int) -> float:
+        """Seconds of one configuration; raises the error that the stack has."""
+        if self._simulator is None:
+            simulate = import_module("vtacsp.simulate")
+            self._simulator = simulate.Simulator(self.workload, self.hardware, **self.options)
+        return float(self._simulator.cycles(index)) / self.clock
+
+    def __getstate__(self) -> dict[str, Any]:
+        # processes make a simulator of their own
+        return {**self.__dict__, "_simulator": None}
+
+
+class TableMeasurer(Measurer):
+    """Answers from recorded results; what is not in the table is an error of the caller."""
+
+    def __init__(self, results: Mapping[int, Result], parallel: int = 1) -> None:
+        self.results = results
+        self.parallel = parallel
+
+    @classmethod
+    def of(
+        cls, cycles: Mapping[int, int], causes: Mapping[int, str], clock: float = CLOCK_HZ
+    ) -> TableMeasurer:
+        """From cycles of what runs and causes of what does not, by AutoTVM index."""
+        good = {i: Result(costs=(c / clock,), timestamp=0.0) for i, c in cycles.items()}
+        bad = {i: Result(error=error_of(c), timestamp=0.0, cause=c) for i, c in causes.items()}
+        return cls({**bad, **good})
+
+    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+        """Look up; raises :class:`~vtacsp.errors.MeasureError` for what was not recorded."""
+        for index in indices:
+            if index not in self.results:
+                raise MeasureError(f"index {index} is not among the {len(self.results)} recorded")
+            yield index, self.results[index]
+
+
+def measured(function: Callable[[int], float | Result], index: int) -> Result:
+    """The result of one call; see :class:`FunctionMeasurer`.  This is what executors run."""
+    start = time.time()
+    error, cause = MeasureErrorNo.NO_ERROR, ""
+    costs: tuple[float, ...] = ()
+    try:
+        value = function(index)
+        if isinstance(value, Result):
+            return value
+        costs = (float(value),)
+    except (ProgramError, SimulationError) as failure:
+        error, cause = error_of(failure.cause), failure.cause
+    except TimeoutError as failure:
+        error, cause = MeasureErrorNo.RUN_TIMEOUT, str(failure) or "timeout"
+    except Exception as failure:  # the user's function: its failure is this result's
+        error, cause = MeasureErrorNo.UNKNOWN_ERROR, f"{type(failure).__name__}: {failure}"
+    end = time.time()
+    return Result(costs=costs, error=error, all_cost=end - start, timestamp=end, cause=cause)

@@ -1,0 +1,247 @@
+"""Tuning logs in AutoTVM's format: one JSON object per line (``autotvm/record.py``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vtacsp.errors import ConfigError, LogError
+from vtacsp.knobs import Config, KnobSpace
+from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
+from vtacsp.tune.task import Task
+
+__all__ = ["Record", "TuningLog", "best_records", "load_records", "merge_records", "write_records"]
+
+_VERSION = 0.2  # AUTOTVM_LOG_VERSION
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement of one configuration.
+
+    ``workload`` is the name of the layer, empty in a log that AutoTVM wrote.  ``line`` is the
+    line that the record was read from, without its end.
+    """
+
+    task: Task
+    index: int
+    config: Config
+    result: Result
+    workload: str = ""
+    line: str = field(default="", compare=False, repr=False)
+
+    def encode(self) -> str:
+        """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
+        if self.line:
+            return self.line
+        from vtacsp import __version__
+
+        entity = [
+            [name, "sp", [-1, value]] if name.startswith("tile_") else [name, "ot", value]
+            for name, value in self.config.items()
+        ]
+        result = self.result
+        ours = {"workload": self.workload, "bias": self.task.bias, "cause": result.cause}
+        row = {
+            "input": [self.task.target, self.task.name, self.task.args, {}],
+            "config": {"index": self.index, "code_hash": None, "entity": entity},
+            "result": [
+                list(result.costs) if result.ok else [FAILED_COST],
+                int(result.error),
+                result.all_cost,
+                result.timestamp,
+            ],
+            "version": _VERSION,
+            "tvm_version": f"vtacsp {__version__}",
+            "vtacsp": {k: v for k, v in ours.items() if v not in ("", None)},
+        }
+        return json.dumps(row)
+
+    @classmethod
+    def decode(cls, line: str) -> Record:
+        """A record from a line.  Raises :class:`ValueError` with the reason."""
+        row = json.loads(line)
+        try:
+            target, name, args, _ = row["input"]
+            costs, error, all_cost, timestamp = row["result"]
+            config = {str(key): _value(kind, value) for key, kind, value in row["config"]["entity"]}
+            number = MeasureErrorNo(error)
+            ours = row.get("vtacsp", {})
+            good = number == MeasureErrorNo.NO_ERROR
+            result = Result(
+                costs=tuple(float(cost) for cost in costs) if good else (),
+                error=number,
+                all_cost=float(all_cost),
+                timestamp=float(timestamp),
+                cause=str(ours.get("cause", "")),
+            )
+            if good and not costs:
+                raise ValueError("a result without an error has no costs")
+            task = Task(str(target), str(name), _tuples(args), ours.get("bias"))
+            index, workload = int(row["config"]["index"]), str(ours.get("workload", ""))
+        except (KeyError, TypeError, AttributeError) as failure:
+            raise ValueError(f"not an AutoTVM record ({failure})") from None
+        return cls(task, index, config, result, workload, line)
+
+
+def _value(kind: str, value: Any) -> int:
+    if kind == "sp":
+        return int(value[-1])
+    if kind == "ot":
+        return int(value)
+    raise ValueError(f"no knob of VTA's templates is of kind {kind!r}")
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def load_records(path: str | Path) -> list[Record]:
+    """All records of a log; a last line that is torn (no end of line, no JSON) is left out.
+
+    Comments and records of AutoTVM's format before 0.2 are skipped, as AutoTVM does.  Raises
+    :class:`~vtacsp.errors.LogError` naming file and line for anything else.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8", errors="replace")
+    except OSError as failure:
+        raise LogError(f"cannot read {path}: {failure.strerror or failure}") from failure
+    records = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            if _is_old(line):
+                continue
+            records.append(Record.decode(line))
+        except ValueError as failure:
+            if number == len(lines) and not _is_json(line):
+                break
+            raise LogError(f"{path}, line {number}: {failure}") from None
+    return records
+
+
+def _is_old(line: str) -> bool:
+    row = json.loads(line)
+    return isinstance(row, dict) and row.get("v") == 0.1
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+class TuningLog:
+    """A log that is appended to; a context manager.
+
+    Every record is on its way to the disk before :meth:`append` returns.  A torn last line that
+    an earlier run left becomes a comment, so that AutoTVM can read the log and nothing is lost.
+    Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: IO[bytes] | None = None
+
+    def results(self, task: Task, knob_space: KnobSpace) -> dict[int, Result]:
+        """Results of a task by index, the best of several for the same configuration.
+
+        Raises :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
+        """
+        if not self.path.exists():
+            return {}
+        found: dict[int, Result] = {}
+        for record in load_records(self.path):
+            if not record.task.matches(task):
+                continue
+            try:
+                index = knob_space.index(record.config)
+            except ConfigError as failure:
+                raise LogError(f"{self.path}: a record of {task.name}: {failure}") from None
+            if index not in found or record.result.seconds < found[index].seconds:
+                found[index] = record.result
+        return found
+
+    def append(self, record: Record) -> None:
+        """Write one record."""
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a+b")
+                _mend(self._file)
+            self._file.write(record.encode().encode() + b"\n")
+            self._file.flush()
+        except OSError as failure:
+            raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> TuningLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _mend(file: IO[bytes]) -> None:
+    """End the last line; what is torn becomes a comment."""
+    file.seek(0)
+    text = file.read()
+    start = text.rfind(b"\n") + 1
+    tail = text[start:]
+    if not tail:
+        return
+    if not tail.startswith(b"#") and not _is_json(tail.decode("utf-8", errors="replace")):
+        file.truncate(start)
+        file.write(b"# torn: " + tail)
+    file.write(b"\n")
+
+
+def merge_records(records: Iterable[Record]) -> list[Record]:
+    """One record per task and configuration, the fastest, in order of first appearance."""
+    return list(_fastest(records, lambda r: (*_key(r), r.index)).values())
+
+
+def best_records(records: Iterable[Record]) -> list[Record]:
+    """The fastest record of each task; tasks where nothing ran are left out."""
+    return list(_fastest((r for r in records if r.result.ok), _key).values())
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    return (*record.task.key, record.task.bias)
+
+
+def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:
+    chosen: dict[Any, Record] = {}
+    for record in records:
+        known = chosen.get(key(record))
+        if known is None or record.result.seconds < known.result.seconds:
+            chosen[key(record)] = record
+    return chosen
+
+
+def write_records(path: str | Path, records: Iterable[Record]) -> None:
+    """Write a log anew, whole or not at all."""
+    target = Path(path)
+    draft = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text("".join(_lines(records)), encoding="utf-8")
+        draft.replace(target)
+    except OSError as failure:
+        raise LogError(f"cannot write {path}: {failure.strerror or failure}") from failure
+
+
+def _lines(records: Iterable[Record]) -> Iterator[str]:
+    return (record.encode() + "\n" for record in records)
