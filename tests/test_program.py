@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vtacsp
 from tests.conftest import DATA, measured, truth
 from vtacsp import Conv2D, Dense, VTAConfig
 from vtacsp.errors import ConfigError, ProgramError
@@ -27,6 +29,7 @@ from vtacsp.program.isa import (
 from vtacsp.program.listing import disassemble, listing, records
 
 NAMES = sorted(truth())
+PACKAGED = Path(vtacsp.__file__).parent / "data" / "rtl"  # the study needs it
 SMALL = Conv2D(
     name="small", batch=1, in_channels=32, height=8, width=8, out_channels=64, kernel=(3, 3),
     padding=(1, 1), bias=True,
@@ -35,7 +38,8 @@ SMALL = Conv2D(
 
 @cache
 def golden(name):
-    with gzip.open(DATA / f"{name}.json.gz", "rt", encoding="utf-8") as file:
+    folder = PACKAGED if name == "cycles" else DATA
+    with gzip.open(folder / f"{name}.json.gz", "rt", encoding="utf-8") as file:
         return json.load(file)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "SearchError",
     "SimulationError",
     "SpaceError",
+    "StudyError",
     "TimingError",
     "VtacspError",
     "WorkloadError",
@@ -100,3 +101,7 @@ class MeasureError(VtacspError, RuntimeError):
 
 class LogError(VtacspError, ValueError):
     """A tuning log cannot be read or written; the message names file and line."""
+
+
+class StudyError(VtacspError, ValueError):
+    """A study cannot be run, or its folder holds the results of another one."""

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from vtacsp.cli import commands, simulation
+from vtacsp.cli import commands, simulation, study
 from vtacsp.errors import VtacspError
 
 __all__ = ["BAD_INPUT", "main"]
@@ -38,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (*commands.COMMANDS, *simulation.COMMANDS):
+for command in (*commands.COMMANDS, *simulation.COMMANDS, *study.COMMANDS):
     main.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,10 +14,14 @@ from vtacsp.tune.annealing import Scores, SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result
 from vtacsp.tune.searcher import Searcher
-from vtacsp.tune.space import SearchSpace
+from vtacsp.tune.space import FeasibleSet, SearchSpace
 
-__all__ = ["ModelSearcher"]
+__all__ = ["AUTOTVM_PLAN", "ModelSearcher"]
 
+AUTOTVM_PLAN = 64
+"""Results between two trainings of AutoTVM's ``XGBTuner``."""
+
+_SHORTEST_PLAN = 8
 _RANDOM_SHARE = 0.05  # of a plan is left for random exploration
 _LISTED = 64_000  # predictions of one annealing run: a space that is smaller is predicted once
 
@@ -28,6 +33,10 @@ class ModelSearcher(Searcher):
     plans the next ``plan_size`` proposals; the last 5% of a plan, and all before the first one,
     are random.  With a ``diversity_filter_ratio`` r annealing finds r times as many, of which
     those with the most different knob values are taken.
+
+    ``plan_size`` is AutoTVM's 64 when not given, but on a feasible set about the square root of
+    its size, from 8 to 64: the sets are small, and a plan of 64 would measure half of one before
+    the model learnt anything (``docs/study.md`` compares them).
 
     ``first_fit`` is the number of results before the first training (``plan_size`` when not
     given).  ``bias`` is added to the score of an index while annealing: the validity-driven
@@ -41,7 +50,7 @@ class ModelSearcher(Searcher):
         seed: int = 0,
         initial: Iterable[int] = (),
         loss: str = "reg",
-        plan_size: int = 64,
+        plan_size: int | None = None,
         diversity_filter_ratio: float | None = None,
         first_fit: int | None = None,
         bias: Mapping[int, float] | None = None,
@@ -49,6 +58,8 @@ class ModelSearcher(Searcher):
         threads: int = 1,
     ) -> None:
         super().__init__(space, seed=seed, initial=initial)
+        if plan_size is None:
+            plan_size = _plan_size(space)
         if plan_size < 1:
             raise SearchError(f"plan_size is {plan_size}, must be at least 1")
         if diversity_filter_ratio is not None and diversity_filter_ratio < 1:
@@ -138,6 +149,12 @@ class ModelSearcher(Searcher):
         self._fits = state["fits"]
         chains = state["chains"]
         self.annealing.points = None if chains is None else np.array(chains, dtype=np.int64)
+
+
+def _plan_size(space: SearchSpace) -> int:
+    if not isinstance(space, FeasibleSet):
+        return AUTOTVM_PLAN
+    return min(max(round(math.sqrt(len(space))), _SHORTEST_PLAN), AUTOTVM_PLAN)
 
 
 def most_different(digits: IntArray, n: int) -> list[int]:

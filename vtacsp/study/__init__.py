@@ -1,0 +1,31 @@
+"""The study: how searches compare on recorded RTL cycles, and why.
+
+``validity`` describes the spaces, ``model`` what invalid configurations do to a cost model,
+``search`` how many measurements each method needs; ``run`` does it all, resumable, and
+``report`` writes it down.
+"""
+
+from vtacsp.study.layer import StudyLayer, prepare
+from vtacsp.study.model import Training, judge
+from vtacsp.study.report import write_report
+from vtacsp.study.run import PARTS, Study
+from vtacsp.study.search import METHODS, Method, Outcome, search
+from vtacsp.study.tables import recorded_cycles
+from vtacsp.study.validity import Validity, validity
+
+__all__ = [
+    "METHODS",
+    "PARTS",
+    "Method",
+    "Outcome",
+    "Study",
+    "StudyLayer",
+    "Training",
+    "Validity",
+    "judge",
+    "prepare",
+    "recorded_cycles",
+    "search",
+    "validity",
+    "write_report",
+]
