@@ -30,7 +30,7 @@ TITLES = {
 def search_figure(summary: Summary, source: str, path: str | Path) -> None:
     """Measurements to the best per layer and method: every seed, quartiles and median."""
     layers, methods = summary.of_source(source), summary.methods
-    figure, axes = _figure(len(methods), 1.75, 0.42 * len(layers) + 1.6, share=True)
+    figure, axes = _figure(len(methods), 1.45, 0.3 * len(layers) + 1.6, share=True)
     for axis, method in zip(axes, methods, strict=True):
         colour = KINDS[METHODS[method].kind]
         for y, layer in enumerate(layers):
@@ -125,5 +125,6 @@ def _figure(panels: int, width: float, height: float, share: bool = False) -> tu
 def _soften(axis: Axes) -> None:
     axis.tick_params(labelsize=7, labelcolor=SOFT, color=SOFT)
     axis.grid(axis="x", color="#e8ecee", lw=0.6)
+    axis.set_axisbelow(True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)

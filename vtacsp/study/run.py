@@ -98,13 +98,12 @@ class Study:
         Processes are spawned: a script must guard its start with
         ``if __name__ == "__main__":``.
         """
-        jobs = jobs or os.cpu_count() or 1
-        if jobs < 1:
+        if jobs is not None and jobs < 1:
             raise StudyError(f"jobs is {jobs}, must be at least 1")
         callback = callback or (lambda: None)
         if self.pending():
             self._sign()
-        with _pool(jobs) as submit:
+        with _pool(jobs or os.cpu_count() or 1) as submit:
             missing = [(w.to_dict(), self.hardware) for w in self._missing()]
             for layer in submit(_prepare, missing):
                 _write(self._layer_file(layer["workload"]["name"]), json.dumps(layer) + "\n")

@@ -42,6 +42,7 @@ class XGBoostModel:
         self.loss = loss
         objective = "reg:squarederror" if loss == "reg" else "rank:pairwise"
         self._parameters = {**_PARAMETERS, "objective": objective, "nthread": threads}
+        self._threads = threads
         self._booster: Any = None
 
     def fit(
@@ -60,7 +61,7 @@ class XGBoostModel:
 
         labels = speeds / max(float(speeds.max()), 1e-8)
         order = rng.permutation(len(features))
-        data = xgboost.DMatrix(features[order], labels[order])
+        data = xgboost.DMatrix(features[order], labels[order], nthread=self._threads)
         judged = labels[order].astype(np.float32)
         if self.loss == "rank-binary":
             judged = (judged >= 0.5).astype(np.float32)
@@ -87,7 +88,9 @@ class XGBoostModel:
 
         if self._booster is None:
             raise SearchError("the cost model was not trained yet")
-        scores = self._booster.predict(xgboost.DMatrix(features))
+        # the matrix has threads of its own: all cores, which costs more than it does
+        data = xgboost.DMatrix(features, nthread=self._threads)
+        scores = self._booster.predict(data)
         return np.asarray(scores, dtype=np.float64)
 
 
