@@ -82,14 +82,14 @@ def config_columns(spaces: Sequence[FeasibleSpace] | Sequence[Problem]) -> list[
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Any]:
+def progress(total: int, what: str = "layers") -> Iterator[Any]:
     """A callable to advance a bar on standard error, which appears after a second."""
     from rich.console import Console
     from rich.progress import Progress
 
     begun = time.monotonic()
     bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("layers", total=total)
+    task = bar.add_task(what, total=total)
     running = False
 
     def advance() -> None:

@@ -83,7 +83,7 @@ def study(
         command=shlex.join(_words(click.get_current_context())),
     )
     try:
-        with progress(run.pending()) as advance:
+        with progress(run.pending(), "runs") as advance:
             run.run(jobs, advance)
     except KeyboardInterrupt:
         click.echo(f"interrupted; the same command goes on from {folder}", err=True)

@@ -50,6 +50,10 @@ def markdown(study: Study) -> str:
     summary = Summary(study)
     parts = ["# Study: measurements until the best configuration", _made(study)]
     parts += _bars(summary)
+    if summary.methods:
+        texts = [f"- `{name}` ({METHODS[name].kind}): {METHODS[name].text}"
+                 for name in summary.methods]  # fmt: skip
+        parts += ["## Methods", "\n".join(texts)]
     for source, text in SOURCES.items():
         means = summary.means(source)
         if means:
@@ -102,7 +106,6 @@ def _search(summary: Summary, source: str, means: Sequence[Row]) -> list[str]:
         if compared:
             cells["worst seed within the baseline's median"] = f"{row['robust']} of {row['layers']}"
         rows.append(cells)
-    texts = [f"- `{row['method']}`: {METHODS[row['method']].text}" for row in means]
     note = (
         f"Measurements, failed ones included: geometric means over {means[0]['layers']} layers of "
         f"the median (and quartiles) over seeds; ratios to `{BASELINE}`; failed measurements and "
@@ -129,7 +132,6 @@ def _search(summary: Summary, source: str, means: Sequence[Row]) -> list[str]:
     return [
         _table(rows),
         note,
-        "\n".join(texts),
         f"![Measurements to the best](search-{source}.png)",
         "Per layer, measurements to the best: median (worst seed).",
         _table(layers),
@@ -186,8 +188,7 @@ def _validity(validity: Sequence[Row]) -> list[str]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = list(rows[0])
-    numeric = [all(str(row[c])[:1].isdigit() or str(row[c])[:3] == "**" for row in rows)
-               for c in columns]  # fmt: skip
+    numeric = [all(str(row[c]).strip("*")[:1].isdigit() for row in rows) for c in columns]
     lines = [
         "| " + " | ".join(column.strip() for column in columns) + " |",
         "| " + " | ".join("---:" if right else "---" for right in numeric) + " |",

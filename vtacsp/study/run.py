@@ -25,6 +25,7 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.model import judge
 from vtacsp.study.search import METHODS, search
+from vtacsp.tune.executor import stop_workers
 from vtacsp.workload import Workload, workload_from_dict
 
 __all__ = ["PARTS", "Study", "Task"]
@@ -242,8 +243,8 @@ class _pool:  # noqa: N801 - used like a function
         return self._submit
 
     def __exit__(self, *_: object) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        if self._executor is not None:  # on Ctrl-C a worker may be in a long table
+            stop_workers(self._executor)
 
     def _submit(
         self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]

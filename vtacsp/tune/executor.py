@@ -22,7 +22,7 @@ from vtacsp.errors import MeasureError
 from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
 
-__all__ = ["ExecutorMeasurer"]
+__all__ = ["ExecutorMeasurer", "stop_workers"]
 
 _START = 120.0  # seconds that workers may take to import what they need
 
@@ -84,7 +84,7 @@ class ExecutorMeasurer(Measurer):
     def close(self) -> None:
         """Stop the workers, if they are ours; what is under way is given up."""
         if self._make is not None and self._executor is not None:
-            _stop(self._executor)
+            stop_workers(self._executor)
             self._executor = None
 
     # -- one round
@@ -219,7 +219,8 @@ def _warm_up(executor: Executor, jobs: int) -> None:
         raise MeasureError(f"the workers did not start within {_START:g} s")
 
 
-def _stop(executor: Executor) -> None:
+def stop_workers(executor: Executor) -> None:
+    """End the processes of a pool, by force, and what they do."""
     # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
     processes = getattr(executor, "_processes", None) or {}
     for process in list(processes.values()):
