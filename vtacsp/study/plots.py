@@ -100,7 +100,7 @@ def validity_figure(summary: Summary, path: str | Path) -> None:
     bars.set_yticks(places, [layer.name for layer in layers])
     bars.invert_yaxis()
     bars.set_title("valid share", fontsize=9, color=INK)
-    bars.legend(fontsize=7, frameon=False)
+    bars.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.06))
     bars.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     for layer in layers:
         values = np.array(layer.validity.profile) / layer.validity.share
