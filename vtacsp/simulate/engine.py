@@ -62,6 +62,7 @@ class _Constants(NamedTuple):
     inp_bytes: int
     acc_bytes: int
     out_bytes: int
+    out_row_bytes: int
     tags: int
     launch_bytes: int
     memory_latency: int
@@ -102,6 +103,7 @@ def schedule(
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
         **{f"{name}_bytes": hardware.element_bytes(name) for name in ("inp", "wgt", "acc", "out")},
+        "out_row_bytes": hardware.element_bytes("out") // hardware.batch,
         # a request leaves the memory's queue with its last beat, as it does the tag table
         "tags": min(timing.read_requests, timing.memory_queue),
         "launch_bytes": len(words) * _INSTRUCTION_BYTES,
@@ -149,9 +151,8 @@ def _store_cycles(word, c):  # type: ignore[no-untyped-def]
     y, bytes_ = _get(word, _Y), _get(word, _X) * c.out_bytes
     stride, address = _get(word, _STRIDE) * c.out_bytes, _get(word, _DRAM) * c.out_bytes
     burst_bytes = c.burst_beats * c.bus_bytes
-    per_tensor = c.out_bytes // c.bus_bytes
-    if per_tensor == 1:
-        per_tensor = 0  # fits the bus: no reload
+    # a tensor that fits the bus needs no reload, a wider one needs it for each of its rows
+    per_reload = max(c.out_row_bytes // c.bus_bytes, 1) if c.out_bytes > c.bus_bytes else 0
     t = 1  # sWriteCmd
     for row in range(y):
         at = address + row * stride
@@ -160,7 +161,7 @@ def _store_cycles(word, c):  # type: ignore[no-untyped-def]
         while at < end:
             stop = min(end, at - at % burst_bytes + burst_bytes)
             beats = (stop - at + c.bus_bytes - 1) // c.bus_bytes
-            reloads = (beats - 1) // per_tensor * c.write_reload if per_tensor else 0
+            reloads = (beats - 1) // per_reload * c.write_reload if per_reload else 0
             t += c.write_command + beats - 1 + reloads + c.write_latency + 1
             at = stop
     return t - 1
