@@ -47,8 +47,8 @@ RTL_CYCLES = [
     ("group.small", 63, False, 16, 12406),
 ]
 
-MOST_CYCLES = 4000  # of a built program; stepping is slow
-MOST_BYTES = 4000  # of a random transfer: two pages
+MOST_CYCLES = 3000  # of a built program; stepping is slow
+MOST_BYTES = 3000  # of a random transfer: pages are 2048
 
 QUEUES = {  # (module, pop or push, before or after) -> queue of tokens
     ("load", "push", 1): "l2c", ("compute", "pop", 0): "l2c",
@@ -161,16 +161,16 @@ latencies = st.integers(1, 100)
 machines = st.sampled_from(sorted(MACHINES)).map(MACHINES.__getitem__)
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.data(), machines, latencies, st.integers(1, 30), st.booleans())
 def test_random_programs(data, hardware, latency, write_latency, waits):
-    one = wishing(st.one_of(transfers(hardware), kernels(), empties))
+    one = wishing(st.one_of(transfers(hardware), transfers(hardware), kernels(), empties))
     body = data.draw(st.lists(one, max_size=12))
     compare(program(body, waits), hardware, latency, write_latency, waits)
 
 
-@settings(max_examples=6)
-@given(st.data(), machines, latencies, st.sampled_from([127, 128, 256]) | st.integers(400, 600))
+@settings(max_examples=5)
+@given(st.data(), machines, latencies, st.sampled_from([127, 128, 256]) | st.integers(300, 560))
 def test_programs_of_several_fetches(data, hardware, latency, length):
     single = st.sampled_from(Memory).map(lambda memory: transfer(memory, 1, dram_base=511))
     one = wishing(st.one_of(empties, single, kernels(most_uops=2, most_loops=2)))
@@ -233,6 +233,23 @@ MEETS = {
     "queue full": (16, [kernel(Opcode.GEMM, 30, 10, 10), *[empty(Memory.ACC)] * 640]),
 }
 """Event of the stepped hardware -> memory latency, and a program that meets it."""
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_memory_on_every_machine(name):
+    """Rows and tiles that start and end anywhere in a beat and a page, padded or not."""
+    hardware, drafts = MACHINES[name], []
+    for memory in Memory:
+        page = 2048 // hardware.element_bytes(memory.name.lower())
+        pads = {} if memory is Memory.OUT else PADS
+        drafts += [
+            transfer(memory, 1),
+            transfer(memory, 3, 3, dram_base=5, x_stride=7),
+            transfer(memory, max(page // 4, 1), 2, dram_base=max(page - 3, 0)),
+            transfer(memory, 3, 2, dram_base=page, **pads),
+        ]
+    drafts = [replace(draft, wishes=(True,) * 4) for draft in drafts]
+    compare(program(drafts), hardware, latency=20)
 
 
 @cache
