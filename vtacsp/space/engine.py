@@ -8,13 +8,14 @@ from typing import Any
 from ortools.sat.python import cp_model
 
 from vtacsp.errors import SpaceError
+from vtacsp.expr import Int
 from vtacsp.expr.solver import Encoder
 from vtacsp.knobs import Config
 from vtacsp.rules import Rule
 from vtacsp.rules.machine import LEGALITY
 from vtacsp.space.problem import Problem
 
-__all__ = ["Model", "enumerate_feasible", "minimal_core"]
+__all__ = ["Collector", "Model", "enumerate_feasible", "minimal_core"]
 
 
 class Model:
@@ -41,6 +42,7 @@ class Model:
         self.hardware: dict[str, Any] = {}
         self.knobs: list[dict[str, cp_model.IntVar]] = []
         self.guards: dict[str, cp_model.IntVar] = {}
+        self._encoders: list[Encoder] = []
         for position, problem in enumerate(problems):
             self._add(problem, position, guarded)
 
@@ -51,6 +53,7 @@ class Model:
             domains[knob.name] = knob.values if pinned is None else (pinned,)
         constants = {k: v for k, v in problem.constants.items() if k not in self.free}
         encoder = Encoder(self.model, domains, constants)
+        self._encoders.append(encoder)
         self.knobs.append({name: encoder.variables[name] for name in problem.knob_space.names})
         for key in self.free:
             if position == 0:
@@ -67,6 +70,10 @@ class Model:
             return
         guard = self.guards.setdefault(rule.name, self.model.new_bool_var(rule.name))
         self.model.add_implication(guard, encoder.literal(rule.holds))
+
+    def number(self, expression: Int, position: int = 0) -> Any:
+        """A linear term equal to an expression over the symbols of one of the problems."""
+        return self._encoders[position].number(expression)
 
     def solver(self, seed: int = 0) -> cp_model.CpSolver:
         """A deterministic solver: one worker, fixed seed."""
@@ -90,13 +97,16 @@ class Model:
         return [{name: value(var) for name, var in knobs.items()} for knobs in self.knobs]
 
 
-class _Collector(cp_model.CpSolverSolutionCallback):
+class Collector(cp_model.CpSolverSolutionCallback):
+    """Gathers the AutoTVM indices of the solutions of a model of one problem in ``found``."""
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         self._model = model
         self.found: set[int] = set()
 
     def on_solution_callback(self) -> None:
+        """Called by the solver for every solution."""
         config = self._model.configs(self.value)[0]
         self.found.add(self._model.problems[0].knob_space.index(config))
 
@@ -106,7 +116,7 @@ def enumerate_feasible(problem: Problem) -> list[int]:
     model = Model([problem])
     solver = model.solver()
     solver.parameters.enumerate_all_solutions = True
-    collector = _Collector(model)
+    collector = Collector(model)
     status = solver.solve(model.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
         raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")

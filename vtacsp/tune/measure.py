@@ -10,13 +10,11 @@ from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.hardware import VTAConfig
+from vtacsp.simulate.timing import RTL
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.workload import Workload
 
-__all__ = ["CLOCK_HZ", "FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
-
-CLOCK_HZ = 100e6
-"""Cycles per second that turn cycles into seconds: VTA's clock on its Pynq board."""
+__all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
 
 
 class Measurer(ABC):
@@ -77,7 +75,7 @@ class SimulatorMeasurer(FunctionMeasurer):
         workload: Workload,
         hardware: VTAConfig | None = None,
         *,
-        clock: float = CLOCK_HZ,
+        clock: float = RTL.clock_hz,
         **options: Any,
     ) -> None:
         super().__init__(self.seconds)
@@ -108,7 +106,7 @@ class TableMeasurer(Measurer):
 
     @classmethod
     def of(
-        cls, cycles: Mapping[int, int], causes: Mapping[int, str], clock: float = CLOCK_HZ
+        cls, cycles: Mapping[int, int], causes: Mapping[int, str], clock: float = RTL.clock_hz
     ) -> TableMeasurer:
         """From cycles of what runs and causes of what does not, by AutoTVM index."""
         good = {i: Result(costs=(c / clock,), timestamp=0.0) for i, c in cycles.items()}
