@@ -3,6 +3,7 @@
 __all__ = [
     "ConfigError",
     "DeadlockError",
+    "DependencyError",
     "HardwareError",
     "ProgramError",
     "RaceError",
@@ -16,6 +17,10 @@ __all__ = [
 
 class VtacspError(Exception):
     """Root of all errors of this package; the message is meant for people."""
+
+
+class DependencyError(VtacspError, ImportError):
+    """A package that only a part of this one needs is missing, or its version does not fit."""
 
 
 class HardwareError(VtacspError, ValueError):
