@@ -3,8 +3,8 @@
 __all__ = [
     "ConfigError",
     "DeadlockError",
-    "DependencyError",
     "HardwareError",
+    "MissingDependencyError",
     "ProgramError",
     "RaceError",
     "RuleError",
@@ -17,10 +17,6 @@ __all__ = [
 
 class VtacspError(Exception):
     """Root of all errors of this package; the message is meant for people."""
-
-
-class DependencyError(VtacspError, ImportError):
-    """A package that only a part of this one needs is missing, or its version does not fit."""
 
 
 class HardwareError(VtacspError, ValueError):
@@ -72,6 +68,10 @@ class DeadlockError(SimulationError):
     """Every module waits for a token that no other module will push."""
 
     cause = "deadlock"
+
+
+class MissingDependencyError(VtacspError, ImportError):
+    """A module needs a package that is not installed; the message names the extra that has it."""
 
 
 class RaceError(SimulationError):

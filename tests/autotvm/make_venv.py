@@ -22,10 +22,10 @@ from pathlib import Path
 
 WHEEL = "bitblas==0.1.0.post1"
 PYTHONS = ((3, 10), (3, 12))  # vtacsp needs the first, the last numpy 1 is built for the second
-# what the wheel's tvm imports; xgboost-cpu is xgboost without 400 MB for GPUs
+# what the wheel's tvm and the tests import
 NEEDS = (
     "numpy<2", "attrs", "cloudpickle", "decorator", "ml-dtypes", "psutil", "scipy", "tornado",
-    "typing-extensions", "xgboost-cpu", "pytest",
+    "typing-extensions", "xgboost-cpu", "pytest", "hypothesis",
 )  # fmt: skip
 REPO = Path(__file__).resolve().parents[2]
 NO_DEVICE = 100  # cudaErrorNoDevice, CUDA_ERROR_NO_DEVICE
@@ -47,8 +47,11 @@ def main(directory: Path) -> None:
     run(find_python(), "-m", "venv", directory / "venv")
     python = directory / "venv" / "bin" / "python"
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--no-deps", WHEEL)
-    run(*pip, *NEEDS, REPO)
+    run(*pip, "--no-deps", WHEEL, REPO)
+    ours = run(python, "-c", "import importlib.metadata as m; print(*m.requires('vtacsp'), sep='\\n')")
+    needs = [line for line in ours.splitlines() if line and "extra ==" not in line]
+    # one resolution of everything; xgboost-cpu is xgboost without 400 MB for GPUs
+    run(*pip, *(re.sub("^xgboost(?!-)", "xgboost-cpu", need) for need in {*NEEDS, *needs}))
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     tvm = Path(site) / "bitblas" / "3rdparty" / "tvm"
     stubs = directory / "stubs"

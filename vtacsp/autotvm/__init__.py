@@ -1,7 +1,7 @@
 """vtacsp inside AutoTVM's tuning loop: pruned spaces, first batches, a simulated board.
 
 Works with a TVM that has AutoTVM (up to 0.19); importing this package without one raises
-:class:`~vtacsp.errors.DependencyError`.
+:class:`~vtacsp.errors.MissingDependencyError`.
 """
 
 from vtacsp.autotvm.version import require_autotvm

@@ -23,8 +23,8 @@ __all__ = ["CycleModel", "SimulatorBuilder", "SimulatorRunner", "error_of", "mea
 CLOCK = 100_000_000
 """Cycles per second of the Pynq board that VTA was made for."""
 
-_AT_RUN_TIME = frozenset({"uop_signature", "uop_hazard", "sram:uop", "deadlock", "race"})
-_WRONG = frozenset({"wrong_result", "shape"})
+_AT_RUN_TIME = frozenset({"uop_signature", "uop_hazard", "sram:uop"})
+_WRONG = frozenset({"wrong_result", "shape", "race"})
 
 
 class CycleModel(Protocol):

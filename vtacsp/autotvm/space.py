@@ -203,13 +203,14 @@ class RankedSpace(ConfigSpace):
     Those tuners draw from ``range(len(space))`` and walk over the sizes in ``space_map``, so the
     space they see has one dimension, the rank of a feasible configuration.  Entities have the
     rank as ``index`` while tuning; the log has AutoTVM's index, as from the whole grid.
+    ``feasible`` is the set, ``grid`` the space of the template.
     """
 
     def __init__(self, space: ConfigSpace, feasible: FeasibleSpace) -> None:
         super().__init__()
         self.__dict__.update(space.__dict__)
         self.feasible = feasible
-        self._grid = space
+        self.grid = space
         self.space_map = OrderedDict(rank=range(len(feasible)))
         self._length = len(feasible)
 
@@ -218,7 +219,7 @@ class RankedSpace(ConfigSpace):
 
     def get(self, index: int) -> Any:
         """The ``ConfigEntity`` of a rank."""
-        entity = self._grid.get(self.feasible.index(int(index)))
+        entity = self.grid.get(self.feasible.index(int(index)))
         return _RankedEntity(int(index), entity)
 
 

@@ -51,7 +51,8 @@ def check_knobs(task: Any, knob_space: KnobSpace) -> None:
 
     Names, order and candidates have to agree: the index of a configuration depends on all three.
     """
-    theirs = {name: _candidates(space) for name, space in task.config_space.space_map.items()}
+    grid = getattr(task.config_space, "grid", task.config_space)  # the one behind a RankedSpace
+    theirs = {name: _candidates(space) for name, space in grid.space_map.items()}
     if tuple(theirs) != knob_space.names:
         raise ConfigError(
             f"task {task.name} has the knobs {', '.join(theirs) or '(none)'}; "
