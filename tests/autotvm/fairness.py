@@ -65,7 +65,7 @@ def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[in
     from tvm.autotvm.tuner import XGBTuner
 
     import vtacsp.autotvm
-    from tests.autotvm.templates import task_of
+    from vtacsp.autotvm import create_task
 
     class Table:
         def __init__(self, *_: Any) -> None:
@@ -76,7 +76,7 @@ def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[in
 
     random.seed(seed)
     np.random.seed(seed)
-    task = task_of(workload)
+    task = create_task(workload)
     tuner = XGBTuner(task, feature_type="knob", loss_type=loss, num_threads=1)
     # the same features as computed by AutoTVM's worker processes, which need seconds to start
     features = tuner.cost_model.feature_cache.get("knob")
@@ -112,7 +112,9 @@ def gather(truth: Path, layers: list[str], loss: str, seeds: int) -> None:
             append({"layer": layer, "cycles": tables[layer]})
         for seed in range(seeds):
             run = {"layer": layer, "loss": loss, "xgboost": xgboost.__version__, "seed": seed}
-            if any(run.items() <= {k: v for k, v in r.items() if k != "order"}.items() for r in runs):
+            if any(
+                run.items() <= {k: v for k, v in r.items() if k != "order"}.items() for r in runs
+            ):
                 continue
             start = time.perf_counter()
             order = tune(workload_from_dict(workloads[layer]), tables[layer], loss, seed)

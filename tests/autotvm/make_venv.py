@@ -48,7 +48,9 @@ def main(directory: Path) -> None:
     python = directory / "venv" / "bin" / "python"
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     run(*pip, "--no-deps", WHEEL, REPO)
-    ours = run(python, "-c", "import importlib.metadata as m; print(*m.requires('vtacsp'), sep='\\n')")
+    ours = run(
+        python, "-c", "import importlib.metadata as m; print(*m.requires('vtacsp'), sep='\\n')"
+    )
     needs = [line for line in ours.splitlines() if line and "extra ==" not in line]
     # one resolution of everything; xgboost-cpu is xgboost without 400 MB for GPUs
     run(*pip, *(re.sub("^xgboost(?!-)", "xgboost-cpu", need) for need in {*NEEDS, *needs}))

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtacsp
-from tests.autotvm.templates import task_of
 from vtacsp import ConfigError, Rule, SpaceError, VTAConfig
-from vtacsp.autotvm import prune
+from vtacsp.autotvm import create_task, prune
 from vtacsp.autotvm.space import HAS_FILTER, PrunedSpace
 from vtacsp.autotvm.task import config_of
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_ci, tile_co, tile_h, tile_w
@@ -27,25 +26,25 @@ needs_filter = pytest.mark.skipif(not HAS_FILTER, reason="this TVM's spaces have
 
 @pytest.fixture
 def pruned():
-    task = task_of(C10)
+    task = create_task(C10)
     prune(task)
     return task.config_space
 
 
 def filtered():
     """The same space by AutoTVM's own means."""
-    space = task_of(C10).config_space
+    space = create_task(C10).config_space
     space.multi_filter(lambda entities: config_of(entities) in FEASIBLE)
     return space
 
 
-PRUNED_TASK, THEIRS = task_of(C10), filtered() if HAS_FILTER else None
+PRUNED_TASK, THEIRS = create_task(C10), filtered() if HAS_FILTER else None
 prune(PRUNED_TASK)
 OURS = PRUNED_TASK.config_space
 
 
 def test_prune_returns_the_feasible_space():
-    found = prune(task_of(C10))
+    found = prune(create_task(C10))
     assert found.indices.tolist() == FEASIBLE.indices.tolist()
     assert len(OURS) == len(FEASIBLE) == 132
 
@@ -94,7 +93,7 @@ def test_what_is_drawn_is_feasible(seed, m):
         neighbour = OURS.random_walk(index)
         assert OURS.is_index_valid(neighbour)
         here, there = OURS.point2knob(index), OURS.point2knob(neighbour)
-        assert sum(a != b for a, b in zip(here, there)) == 1
+        assert sum(a != b for a, b in zip(here, there, strict=True)) == 1
     assert 100 <= OURS.get_rand_index(100, 300) < 300
     rest = OURS.get_rand_index(to_exclude=drawn.tolist()) if m < 132 else None
     assert rest not in drawn.tolist()
@@ -136,7 +135,7 @@ def test_a_space_of_one_does_not_hang():
     knobs = FEASIBLE.knob_space.config(only)
     symbols = {s.name: s for s in (tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread)}
     rules = [Rule.of(f"only_{n}", s == knobs[n]) for n, s in symbols.items()]
-    task = task_of(C10)
+    task = create_task(C10)
     assert prune(task, rules=rules).indices.tolist() == [only]
     assert task.config_space.random_walk(only) == only
     assert task.config_space.get_rand_index() == only
@@ -148,25 +147,27 @@ def test_filters_add_up(pruned):
     def even(entities):
         return entities["tile_co"].size[1] % 2 == 0
 
-    before = task_of(C10)
+    before = create_task(C10)
     before.config_space.multi_filter(even)
     prune(before)
     pruned.multi_filter(even)
-    wanted = [i for i in FEASIBLE.indices.tolist() if FEASIBLE.knob_space.config(i)["tile_co"] % 2 == 0]
+    wanted = [
+        i for i in FEASIBLE.indices.tolist() if FEASIBLE.knob_space.config(i)["tile_co"] % 2 == 0
+    ]
     for space in (before.config_space, pruned):
         assert [i for i in range(GRID) if space.is_index_valid(i)] == wanted
         assert len(space) == len(wanted)
         space.clear_cache()
-        assert len(space) == len(wanted) and space.range_length == GRID
+        assert (len(space), space.range_length) == (len(wanted), GRID)
 
 
 def test_user_rules_and_distinct_programs():
     (layer,) = (w for w in vtacsp.suite("resnet18") if w.name == "resnet18.C9")
     layer = vtacsp.Conv2D(**{**layer.__dict__, "batch": 4, "extra": {}})
-    everything = prune(task_of(layer))
-    programs = prune(task_of(layer), distinct=True)
+    everything = prune(create_task(layer))
+    programs = prune(create_task(layer), distinct=True)
     assert len(programs) == everything.programs() < len(everything)
-    single = prune(task_of(layer), rules=[Rule.of("one", (oc_nthread == 1) & (h_nthread == 1))])
+    single = prune(create_task(layer), rules=[Rule.of("one", (oc_nthread == 1) & (h_nthread == 1))])
     assert 0 < len(single) < len(everything)
     assert all(c["oc_nthread"] == c["h_nthread"] == 1 for c in single)
 
@@ -175,11 +176,11 @@ def test_refusals():
     with pytest.raises(SpaceError, match="is pruned already"):
         prune(PRUNED_TASK)
     with pytest.raises(ConfigError, match="tile_h has the candidates"):
-        prune(task_of(C10), workload=vtacsp.suite("resnet18")[0])
+        prune(create_task(C10), workload=vtacsp.suite("resnet18")[0])
     nothing = Rule.of("nothing", tile_h < 1)
     with pytest.raises(SpaceError, match="nothing is feasible"):
-        prune(task_of(C10), rules=[nothing])
-    task = task_of(C10)
+        prune(create_task(C10), rules=[nothing])
+    task = create_task(C10)
     with pytest.raises(vtacsp.WorkloadError, match="the hardware has 1x32"):
         prune(task, VTAConfig(log_block=5))
     assert len(task.config_space) == GRID

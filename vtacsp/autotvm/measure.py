@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
 from tvm import autotvm
@@ -84,7 +85,8 @@ class _Task:
         cause = self.problem.causes([index])[0]
         if cause == OK:
             return None
-        return ProgramError(cause, str(explain(self.problem, self.problem.knob_space.config(index))))
+        config = self.problem.knob_space.config(index)
+        return ProgramError(cause, str(explain(self.problem, config)))
 
 
 def _failed(error: ProgramError | SimulationError, seconds: float) -> MeasureResult:
@@ -127,7 +129,8 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
     """An AutoTVM ``Runner`` that asks a simulator for the cycles.
 
     ``simulator`` makes the model of a workload on a machine, ``vtacsp.simulate.Simulator`` when
-    not given; ``clock`` is in Hz.  Works behind a :class:`SimulatorBuilder` and behind the
+    not given; ``clock`` is in Hz, when not given that of the model's ``timing``, or 100 MHz for a
+    model without one.  Works behind a :class:`SimulatorBuilder` and behind the
     builder of a VTA toolchain, whose libraries it does not need.  A configuration that is
     infeasible is reported as the stack would: :func:`error_of` its cause.
     """
@@ -138,18 +141,20 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         *,
         workload: Workload | None = None,
         simulator: MakeModel | None = None,
-        clock: int = CLOCK,
+        clock: float | None = None,
     ) -> None:
         super().__init__(n_parallel=1)
         self._hardware, self._workload = hardware, workload
         self._simulator = simulator or _simulator
-        self._clock = clock
+        self._given_clock = clock
 
     def set_task(self, task: Any) -> None:
         """Take up a task."""
         super().set_task(task)
         self._of = _Task(task, self._hardware, self._workload)
         self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
+        timing = getattr(self._model, "timing", None)
+        self._clock = self._given_clock or getattr(timing, "clock_hz", CLOCK)
 
     def get_build_kwargs(self) -> dict[str, Any]:
         """Nothing that a builder has to know."""
@@ -173,13 +178,9 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         except (ProgramError, SimulationError) as failure:
             return _failed(failure, built.time_cost + time.perf_counter() - start)
         seconds = built.time_cost + time.perf_counter() - start
-        return MeasureResult(
-            (cycles / self._clock,), MeasureErrorNo.NO_ERROR, seconds, time.time()
-        )
+        return MeasureResult((cycles / self._clock,), MeasureErrorNo.NO_ERROR, seconds, time.time())
 
 
 def _simulator(workload: Workload, hardware: VTAConfig) -> CycleModel:
-    from vtacsp.simulate import Simulator
-
-    model: CycleModel = Simulator(workload, hardware)
+    model: CycleModel = import_module("vtacsp.simulate").Simulator(workload, hardware)
     return model

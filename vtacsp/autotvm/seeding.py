@@ -76,7 +76,7 @@ def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int
 def _seed_model_based(tuner: Any, points: Sequence[int]) -> None:
     # the last 5 % of a plan are random (epsilon-greedy): let these be repetitions, to be skipped
     random_tail = int(0.05 * tuner.plan_size)
-    tuner.trials = [*points, *points[-1:] * random_tail]
+    tuner.trials = [*points, *list(points[-1:]) * random_tail]
     tuner.trial_pt = 0
 
 
@@ -91,7 +91,7 @@ def _seed_random(tuner: Any, points: Sequence[int]) -> None:
         tuner.rand_max = len(tuner.rand_state)
 
     def next_batch(batch_size: int) -> list[Any]:
-        batch = []
+        batch: list[Any] = []
         while queue and len(batch) < batch_size:
             point = queue.popleft()
             tuner.visited.append(point)

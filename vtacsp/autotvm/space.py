@@ -78,7 +78,7 @@ class _InfeasibleIndexError(SpaceError, IndexError):
     pass
 
 
-class PrunedSpace(ConfigSpace):
+class PrunedSpace(ConfigSpace):  # type: ignore[misc]
     """A ``ConfigSpace`` of TVM 0.11 or later, in which every answer is feasible.
 
     Indices, knobs and ``range_length`` are those of the whole grid, as with ``multi_filter``;
@@ -116,7 +116,7 @@ class PrunedSpace(ConfigSpace):
         super().clear_cache()
         self._make_shared_filter_cache()
 
-    def multi_filter(self, filter: Callable[[Any], bool]) -> None:  # noqa: A002 - TVM's name
+    def multi_filter(self, filter: Callable[[Any], bool]) -> None:
         """Leave out what ``filter`` refuses, on top of what is infeasible."""
         kept = [i for i in self._indices.tolist() if filter(self.get(i)._entity_map)]
         self._use(FeasibleSpace(self.feasible.problem, np.array(kept, dtype=np.int64)))
@@ -197,7 +197,7 @@ class PrunedSpace(ConfigSpace):
         return self._indices[first:last]
 
 
-class RankedSpace(ConfigSpace):
+class RankedSpace(ConfigSpace):  # type: ignore[misc]
     """The feasible set as a space of TVM 0.10 or earlier, whose tuners know no invalid index.
 
     Those tuners draw from ``range(len(space))`` and walk over the sizes in ``space_map``, so the
@@ -223,7 +223,7 @@ class RankedSpace(ConfigSpace):
         return _RankedEntity(int(index), entity)
 
 
-class _RankedEntity(ConfigEntity):
+class _RankedEntity(ConfigEntity):  # type: ignore[misc]
     def __init__(self, rank: int, entity: ConfigEntity) -> None:
         self.__dict__.update(entity.__dict__)
         self.index = rank

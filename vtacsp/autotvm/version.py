@@ -15,8 +15,8 @@ LAST_AUTOTVM = "0.19"
 def require_autotvm() -> None:
     """Import ``tvm.autotvm``, or raise the one error that says what is wrong.
 
-    Raises :class:`~vtacsp.errors.MissingDependencyError` when TVM is missing, has no AutoTVM any more,
-    or cannot be imported.
+    Raises :class:`~vtacsp.errors.MissingDependencyError` when TVM is missing, has no
+    AutoTVM any more, or cannot be imported.
     """
     if find_spec("tvm") is None:
         raise MissingDependencyError(
