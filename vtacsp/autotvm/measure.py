@@ -154,7 +154,7 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         self._of = _Task(task, self._hardware, self._workload)
         self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
         timing = getattr(self._model, "timing", None)
-        self._clock = self._given_clock or getattr(timing, "clock_hz", CLOCK)
+        self._clock: float = self._given_clock or getattr(timing, "clock_hz", None) or CLOCK
 
     def get_build_kwargs(self) -> dict[str, Any]:
         """Nothing that a builder has to know."""
