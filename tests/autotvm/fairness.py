@@ -1,13 +1,16 @@
-"""How many measurements the real XGBTuner needs on recorded results: the baseline's baseline.
+"""Whether our AutoTVM-style searcher is a fair baseline: it against the real XGBTuner.
 
-    python -m tests.autotvm.fairness TRUTH [--loss reg] [--seeds 20] [--layers LAYER ...]
+    python -m tests.autotvm.fairness TRUTH [--tuner XGBTuner] [--loss reg] [--seeds 20] [--paired]
 
-runs AutoTVM's XGBTuner (knob features, one thread, everything else its default, one measurement
-per batch) on the whole grid of each layer until the best configuration has been measured.  The
-cycles are the RTL's, from the CSV files in TRUTH; what is infeasible is an error, as in AutoTVM.
-Every run is appended to ``data/xgbtuner.jsonl`` as the indices in the order in which they were
-measured: from them follow measurements-to-best and every best-so-far curve.  Runs that are there
-already are not repeated.  Without TRUTH the quartiles are printed.
+``--tuner XGBTuner`` runs AutoTVM's (knob features, one thread, else its defaults, one measurement
+per batch), ``--tuner ModelSearcher`` that of ``vtacsp.tune``, on the whole grid of each layer
+until the best configuration has been measured.  The cycles are the RTL's, from the CSV files in
+TRUTH; what is infeasible is an error, as in AutoTVM.  Every run is appended to
+``data/fairness.jsonl`` as the indices in the order in which they were measured: from them follow
+measurements-to-best and every best-so-far curve.  Runs that are there already are not repeated.
+``--paired`` gives ModelSearcher the first plan of XGBTuner's run with the same loss and seed: that
+plan is random for both, and how many of its configurations happen to run decides much.
+Without TRUTH the quartiles are printed, and the p-values of two two-sample tests.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data" / "xgbtuner.jsonl"
+DATA = Path(__file__).parent / "data" / "fairness.jsonl"
+PLAN = 64  # plan_size of both
 LAYERS = ("resnet18.C10", "c-tiny14", "dcgan.small")
 
 
@@ -59,13 +63,15 @@ class _Found(Exception):
     """The best configuration has been measured."""
 
 
-def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[int]:
+Order = list[int]
+
+
+def xgbtuner(workload: Any, cycles: dict[int, int], loss: str, seed: int, first: Order) -> Order:
     """The indices that XGBTuner measures, in order, up to the best."""
     from tvm import autotvm
     from tvm.autotvm.tuner import XGBTuner
 
-    import vtacsp.autotvm
-    from vtacsp.autotvm import create_task
+    from vtacsp.autotvm import create_task, measure_option
 
     class Table:
         def __init__(self, *_: Any) -> None:
@@ -74,6 +80,7 @@ def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[in
         def cycles(self, index: int) -> int:
             return cycles[index]
 
+    assert not first
     random.seed(seed)
     np.random.seed(seed)
     task = create_task(workload)
@@ -89,7 +96,7 @@ def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[in
         if wanted.intersection(order[-len(inputs) :]):
             raise _Found
 
-    option = vtacsp.autotvm.measure_option(workload=workload, simulator=Table)
+    option = measure_option(workload=workload, simulator=Table)
     try:
         tuner.tune(len(task.config_space), option, callbacks=[watch])
     except _Found:
@@ -97,7 +104,29 @@ def tune(workload: Any, cycles: dict[int, int], loss: str, seed: int) -> list[in
     return order
 
 
-def gather(truth: Path, layers: list[str], loss: str, seeds: int) -> None:
+def model_searcher(
+    workload: Any, cycles: dict[int, int], loss: str, seed: int, first: Order
+) -> Order:
+    """The indices that our ModelSearcher measures, in order, up to the best."""
+    from vtacsp.tune.model import ModelSearcher
+    from vtacsp.tune.result import MeasureErrorNo, Result
+    from vtacsp.tune.space import WholeGrid
+
+    searcher = ModelSearcher(WholeGrid(workload), seed=seed, loss=loss, initial=first)
+    failed = Result(error=MeasureErrorNo.COMPILE_HOST)
+    wanted, order = best(cycles), []
+    while not wanted.intersection(order[-1:]):
+        (index,) = searcher.next_batch(1)
+        order.append(int(index))
+        result = Result(costs=(cycles[index] / 1e8,)) if index in cycles else failed
+        searcher.update({index: result})
+    return order
+
+
+TUNERS = {"XGBTuner": xgbtuner, "ModelSearcher": model_searcher}
+
+
+def gather(truth: Path, layers: list[str], tuner: str, loss: str, seeds: int, paired: bool) -> None:
     import xgboost
 
     from vtacsp import workload_from_dict
@@ -111,40 +140,61 @@ def gather(truth: Path, layers: list[str], loss: str, seeds: int) -> None:
             tables[layer] = {int(row["index"]): int(row["rtl_cycles"]) for row in rows}
             append({"layer": layer, "cycles": tables[layer]})
         for seed in range(seeds):
-            run = {"layer": layer, "loss": loss, "xgboost": xgboost.__version__, "seed": seed}
-            if any(
-                run.items() <= {k: v for k, v in r.items() if k != "order"}.items() for r in runs
-            ):
+            what = {"layer": layer, "tuner": tuner, "loss": loss, "xgboost": xgboost.__version__}
+            run = {**what, "seed": seed, "paired": paired}
+            if any(run.items() <= {**r, "order": None}.items() for r in runs):
                 continue
+            first: Order = []
+            if paired:
+                theirs = {"layer": layer, "tuner": "XGBTuner", "loss": loss, "seed": seed}
+                named = [({**r, "order": None}, r["order"]) for r in runs]
+                first = next(o for r, o in named if theirs.items() <= r.items())[:PLAN]
             start = time.perf_counter()
-            order = tune(workload_from_dict(workloads[layer]), tables[layer], loss, seed)
+            order = TUNERS[tuner](
+                workload_from_dict(workloads[layer]), tables[layer], loss, seed, first
+            )
             append({**run, "order": order})
             print(f"{run}: {len(order)}, {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def show() -> None:
-    """Quartiles, as a table."""
+    """Quartiles per layer and tuner, and how alike the two tuners are for the same loss."""
+    from scipy.stats import ks_2samp, mannwhitneyu
+
     tables, runs = load()
-    print("| layer | loss | xgboost | runs | to the best | to within 1 % |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for layer, loss, version in sorted({(r["layer"], r["loss"], r["xgboost"]) for r in runs}):
-        these = (layer, loss, version)
-        orders = [r["order"] for r in runs if (r["layer"], r["loss"], r["xgboost"]) == these]
-        cells = []
+    counts: dict[tuple[str, ...], dict[float, list[int]]] = {}
+    for run in runs:
+        tuner = run["tuner"] + ", paired" * run["paired"]
+        key = (run["layer"], run["loss"], tuner, run["xgboost"])
         for within in (1.0, 1.01):
-            wanted = best(tables[layer], within)
-            quartiles = np.percentile([measurements(o, wanted) for o in orders], [25, 50, 75])
-            cells.append(" / ".join(f"{q:.0f}" for q in quartiles))
-        print(f"| {layer} | {loss} | {version} | {len(orders)} | {cells[0]} | {cells[1]} |")
+            wanted = best(tables[run["layer"]], within)
+            found = measurements(run["order"], wanted)
+            counts.setdefault(key, {}).setdefault(within, []).append(found)
+    print("| layer | loss | tuner | xgboost | runs | to the best | to within 1 % | MW p | KS p |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for key in sorted(counts, key=lambda k: (*k[:2], not k[2].startswith("XGB"), k[2])):
+        cells = [
+            " / ".join(f"{q:.0f}" for q in np.percentile(found, [25, 50, 75]))
+            for found in counts[key].values()
+        ]
+        if key[2] == "XGBTuner":
+            theirs, p = counts[key][1.0], ("", "")
+        else:
+            ours = counts[key][1.0]
+            values = mannwhitneyu(theirs, ours).pvalue, ks_2samp(theirs, ours).pvalue
+            p = tuple(f"{value:.2f}" for value in values)
+        print("|", " | ".join([*key, str(len(counts[key][1.0])), *cells, *p]), "|")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("truth", type=Path, nargs="?")
     parser.add_argument("--layers", nargs="+", default=LAYERS)
+    parser.add_argument("--tuner", choices=TUNERS, default="XGBTuner")
     parser.add_argument("--loss", default="reg")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--paired", action="store_true")
     given = parser.parse_args()
     if given.truth is not None:
-        gather(given.truth, list(given.layers), given.loss, given.seeds)
+        gather(given.truth, list(given.layers), given.tuner, given.loss, given.seeds, given.paired)
     show()
