@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cached_property, lru_cache
 
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Variables
 from vtacsp.workload import Conv2DTranspose, Workload
 
 __all__ = ["Tiling"]
-
-IntArray = NDArray[np.int64]
-
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -33,16 +25,9 @@ class Tiling:
     config: Mapping[str, int]
 
     @cached_property
-    def s(self) -> dict[str, int]:
+    def s(self) -> Mapping[str, int]:
         """Workload symbols, the transposed convolution turned into the one it is run as."""
-        symbols = self.workload.symbols(self.hardware)
-        if self.transposed:
-            symbols["H"] = (symbols["H"] - 1) * symbols["SH"] + 1
-            symbols["W"] = (symbols["W"] - 1) * symbols["SW"] + 1
-            symbols["PH"] = symbols["KH"] - 1 - symbols["PH"]
-            symbols["PW"] = symbols["KW"] - 1 - symbols["PW"]
-            symbols["SH"] = symbols["SW"] = 1
-        return symbols
+        return _symbols(self.workload, self.hardware)
 
     @cached_property
     def transposed(self) -> bool:
@@ -154,16 +139,18 @@ class Tiling:
     # -- groups under a tile
 
     @cached_property
-    def group_steps(self) -> IntArray:
-        """Groups past the first one for each channel block of each tile, (co0, co1)."""
-        block = np.arange(self.co0 * self.co1).reshape(self.co0, self.co1)
-        groups = block // self.per_group
-        return groups - groups[:, :1]
+    def group_steps(self) -> tuple[tuple[int, ...], ...]:
+        """Groups past the first one for each channel block of each tile."""
+        if self.s["G"] == 1:
+            return ((0,) * self.co1,) * self.co0
+        group = [block // self.per_group for block in range(self.co0 * self.co1)]
+        tiles = (group[i : i + self.co1] for i in range(0, len(group), self.co1))
+        return tuple(tuple(g - tile[0] for g in tile) for tile in tiles)
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """Input channel blocks of a tile; whole groups lie between the first and the last."""
-        return int(self.group_steps.max()) * self.s["CI"] + self.ci1
+        return max(max(steps) for steps in self.group_steps) * self.s["CI"] + self.ci1
 
     @property
     def span_is_constant(self) -> bool:
@@ -208,12 +195,14 @@ class Tiling:
         grouped = self.s["G"] > 1 and (self.guarded_co or not self.span_is_constant)
         return leaves or grouped
 
-    # -- position of a tile
 
-    def h(self, v: Variables) -> IntArray:
-        """Tile row of a call."""
-        return v["h"] * THREADS + v["thread"] if self.h_threads > 1 else v["h"]
-
-    def co(self, v: Variables) -> IntArray:
-        """Output channel tile of a call."""
-        return v["co"] * THREADS + v["thread"] if self.oc_threads > 1 else v["co"]
+@lru_cache(maxsize=256)
+def _symbols(workload: Workload, hardware: VTAConfig) -> Mapping[str, int]:
+    s = workload.symbols(hardware)
+    if isinstance(workload, Conv2DTranspose):
+        s["H"] = (s["H"] - 1) * s["SH"] + 1
+        s["W"] = (s["W"] - 1) * s["SW"] + 1
+        s["PH"] = s["KH"] - 1 - s["PH"]
+        s["PW"] = s["KW"] - 1 - s["PW"]
+        s["SH"] = s["SW"] = 1
+    return s
