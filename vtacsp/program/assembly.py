@@ -6,16 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.copies import Copy
-from vtacsp.program.isa import MICRO_OP, Memory, Opcode, Stage, as_stored, depths, pack
+from vtacsp.program.isa import (
+    INSTRUCTION,
+    MICRO_OP,
+    Memory,
+    Opcode,
+    Records,
+    Stage,
+    as_stored,
+    depths,
+    pack,
+)
 from vtacsp.program.kernel import Kernel
 from vtacsp.program.nest import VARIABLES, Loop
 from vtacsp.program.program import Program, Segment
-from vtacsp.program.runtime import WORDS, Calls, Issued, Queue, issue
+from vtacsp.program.runtime import Calls, Issued, Queue, issue
 from vtacsp.program.schedule import schedule
 from vtacsp.workload import Workload
 
@@ -133,8 +142,8 @@ class Assembly:
         sizes = [len(kernel.micro_ops) for kernel in self._kernels]
         calls = Calls(
             np.array([row for name in steps.calls for row in self._rows[name]]),
-            _words(self._records),
-            _words([kernel.instruction for kernel in self._kernels]),
+            _unpack(self._records),
+            _unpack([kernel.instruction for kernel in self._kernels]),
             np.array(sizes),
         )
         uop_depth = depths(self.hardware)["uop"]
@@ -164,5 +173,5 @@ class Assembly:
 _NO_MICRO_OPS = np.zeros((0, 3), dtype=np.uint32)
 
 
-def _words(records: Sequence[bytes]) -> NDArray[np.uint32]:
-    return np.frombuffer(b"".join(records), dtype=np.uint32).reshape(-1, WORDS)
+def _unpack(records: Sequence[bytes]) -> Records:
+    return np.frombuffer(b"".join(records), dtype=INSTRUCTION)

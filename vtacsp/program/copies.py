@@ -30,7 +30,7 @@ Table = Sequence[bytes]
 
 
 def added(fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
-    """The record whose words, added to those of a copy, add to its fields."""
+    """The record whose fields are added to those of a copy."""
     return pack(Opcode.LOAD, fields, hardware)  # LOAD is 0: the opcode stays
 
 

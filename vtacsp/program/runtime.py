@@ -18,7 +18,7 @@ from vtacsp.program.isa import INSTRUCTION, Memory, Opcode, Records, Stage
 from vtacsp.program.nest import VARIABLES
 from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
 
-__all__ = ["MAX_TRANSFER", "WORDS", "Calls", "Issued", "Queue", "issue"]
+__all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 
 MAX_TRANSFER = 1 << 22
 """Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
@@ -27,11 +27,7 @@ INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
 
-WORDS = INSTRUCTION.itemsize // 4
-"""Records are handled as rows of 32-bit words."""
-
 IntArray = NDArray[np.int64]
-WordArray = NDArray[np.uint32]
 
 
 class Queue(NamedTuple):
@@ -51,8 +47,8 @@ class Calls(NamedTuple):
     """
 
     rows: IntArray
-    moves: WordArray
-    kernels: WordArray
+    moves: Records
+    kernels: Records
     sizes: IntArray
 
 
@@ -91,39 +87,24 @@ def issue(
         queue.waits,
         capacity,
         syncs,
-        instructions.view(np.uint32).reshape(-1, WORDS),
+        instructions,
     )
     instructions.resize(count, refcheck=False)  # memory that was not touched costs nothing
     return Issued(instructions, *rest)
 
 
-def _place(name: str) -> tuple[int, int]:
-    """32-bit word of a field and the bits it is shifted by (little endian)."""
-    offset = INSTRUCTION.fields[name][1]  # type: ignore[index]
-    return offset // 4, offset % 4 * 8
-
-
-def _own_records() -> WordArray:
-    """Records that the runtime makes up itself, see the numbers below."""
+def _own_records() -> Records:
+    """What the runtime makes up itself: micro-op load, no-ops by module, FINISH."""
     records = np.zeros(5, dtype=INSTRUCTION)
     records["opcode"][[Stage.STORE, _FINISH]] = Opcode.STORE, Opcode.FINISH
     records["memory_type"][Stage.LOAD] = Memory.INP
     records["y_size"][_UOP_LOAD] = 1
-    return records.view(np.uint32).reshape(-1, WORDS)
+    return records
 
 
-_LOAD, _COMPUTE, _STORE = 1, 2, 3  # no-ops of the modules have their number
+_LOAD, _COMPUTE, _STORE = 1, 2, 3
 _UOP_LOAD, _FINISH = 0, 4
 _OWN = _own_records()
-_BGN, _END, _DRAM, _STRIDE = (
-    _place(name)[0] for name in ("uop_bgn", "uop_end", "dram_base", "x_stride")
-)
-_SRAM, _SRAM_SHIFT = _place("sram_base")
-_SIZE, _SIZE_SHIFT = _place("x_size")
-_POP_PREV, _POP_PREV_SHIFT = _place("pop_prev_dep")
-_POP_NEXT, _POP_NEXT_SHIFT = _place("pop_next_dep")
-_PUSH_PREV, _PUSH_PREV_SHIFT = _place("push_prev_dep")
-_PUSH_NEXT, _PUSH_NEXT_SHIFT = _place("push_next_dep")
 _VARIABLES = len(VARIABLES)
 
 
@@ -132,10 +113,9 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     steps, extents, rows, moves, kernels, sizes, uop_depth, waits, capacity, max_syncs, out
 ):
     at = np.zeros(_VARIABLES, np.int64)
-    pop_prev = np.zeros(4, np.uint32)
-    pop_next = np.zeros(4, np.uint32)
+    pops = np.zeros((4, 2), np.uint8)  # from the module before, from the one behind
     if waits:
-        pop_next[_COMPUTE] = 1
+        pops[_COMPUTE, 1] = 1
     begin = np.zeros(len(sizes), np.int64)
     end = np.zeros(len(sizes), np.int64)
     cache = np.zeros(len(sizes) + 1, np.int64)
@@ -145,6 +125,43 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     image_ends = np.zeros(max_syncs, np.int64)
     syncs = images = n = start = 0
     last = 0  # module of the last instruction, as far as a push may ride on it
+
+    # closures: numba counts references to the arrays that it hands to functions
+
+    def create(n: int, module: int) -> int:
+        # the new instruction takes the pops that its module waits with
+        out[n].pop_prev_dep, out[n].pop_next_dep = pops[module, 0], pops[module, 1]
+        pops[module, 0] = pops[module, 1] = 0
+        return n + 1
+
+    def commit(n: int, last: int, module: int) -> tuple[int, int]:
+        # pops that no instruction took along get a no-op of their own
+        if pops[module, 0] or pops[module, 1]:
+            out[n] = _OWN[module]
+            last = _STORE if module == _STORE else 0
+            n = create(n, module)
+        return n, last
+
+    def push(n: int, last: int, source: int, target: int) -> tuple[int, int]:
+        # the last instruction pushes when it is of that module, else a no-op
+        behind = source < target
+        if last != source or (out[n - 1].push_next_dep if behind else out[n - 1].push_prev_dep):
+            out[n] = _OWN[source]
+            last = _STORE if source == _STORE else 0
+            n += 1
+        if behind:
+            out[n - 1].push_next_dep = 1
+        else:
+            out[n - 1].push_prev_dep = 1
+        return n, last
+
+    def pop(n: int, last: int, source: int, target: int) -> tuple[int, int]:
+        # the next instruction of the module pops
+        side = 0 if source < target else 1
+        if pops[target, side]:
+            n, last = commit(n, last, target)
+        pops[target, side] = 1
+        return n, last
 
     step = 0
     while step < len(steps):
@@ -158,28 +175,25 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             else:
                 at[first] = 0
         elif kind == PUSH:
-            n, last = _commit(out, n, last, first, pop_prev, pop_next)
-            n, last = _push(out, n, last, first, second)
+            n, last = commit(n, last, first)
+            n, last = push(n, last, first, second)
         elif kind == POP:
-            n, last = _pop(out, n, last, first, second, pop_prev, pop_next)
+            n, last = pop(n, last, first, second)
         elif kind == CALL:
-            row = rows[first]
-            module, number = row[0], row[1]
+            module, number = rows[first, 0], rows[first, 1]
             offset = 0
             for i in range(_VARIABLES):
-                offset += at[i] * row[2 + i]
+                offset += at[i] * rows[first, 2 + i]
             if module:
-                _copy(out, n, moves, number)
-                out[n, _DRAM] += np.uint32(offset)
+                out[n] = moves[number]
+                out[n].dram_base += np.uint32(offset)
                 for i in range(_VARIABLES):
-                    table = row[2 + _VARIABLES + i]
+                    table = rows[first, 2 + _VARIABLES + i]
                     if table >= 0:
-                        for word in range(WORDS):
-                            out[n, word] += moves[table + at[i], word]
+                        _add(out[n], moves[table + at[i]])
                 # an empty load belongs to no module
-                empty = out[n, _SIZE] >> _SIZE_SHIFT == 0
-                last = 0 if empty and module != _STORE else module
-                n = _create(out, n, module, pop_prev, pop_next)
+                last = module if out[n].x_size or module == _STORE else 0
+                n = create(n, module)
             else:
                 kernel = number + offset
                 size = sizes[kernel]
@@ -206,28 +220,28 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     cached += shift
                     cache[evict] = kernel
                     cursor = evict + 1
-                    _copy(out, n, _OWN, _UOP_LOAD)
-                    out[n, _SRAM] |= np.uint32(sram_begin << _SRAM_SHIFT)
+                    out[n] = _OWN[_UOP_LOAD]
+                    out[n].sram_base = sram_begin
+                    out[n].x_size = out[n].x_stride = size
                     for i in range(cursor - 1):
-                        out[n, _DRAM] += np.uint32(sizes[cache[i]])
-                    out[n, _SIZE] |= np.uint32(size << _SIZE_SHIFT)
-                    out[n, _STRIDE] |= np.uint32(size & 0xFFFF)
-                    n = _create(out, n, _COMPUTE, pop_prev, pop_next)
+                        out[n].dram_base += np.uint32(sizes[cache[i]])
+                    n = create(n, _COMPUTE)
                     sram_begin = sram_end
-                _copy(out, n, kernels, kernel)
-                out[n, _BGN], out[n, _END] = begin[kernel], end[kernel]
+                out[n] = kernels[kernel]
+                out[n].uop_bgn = begin[kernel]
+                out[n].uop_end = end[kernel]
                 last = _COMPUTE
-                n = _create(out, n, _COMPUTE, pop_prev, pop_next)
+                n = create(n, _COMPUTE)
             sync = n - start + RESERVE > capacity
         if sync:
             # FINISH waits for the last store and the last load
             for source in (_STORE, _LOAD):
-                n, last = _commit(out, n, last, source, pop_prev, pop_next)
-                n, last = _push(out, n, last, source, _COMPUTE)
+                n, last = commit(n, last, source)
+                n, last = push(n, last, source, _COMPUTE)
             for source in (_STORE, _LOAD):
-                n, last = _pop(out, n, last, source, _COMPUTE, pop_prev, pop_next)
-            n, last = _commit(out, n, last, _COMPUTE, pop_prev, pop_next)
-            _copy(out, n, _OWN, _FINISH)
+                n, last = pop(n, last, source, _COMPUTE)
+            n, last = commit(n, last, _COMPUTE)
+            out[n] = _OWN[_FINISH]
             n, last = n + 1, 0
             for i in range(cached):
                 image[images] = cache[i]
@@ -238,55 +252,18 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             syncs += 1
             start = n
             cached = cursor = sram_begin = sram_end = 0
-    leaves = pop_next[_COMPUTE] == 1
+    leaves = pops[_COMPUTE, 1] == 1
     return n, ends[:syncs], image[:images], image_ends[:syncs], leaves
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _copy(out, n, records, number):  # type: ignore[no-untyped-def]
-    for word in range(WORDS):
-        out[n, word] = records[number, word]
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _create(out, n, module, pop_prev, pop_next):  # type: ignore[no-untyped-def]
-    """Give the new instruction the tokens its module has to pop."""
-    out[n, _POP_PREV] |= pop_prev[module] << np.uint32(_POP_PREV_SHIFT)
-    out[n, _POP_NEXT] |= pop_next[module] << np.uint32(_POP_NEXT_SHIFT)
-    pop_prev[module] = pop_next[module] = 0
-    return n + 1
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _commit(out, n, last, module, pop_prev, pop_next):  # type: ignore[no-untyped-def]
-    """Pops that no instruction took along get a no-op of their own."""
-    if pop_prev[module] or pop_next[module]:
-        _copy(out, n, _OWN, module)
-        last = _STORE if module == _STORE else 0
-        n = _create(out, n, module, pop_prev, pop_next)
-    return n, last
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _push(out, n, last, source, target):  # type: ignore[no-untyped-def]
-    """Let the last instruction push when it is of that module, else a no-op."""
-    if source < target:
-        word, flag = _PUSH_NEXT, np.uint32(1 << _PUSH_NEXT_SHIFT)
-    else:
-        word, flag = _PUSH_PREV, np.uint32(1 << _PUSH_PREV_SHIFT)
-    if last != source or out[n - 1, word] & flag:
-        _copy(out, n, _OWN, source)
-        last = _STORE if source == _STORE else 0
-        n += 1
-    out[n - 1, word] |= flag
-    return n, last
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _pop(out, n, last, source, target, pop_prev, pop_next):  # type: ignore[no-untyped-def]
-    """The next instruction of the module pops; one that has to already becomes a no-op."""
-    waiting = pop_prev if source < target else pop_next
-    if waiting[target]:
-        n, last = _commit(out, n, last, target, pop_prev, pop_next)
-    waiting[target] = 1
-    return n, last
+def _add(record, more):  # type: ignore[no-untyped-def]
+    record.sram_base += more.sram_base
+    record.dram_base += more.dram_base
+    record.y_size += more.y_size
+    record.x_size += more.x_size
+    record.x_stride += more.x_stride
+    record.y_pad_0 += more.y_pad_0
+    record.y_pad_1 += more.y_pad_1
+    record.x_pad_0 += more.x_pad_0
+    record.x_pad_1 += more.x_pad_1
