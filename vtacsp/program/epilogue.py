@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
 from vtacsp.program.isa import AluOp, Memory, Stage
-from vtacsp.program.kernel import Kernel, KernelLoop, record_alu
+from vtacsp.program.kernel import Kernel, KernelLoop, alu_loops, record_alu
 from vtacsp.program.nest import Call, Scope
 
 __all__ = ["CLIP_HIGH", "CLIP_LOW", "SHIFT", "epilogue", "epilogue_scope"]
@@ -36,6 +36,7 @@ def epilogue(
     ``acc`` and ``bias`` the first element of either per thread, ``load`` the load of the
     bias tile, None for a workload without one.
     """
+    tile, add = alu_loops(tile), alu_loops(add)
 
     def immediate(op: AluOp, value: int) -> None:
         def record(thread: int, _: int) -> Kernel:

@@ -61,12 +61,11 @@ def record_gemm(
         if loop.unrolled or loop.steps:
             break
         outer += 1
-    unrolled = [(loop.extent, loop.dst, loop.src, loop.wgt) for loop in loops[outer:]]
-    steps = [loop.steps or () for loop in loops[outer:]]
+    unrolled = [(*loop[:4], len(loop.steps)) for loop in loops[outer:]]
+    steps = [step for loop in loops[outer:] for step in loop.steps]
     micro_ops, at, distance, dst = _unroll(
-        np.array(unrolled, dtype=np.int64).reshape(-1, 4),
-        np.array([step for loop in steps for step in loop], dtype=np.int64),
-        np.array([len(loop) for loop in steps], dtype=np.int64),
+        np.array(unrolled, dtype=np.int64).reshape(-1, 5),
+        np.array(steps, dtype=np.int64),
         base,
         _masks(hardware),
     )
@@ -104,12 +103,14 @@ def record_alu(
     hardware: VTAConfig,
     immediate: int | None = None,
 ) -> Kernel:
-    """Record an ALU kernel of one micro-op, ``base`` being its destination and source."""
-    folded = alu_loops(loops)
-    if len(folded) > HARDWARE_LOOPS:
-        raise ProgramError("alu_pattern", f"{len(folded)} loops around an ALU micro-op")
+    """Record an ALU kernel of one micro-op, ``base`` being its destination and source.
+
+    ``loops`` are those of :func:`alu_loops`.
+    """
+    if len(loops) > HARDWARE_LOOPS:
+        raise ProgramError("alu_pattern", f"{len(loops)} loops around an ALU micro-op")
     # a GEMM with one loop runs it outside, an ALU operation inside
-    fields = _loop_fields(folded, ("out", "in")[-len(folded) :], ("dst", "src"))
+    fields = _loop_fields(loops, ("out", "in")[-len(loops) :], ("dst", "src"))
     fields |= {"alu_opcode": alu, "use_imm": immediate is not None, "imm": immediate or 0}
     acc, source, _ = _masks(hardware)
     micro_ops = np.array([[base[0] & acc, base[1] & source, 0]], dtype=np.uint32)
@@ -134,8 +135,10 @@ def _masks(hardware: VTAConfig) -> tuple[int, int, int]:
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _unroll(loops, steps, lengths, base, masks):  # type: ignore[no-untyped-def]
+def _unroll(loops, steps, base, masks):  # type: ignore[no-untyped-def]
     """Micro-ops of loops, outer first, and the first one that VTA cannot run.
+
+    A loop is its extent, what it adds to each index, and its number of ``steps``.
 
     A micro-op may not write the accumulator of one of the two before it.
     """
@@ -147,9 +150,9 @@ def _unroll(loops, steps, lengths, base, masks):  # type: ignore[no-untyped-def]
         index[0, k] = base[k]
     count, step = 1, len(steps)
     for i in range(len(loops) - 1, -1, -1):
-        step -= lengths[i]
+        step -= loops[i, 4]
         for point in range(loops[i, 0] - 1, -1, -1):
-            src = steps[step + point] if lengths[i] else point * loops[i, 2]
+            src = steps[step + point] if loops[i, 4] else point * loops[i, 2]
             for k in range(count):
                 row = point * count + k
                 index[row, 0] = index[k, 0] + point * loops[i, 1]

@@ -27,6 +27,11 @@ INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
 
+KEEP = 1 << 18
+"""Instructions of the longest program whose scratch memory is kept for the next one."""
+
+_SCRATCH: list[Records] = []  # fresh memory costs more than what is written on it
+
 IntArray = NDArray[np.int64]
 
 
@@ -78,19 +83,25 @@ def issue(
     steps = schedule.length(extents)
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
-    instructions = np.empty(2 * steps + SYNCHRONISATION * syncs, dtype=INSTRUCTION)
+    room = 2 * steps + SYNCHRONISATION * syncs
+    scratch = _SCRATCH.pop() if _SCRATCH else np.empty(0, dtype=INSTRUCTION)
+    if len(scratch) < room:
+        scratch = np.empty(room, dtype=INSTRUCTION)
     count, *rest = _issue(
         schedule.steps,
         np.array([extents[name] for name in VARIABLES]),
         *calls,
+        _OWN,
         uop_depth,
         queue.waits,
         capacity,
         syncs,
-        instructions,
+        scratch,
     )
-    instructions.resize(count, refcheck=False)  # memory that was not touched costs nothing
-    return Issued(instructions, *rest)
+    words = scratch[:count].view(np.uint64).copy()  # numpy copies records field by field
+    if count <= KEEP:
+        _SCRATCH.append(scratch)
+    return Issued(words.view(INSTRUCTION), *rest)
 
 
 def _own_records() -> Records:
@@ -104,13 +115,13 @@ def _own_records() -> Records:
 
 _LOAD, _COMPUTE, _STORE = 1, 2, 3
 _UOP_LOAD, _FINISH = 0, 4
-_OWN = _own_records()
+_OWN = _own_records()  # an argument: as a constant its padding would be arbitrary
 _VARIABLES = len(VARIABLES)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    steps, extents, rows, moves, kernels, sizes, uop_depth, waits, capacity, max_syncs, out
+    steps, extents, rows, moves, kernels, sizes, own, uop_depth, waits, capacity, max_syncs, out
 ):
     at = np.zeros(_VARIABLES, np.int64)
     pops = np.zeros((4, 2), np.uint8)  # from the module before, from the one behind
@@ -137,7 +148,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     def commit(n: int, last: int, module: int) -> tuple[int, int]:
         # pops that no instruction took along get a no-op of their own
         if pops[module, 0] or pops[module, 1]:
-            out[n] = _OWN[module]
+            out[n] = own[module]
             last = _STORE if module == _STORE else 0
             n = create(n, module)
         return n, last
@@ -146,7 +157,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
         # the last instruction pushes when it is of that module, else a no-op
         behind = source < target
         if last != source or (out[n - 1].push_next_dep if behind else out[n - 1].push_prev_dep):
-            out[n] = _OWN[source]
+            out[n] = own[source]
             last = _STORE if source == _STORE else 0
             n += 1
         if behind:
@@ -220,7 +231,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     cached += shift
                     cache[evict] = kernel
                     cursor = evict + 1
-                    out[n] = _OWN[_UOP_LOAD]
+                    out[n] = own[_UOP_LOAD]
                     out[n].sram_base = sram_begin
                     out[n].x_size = out[n].x_stride = size
                     for i in range(cursor - 1):
@@ -241,7 +252,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             for source in (_STORE, _LOAD):
                 n, last = pop(n, last, source, _COMPUTE)
             n, last = commit(n, last, _COMPUTE)
-            out[n] = _OWN[_FINISH]
+            out[n] = own[_FINISH]
             n, last = n + 1, 0
             for i in range(cached):
                 image[images] = cache[i]
