@@ -70,7 +70,6 @@ def record_gemm(
         _masks(hardware),
     )
     if distance:
-        # VerifyDep
         raise ProgramError(
             "uop_hazard",
             f"micro-op {at} writes accumulator {dst}, as does the micro-op {distance} before it",
@@ -140,7 +139,7 @@ def _unroll(loops, steps, base, masks):  # type: ignore[no-untyped-def]
 
     A loop is its extent, what it adds to each index, and its number of ``steps``.
 
-    A micro-op may not write the accumulator of one of the two before it.
+    A micro-op may not write the accumulator of one of the two before it (``VerifyDep``).
     """
     count = 1
     for i in range(len(loops)):
