@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from vtacsp.errors import MissingDependencyError
+from importlib import import_module
+
+from vtacsp.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RuleError,
+    SpaceError,
+    WorkloadError,
+)
 
 try:
-    import tvm.s_tir.meta_schedule
+    import_module("tvm.s_tir.meta_schedule")
 except ImportError as error:
     raise MissingDependencyError(
         f"vtacsp.metaschedule needs TVM's MetaSchedule: pip install 'vtacsp[tvm]' ({error})"
     ) from None
+
+from tvm_ffi.error import register_error
 
 from vtacsp.metaschedule.compute import prim_func, problem_of
 from vtacsp.metaschedule.measure import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
@@ -40,3 +50,7 @@ __all__ = [
     "uniform",
     "with_config",
 ]
+
+# what is raised inside of TVM's callbacks keeps its type on the way out
+for _error in (ConfigError, RuleError, SpaceError, WorkloadError):
+    register_error(f"vtacsp.{_error.__name__}", _error)

@@ -52,13 +52,13 @@ def prim_func(workload: Workload, hardware: VTAConfig | None = None) -> Any:
     if shapes.bias is not None:
         bias = te.placeholder(shapes.bias, ACCUMULATOR, "bias_data")
         operands.append(bias)
-        shifted = value
-        one_position = [axis == 1 for axis in shapes.bias]
-        value = stage(
-            "bias",
-            lambda *i: shifted(*i)
-            + bias(*(0 if one else at for at, one in zip(i, one_position, strict=True))),
-        )
+        shifted, sizes = value, shapes.bias
+
+        def add(*i: Any) -> Any:  # the bias is the same at every position of an image
+            at = (0 if size == 1 else index for index, size in zip(i, sizes, strict=True))
+            return shifted(*i) + bias(*at)
+
+        value = stage("bias", add)
     unclipped = value
     high = stage("clip_high", lambda *i: te.min(unclipped(*i), tirx.const(CLIP_HIGH, ACCUMULATOR)))
     low = stage("clip_low", lambda *i: te.max(high(*i), tirx.const(CLIP_LOW, ACCUMULATOR)))
@@ -129,7 +129,7 @@ def _dilate(data: Tensor, sh: int, sw: int) -> Tensor:
 
     def value(n: Any, c: Any, y: Any, x: Any, *rest: Any) -> Any:
         on_grid = tirx.all(tirx.floormod(y, sh) == 0, tirx.floormod(x, sw) == 0)
-        source = data[(n, c, tirx.floordiv(y, sh), tirx.floordiv(x, sw), *rest)]
+        source = data(n, c, tirx.floordiv(y, sh), tirx.floordiv(x, sw), *rest)
         return tirx.if_then_else(on_grid, source, tirx.const(0, data.dtype))
 
     return te.compute(shape, value, name="dilate")
@@ -141,7 +141,7 @@ def _pad(data: Tensor, ph: int, pw: int) -> Tensor:
 
     def value(n: Any, c: Any, y: Any, x: Any, *rest: Any) -> Any:
         inside = tirx.all(y >= ph, y < height + ph, x >= pw, x < width + pw)
-        source = data[(n, c, y - ph, x - pw, *rest)]
+        source = data(n, c, y - ph, x - pw, *rest)
         return tirx.if_then_else(inside, source, tirx.const(0, data.dtype))
 
     return te.compute(shape, value, name="pad")

@@ -36,7 +36,7 @@ def apply(sch: Schedule, config: Mapping[str, int] | None = None) -> None:
     """
     workload, hardware = problem_of(sch.mod)
     space = KnobSpace.of(workload, hardware)
-    digits = [None] * len(space.knobs)
+    digits: list[int | None] = [None] * len(space.knobs)
     if config is not None:
         space.index(config)
         digits = [knob.position(config[knob.name]) for knob in space.knobs]

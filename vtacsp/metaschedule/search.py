@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tvm_ffi import structural_equal
 from tvm.ir.utils import derived_object
 from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
+from tvm_ffi import structural_equal
 
 from vtacsp.errors import SpaceError
 from vtacsp.knobs import IntArray
@@ -36,12 +36,12 @@ def uniform(space: FeasibleSpace, n: int, seed: int) -> list[int]:
 class FeasibleSearch(ms.search_strategy.PySearchStrategy):
     """Evolutionary search over the feasible set, for ``ms.tune_tir(strategy=...)``.
 
-    The first generation is ours (``initial``).  Each later one is picked by the cost model from a
+    ``initial`` gives the first generation.  The cost model picks each later one from a
     population: measured ones, best first, and random ones, evolved by steps to neighbours in the
-    feasible set; a set no larger than the population is scored whole.  Parameters are those of
-    MetaSchedule's own evolutionary search.  Configurations that are one program are one
-    candidate.  Records of the same workload in the database count as measured.  The search ends
-    when the trials are used or the feasible set is exhausted.
+    feasible set; a set no larger than the population is scored whole.  The other parameters are
+    those of MetaSchedule's evolutionary search.  Configurations that are one program are one
+    candidate.  Records of the same workload in the database count as measured, and the cost
+    model starts from them.  The search ends when the trials or the feasible set are used up.
 
     ``rules`` are yours, on top of the operator's.
     """
@@ -94,9 +94,7 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
         self.ranks = {int(program): rank for rank, program in enumerate(programs)}
         self.seconds: dict[int, float] = {}  # of the ranks that were measured
         self.done = np.zeros(len(self.space), dtype=np.bool_)  # measured, or about to be
-        for record in database.get_all_tuning_records() if database else ():
-            if structural_equal(record.workload.mod, self.context.mod):
-                self._measured(record.trace, record.run_secs)
+        self._resume(database)
         self.first: deque[int] | None = None
 
     def post_tuning(self) -> None:
@@ -171,6 +169,17 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
                 raise SpaceError(f"{postproc} refuses the feasible {self.space[rank]}")
         arguments = ms.arg_info.ArgInfo.from_entry_func(sch.mod, remove_preproc=True)
         return ms.MeasureCandidate(sch, arguments)
+
+    def _resume(self, database: ms.Database | None) -> None:
+        """What the database holds of this workload is measured, and the cost model learns it."""
+        mod, everything = self.context.mod, database.get_all_tuning_records() if database else ()
+        records = [r for r in everything if structural_equal(r.workload.mod, mod)]
+        for record in records:
+            self._measured(record.trace, record.run_secs)
+        if records and self.cost_model is not None:
+            results = [ms.runner.RunnerResult(record.run_secs, None) for record in records]
+            candidates = [record.as_measure_candidate() for record in records]
+            self.cost_model.update(self.context, candidates, results)
 
     def _measured(self, trace: Any, seconds: Sequence[Any] | None) -> None:
         index = self.space.knob_space.index(config_of(trace))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
@@ -93,9 +94,8 @@ def best(
 
     Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
     """
-    record = database.query_tuning_record(
-        ms.tune_context._normalize_mod(prim_func(workload, hardware)), Target(TARGET), "main"
-    )
+    mod = IRModule({"main": prim_func(workload, hardware)})
+    record = database.query_tuning_record(mod, Target(TARGET), "main")
     if record is None:
         raise SpaceError(f"the database has no measurement of {workload.name} that succeeded")
     seconds = min(float(second) for second in record.run_secs)
