@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 
 from vtacsp.errors import (
@@ -54,3 +55,9 @@ __all__ = [
 # what is raised inside of TVM's callbacks keeps its type on the way out
 for _error in (ConfigError, RuleError, SpaceError, WorkloadError):
     register_error(f"vtacsp.{_error.__name__}", _error)
+
+# MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of
+# every frame on the stack.  Those of the import system are in no file: without this entry of
+# inspect's cache each of them costs a walk over all modules, and the start five times the time.
+for _name in ("importlib._bootstrap", "importlib._bootstrap_external"):
+    inspect.modulesbyfile.setdefault(f"<frozen {_name}>", _name)

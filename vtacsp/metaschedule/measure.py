@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,28 @@ from vtacsp.knobs import Config
 from vtacsp.metaschedule.compute import problem_of
 from vtacsp.metaschedule.schedule import config_of
 from vtacsp.program.build import build
-from vtacsp.space.problem import OK, Problem
+from vtacsp.simulate import RTL, Simulator, TimingModel
 from vtacsp.workload import Workload, workload_from_dict
 
-__all__ = ["FREQUENCY", "Cycles", "SimulatorBuilder", "SimulatorRunner", "simulated_cycles"]
+__all__ = ["CLOCK_HZ", "Cycles", "SimulatorBuilder", "SimulatorRunner", "simulated_cycles"]
 
-FREQUENCY = 100e6  # Hz, of the cycles that are reported as seconds
+CLOCK_HZ = RTL.clock_hz
+"""Cycles are reported to MetaSchedule as seconds of this clock."""
 
 Cycles = Callable[[Workload, VTAConfig, Config], int]
 """What a configuration costs, in cycles; what it raises is the error of the measurement."""
 
 
-def simulated_cycles(workload: Workload, hardware: VTAConfig, config: Config) -> int:
-    """Cycles on the timing simulator."""
-    from vtacsp.simulate import Simulator  # type: ignore[attr-defined]
+def simulated_cycles(
+    workload: Workload, hardware: VTAConfig, config: Config, timing: TimingModel = RTL
+) -> int:
+    """Cycles on the timing simulator; raises as :meth:`vtacsp.Simulator.cycles`."""
+    return _simulator(workload, hardware, timing).cycles(config)
 
-    return int(Simulator(workload, hardware).cycles(config))
+
+@lru_cache(maxsize=64)
+def _simulator(workload: Workload, hardware: VTAConfig, timing: TimingModel) -> Simulator:
+    return Simulator(workload, hardware, timing)
 
 
 @derived_object
@@ -62,7 +69,7 @@ class SimulatorBuilder(ms.builder.PyBuilder):
 
 @derived_object
 class SimulatorRunner(ms.runner.PyRunner):
-    """Seconds of an artifact of :class:`SimulatorBuilder`: simulated cycles at 100 MHz.
+    """Seconds of an artifact of :class:`SimulatorBuilder`: cycles at 100 MHz.
 
     ``cycles`` replaces the simulator, for instance by a board.
     """
@@ -78,12 +85,12 @@ class SimulatorRunner(ms.runner.PyRunner):
     def _run(self, path: Path) -> Any:
         layer, machine, config = json.loads(path.read_text(encoding="utf-8"))
         workload, hardware = workload_from_dict(layer), VTAConfig.from_dict(machine)
-        problem = Problem(workload, hardware)
-        (cause,) = problem.causes([problem.knob_space.index(config)])
-        if cause != OK:  # what builds and computes wrong numbers
+        space = _simulator(workload, hardware, RTL).space
+        if config not in space:  # it builds, and computes wrong numbers
+            (cause,) = space.problem.causes([space.knob_space.index(config)])
             return ms.runner.RunnerResult(None, cause)
         try:
-            seconds = self.cycles(workload, hardware, config) / FREQUENCY
+            seconds = self.cycles(workload, hardware, config) / CLOCK_HZ
         except Exception as error:  # a measurement that fails costs one result, not the run
             return ms.runner.RunnerResult(None, f"{type(error).__name__}: {error}")
         return ms.runner.RunnerResult([seconds], None)

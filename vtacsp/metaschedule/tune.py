@@ -16,7 +16,7 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import Config
 from vtacsp.metaschedule.compute import prim_func
 from vtacsp.metaschedule.measure import (
-    FREQUENCY,
+    CLOCK_HZ,
     Cycles,
     SimulatorBuilder,
     SimulatorRunner,
@@ -99,4 +99,4 @@ def best(
     if record is None:
         raise SpaceError(f"the database has no measurement of {workload.name} that succeeded")
     seconds = min(float(second) for second in record.run_secs)
-    return TuningResult(config_of(record.trace), round(seconds * FREQUENCY), database)
+    return TuningResult(config_of(record.trace), round(seconds * CLOCK_HZ), database)
