@@ -99,7 +99,7 @@ def test_tuning_goes_on_where_it_ended(tmp_path):
 
 def test_a_seed_gives_one_run(tmp_path):
     def order(folder, seed):
-        result = tune(LAYERS["grouped"], tmp_path / folder, trials=20, batch=5, seed=seed)
+        result = tune(LAYERS["grouped"], tmp_path / folder, trials=10, batch=5, seed=seed)
         lines = Path(result.database.path_tuning_record).read_text().splitlines()
         return [json.loads(line)[1][0] for line in lines]
 
@@ -125,6 +125,13 @@ def test_nothing_feasible_is_an_error(tmp_path):
     never = Rule.of("never", tile_h < 1, "nothing")
     with pytest.raises(SpaceError, match="conv has no feasible configuration"):
         tune(LAYERS["conv"], tmp_path, rules=[never])
+
+
+def test_the_level_of_the_log_stays(tmp_path, capfd):
+    logger = logging.getLogger("tvm.s_tir.meta_schedule")
+    tune(LAYERS["dense"], tmp_path, trials=1)
+    assert logger.level == logging.ERROR
+    assert "TaskScheduler" not in capfd.readouterr().out
 
 
 def test_a_measurement_that_fails_costs_one_result(tmp_path):
@@ -156,7 +163,7 @@ def own_loop(mod, folder, strategy, trials=12):
 
 @pytest.mark.parametrize("kind", ["evolutionary", "replay-trace"])
 def test_metaschedules_own_strategies_propose_only_what_runs(kind, tmp_path):
-    small = {"population_size": 24, "init_min_unmeasured": 8, "genetic_num_iters": 2}
+    small = {"population_size": 12, "init_min_unmeasured": 6, "genetic_num_iters": 1}
     options = small if kind == "evolutionary" else {}
     strategy = ms.search_strategy.create(kind, **options)
     database = own_loop(vms.prim_func(LAYERS["conv"]), tmp_path, strategy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,21 +70,29 @@ def tune(
     mod, rules = prim_func(workload, hardware), tuple(rules)
     if not len(feasible_space(mod, rules)):
         raise SpaceError(f"{workload.name} has no feasible configuration")
-    database = ms.tune_tir(
-        mod,
-        Target(TARGET),
-        work_dir=str(work_dir),
-        max_trials_global=trials,
-        num_trials_per_iter=batch,
-        builder=SimulatorBuilder(),
-        runner=SimulatorRunner(cycles),
-        # one worker, and a model from the second generation on: the same for the same seed
-        cost_model=cost_model or ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1),
-        space=space_generator(rules),
-        strategy=FeasibleSearch(initial, rules=rules),
-        num_tuning_cores=1,
-        seed=seed,
-    )
+    # one worker, and a model from the second generation on: the same run for the same seed
+    model = ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1)
+    logger = logging.getLogger("tvm.s_tir.meta_schedule")
+    level = logger.level
+    try:
+        database = ms.tune_tir(
+            mod,
+            Target(TARGET),
+            work_dir=str(work_dir),
+            max_trials_global=trials,
+            num_trials_per_iter=batch,
+            builder=SimulatorBuilder(),
+            runner=SimulatorRunner(cycles),
+            # one worker, and a model from the second generation on: the same for the same seed
+            cost_model=cost_model
+            or ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1),
+            space=space_generator(rules),
+            strategy=FeasibleSearch(initial, rules=rules),
+            num_tuning_cores=1,
+            seed=seed,
+        )
+    finally:
+        logger.setLevel(level)  # MetaSchedule sets it to DEBUG
     return best(database, workload, hardware)
 
 
