@@ -83,9 +83,7 @@ def tune(
             num_trials_per_iter=batch,
             builder=SimulatorBuilder(),
             runner=SimulatorRunner(cycles),
-            # one worker, and a model from the second generation on: the same for the same seed
-            cost_model=cost_model
-            or ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1),
+            cost_model=cost_model or model,
             space=space_generator(rules),
             strategy=FeasibleSearch(initial, rules=rules),
             num_tuning_cores=1,
