@@ -5,14 +5,9 @@ import tempfile
 
 import vtacsp
 from vtacsp import metaschedule
+from vtacsp.tune.initial import diverse
 
 logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
-
-
-def diverse(space, n, seed):
-    """The first generation: spread over the feasible set."""
-    return [space.knob_space.index(c) for c in space.sample(n, seed, method="diverse")]
-
 
 (layer,) = vtacsp.find_workloads("resnet18.C8")
 with tempfile.TemporaryDirectory() as folder:

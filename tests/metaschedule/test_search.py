@@ -12,6 +12,7 @@ import vtacsp
 from vtacsp import Problem, Rule, SpaceError
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_h
 from vtacsp.simulate import simulate_all
+from vtacsp.tune.initial import diverse, lowest_bounds
 
 pytest.importorskip(
     "tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install 'vtacsp[tvm]'"
@@ -111,6 +112,12 @@ def test_a_population_smaller_than_the_space_evolves(tmp_path):
     strategy = vms.FeasibleSearch(population_size=6, eps_greedy=0.2)
     database = own_loop(vms.prim_func(LAYERS["conv"]), tmp_path, strategy, trials=24)
     assert len(measured(database)) == 24
+
+
+@pytest.mark.parametrize("initial", [diverse, lambda space, n, _: lowest_bounds(space, n)])
+def test_our_initialisations_fit(initial, tmp_path):
+    result = tune(LAYERS["conv"], tmp_path, trials=6, initial=initial)
+    assert len(measured(result.database)) == 6
 
 
 def test_rules_of_your_own_hold(tmp_path):

@@ -25,7 +25,7 @@ from tvm_ffi.error import register_error
 from vtacsp.metaschedule.compute import prim_func, problem_of
 from vtacsp.metaschedule.measure import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
 from vtacsp.metaschedule.schedule import apply, config_of, with_config
-from vtacsp.metaschedule.search import FeasibleSearch, Initial, uniform
+from vtacsp.metaschedule.search import FeasibleSearch, Initial
 from vtacsp.metaschedule.space import Feasible, FeasibleMove, feasible_space, space_generator
 from vtacsp.metaschedule.tune import TARGET, TuningResult, best, tune
 
@@ -48,7 +48,6 @@ __all__ = [
     "simulated_cycles",
     "space_generator",
     "tune",
-    "uniform",
     "with_config",
 ]
 
@@ -57,7 +56,7 @@ for _error in (ConfigError, RuleError, SpaceError, WorkloadError):
     register_error(f"vtacsp.{_error.__name__}", _error)
 
 # MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of
-# every frame on the stack.  Those of the import system are in no file: without this entry of
-# inspect's cache each of them costs a walk over all modules, and the start five times the time.
-for _name in ("importlib._bootstrap", "importlib._bootstrap_external"):
+# every frame on the stack.  Frozen modules are in no file: without these entries of inspect's
+# cache each of their frames costs a walk over all modules, and the start five times the time.
+for _name in ("importlib._bootstrap", "importlib._bootstrap_external", "runpy"):
     inspect.modulesbyfile.setdefault(f"<frozen {_name}>", _name)

@@ -19,29 +19,26 @@ from vtacsp.knobs import IntArray
 from vtacsp.metaschedule.schedule import config_of, with_config
 from vtacsp.metaschedule.space import feasible_space
 from vtacsp.rules.rule import Rule
-from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.tune.initial import uniform
+from vtacsp.tune.space import FeasibleSet, SearchSpace
 
-__all__ = ["FeasibleSearch", "Initial", "uniform"]
+__all__ = ["FeasibleSearch", "Initial"]
 
-Initial = Callable[[FeasibleSpace, int, int], Sequence[int]]
-"""(feasible space, number, seed) -> AutoTVM indices of the first generation, best first."""
-
-
-def uniform(space: FeasibleSpace, n: int, seed: int) -> list[int]:
-    """A uniform sample of the feasible set."""
-    return [space.knob_space.index(config) for config in space.sample(n, seed)]
+Initial = Callable[[SearchSpace, int, int], Sequence[int]]
+"""(feasible set, number, seed) -> AutoTVM indices of the first generation."""
 
 
 @derived_object
 class FeasibleSearch(ms.search_strategy.PySearchStrategy):
     """Evolutionary search over the feasible set, for ``ms.tune_tir(strategy=...)``.
 
-    ``initial`` gives the first generation.  The cost model picks each later one from a
-    population: measured ones, best first, and random ones, evolved by steps to neighbours in the
-    feasible set; a set no larger than the population is scored whole.  The other parameters are
-    those of MetaSchedule's evolutionary search.  Configurations that are one program are one
-    candidate.  Records of the same workload in the database count as measured, and the cost
-    model starts from them.  The search ends when the trials or the feasible set are used up.
+    ``initial`` gives the first generation, see :mod:`vtacsp.tune.initial`.  The cost model picks
+    each later one from a population: measured ones, best first, and random ones, evolved by steps
+    to neighbours in the feasible set; a set no larger than the population is scored whole.  The
+    other parameters are those of MetaSchedule's evolutionary search.  Configurations that are one
+    program are one candidate.  Records of the same workload in the database count as measured,
+    and the cost model starts from them.  The search ends when the trials or the feasible set are
+    used up.
 
     ``rules`` are yours, on top of the operator's.
     """
@@ -120,7 +117,8 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
 
     def _first_generation(self, n: int) -> list[int]:
         if self.first is None:
-            ranks = [self._rank(i) for i in self.options["initial"](self.space, n, self.seed)]
+            indices = self.options["initial"](FeasibleSet(self.space), n, self.seed)
+            ranks = [self._rank(index) for index in indices]
             self.first = deque(rank for rank in dict.fromkeys(ranks) if not self.done[rank])
         return [self.first.popleft() for _ in range(min(n, len(self.first)))]
 

@@ -24,9 +24,10 @@ from vtacsp.metaschedule.measure import (
     simulated_cycles,
 )
 from vtacsp.metaschedule.schedule import config_of
-from vtacsp.metaschedule.search import FeasibleSearch, Initial, uniform
+from vtacsp.metaschedule.search import FeasibleSearch, Initial
 from vtacsp.metaschedule.space import feasible_space, space_generator
 from vtacsp.rules.rule import Rule
+from vtacsp.tune.initial import uniform
 from vtacsp.workload import Workload
 
 __all__ = ["TARGET", "TuningResult", "best", "tune"]
