@@ -15,11 +15,13 @@ from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, T
 from vtacsp.tune.model import ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.records import (
+    LogLine,
     Record,
     TuningLog,
     best_records,
     load_records,
     merge_records,
+    read_log,
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
@@ -33,6 +35,7 @@ __all__ = [
     "FunctionMeasurer",
     "GeneticSearcher",
     "GridSearcher",
+    "LogLine",
     "MeasureErrorNo",
     "Measurer",
     "ModelSearcher",
@@ -54,6 +57,7 @@ __all__ = [
     "error_of",
     "load_records",
     "merge_records",
+    "read_log",
     "search_space",
     "tune",
     "write_records",
