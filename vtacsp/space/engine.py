@@ -8,6 +8,7 @@ from typing import Any
 from ortools.sat.python import cp_model
 
 from vtacsp.errors import SpaceError
+from vtacsp.expr import Int
 from vtacsp.expr.solver import Encoder
 from vtacsp.knobs import Config
 from vtacsp.rules import Rule
@@ -41,6 +42,7 @@ class Model:
         self.hardware: dict[str, Any] = {}
         self.knobs: list[dict[str, cp_model.IntVar]] = []
         self.guards: dict[str, cp_model.IntVar] = {}
+        self._encoders: list[Encoder] = []
         for position, problem in enumerate(problems):
             self._add(problem, position, guarded)
 
@@ -51,6 +53,7 @@ class Model:
             domains[knob.name] = knob.values if pinned is None else (pinned,)
         constants = {k: v for k, v in problem.constants.items() if k not in self.free}
         encoder = Encoder(self.model, domains, constants)
+        self._encoders.append(encoder)
         self.knobs.append({name: encoder.variables[name] for name in problem.knob_space.names})
         for key in self.free:
             if position == 0:
@@ -67,6 +70,10 @@ class Model:
             return
         guard = self.guards.setdefault(rule.name, self.model.new_bool_var(rule.name))
         self.model.add_implication(guard, encoder.literal(rule.holds))
+
+    def number(self, expression: Int, position: int = 0) -> Any:
+        """A linear term equal to an expression over the symbols of one of the problems."""
+        return self._encoders[position].number(expression)
 
     def solver(self, seed: int = 0) -> cp_model.CpSolver:
         """A deterministic solver: one worker, fixed seed."""
