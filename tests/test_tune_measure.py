@@ -79,7 +79,7 @@ def test_table_measurer():
     table = TableMeasurer.of({4: 100_000}, {5: "dma_pad"})
     results = dict(table.measure([5, 4]))
     assert results[4].seconds == pytest.approx(1e-3)
-    assert (results[5].error, results[5].cause) == (MeasureErrorNo.COMPILE_HOST, "sram:acc")
+    assert (results[5].error, results[5].cause) == (MeasureErrorNo.COMPILE_HOST, "dma_pad")
     with pytest.raises(MeasureError, match="index 6 is not among the 2 recorded"):
         dict(table.measure([6]))
 
