@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +43,11 @@ class Record:
     workload: str = ""
     device: str = ""
     line: str = field(default="", compare=False, repr=False)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for records of one layer on one machine and device."""
+        return (*self.task.key, self.task.bias, self.device)
 
     def encode(self) -> str:
         """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
@@ -257,16 +262,12 @@ def _mend(file: IO[bytes]) -> None:
 
 def merge_records(records: Iterable[Record]) -> list[Record]:
     """One record per task, device and configuration: the fastest, in order of appearance."""
-    return list(_fastest(records, lambda r: (*_key(r), r.index)).values())
+    return list(_fastest(records, lambda r: (r.key, r.index)).values())
 
 
 def best_records(records: Iterable[Record]) -> list[Record]:
     """The fastest record of each task on each device; tasks where nothing ran are left out."""
-    return list(_fastest((r for r in records if r.result.ok), _key).values())
-
-
-def _key(record: Record) -> tuple[Any, ...]:
-    return (*record.task.key, record.task.bias, record.device)
+    return list(_fastest((r for r in records if r.result.ok), lambda r: r.key).values())
 
 
 def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:
@@ -278,17 +279,26 @@ def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:
     return chosen
 
 
-def write_records(path: str | Path, records: Iterable[Record]) -> None:
-    """Write a log anew, whole or not at all."""
+def write_records(
+    path: str | Path, records: Iterable[Record], others: Iterable[LogLine] = ()
+) -> None:
+    """Write a log anew, whole or not at all.
+
+    ``others`` are lines to keep that are no records of ours; what AutoTVM could not read becomes
+    a comment.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
+    """
     target = Path(path)
     draft = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text("".join(_lines(records)), encoding="utf-8")
+        lines = [*map(_kept, others), *(record.encode() for record in records)]
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         draft.replace(target)
     except OSError as failure:
         raise LogError(f"cannot write {path}: {failure.strerror or failure}") from failure
 
 
-def _lines(records: Iterable[Record]) -> Iterator[str]:
-    return (record.encode() + "\n" for record in records)
+def _kept(line: LogLine) -> str:
+    if not line.problem or line.text.startswith("#") or ('"input"' in line.text and not line.torn):
+        return line.text
+    return f"# {'torn' if line.torn else 'no record'}: {line.text}"
