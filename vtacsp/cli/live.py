@@ -19,7 +19,7 @@ __all__ = ["Live"]
 
 @dataclass
 class Live:
-    """What a search does, on standard error: a bar per layer on a terminal, and a line when it is done."""
+    """What a search does: a bar per layer on a terminal, and a line when it is done."""
 
     layers: int
     _bar: Any = field(default=None, init=False)
