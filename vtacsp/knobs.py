@@ -37,13 +37,6 @@ class Knob:
     inert: bool = False
     inert_where: tuple[str, int] | None = None
 
-    def idle(self, config: Mapping[str, int]) -> bool:
-        """Whether the knob has no effect in a configuration."""
-        if self.inert_where is None:
-            return self.inert
-        name, value = self.inert_where
-        return self.inert or config[name] == value
-
     def position(self, value: int) -> int:
         """Position of a value among the candidates."""
         if value not in self.values or isinstance(value, bool):

@@ -240,7 +240,7 @@ def _initial(
         return initial.ranked(feasible, n, lambda indices: rtl.cycles_many(indices.tolist()))
 
     def least(indices: IntArray) -> IntArray:
-        return bound.evaluate_bound(simulator.space.problem, indices, simulator.timing)
+        return bound.cycle_bounds(simulator.space.problem, indices, simulator.timing)
 
     return initial.ranked(feasible, n, least)
 

@@ -23,6 +23,9 @@ __all__ = ["Encoder"]
 LISTABLE = 2_000_000
 """Combinations of variables up to which a condition is posted as a truth table."""
 
+DIRECT = 4096
+"""Combinations of variables up to which a number is tied to them and not to its operands."""
+
 IntArray = NDArray[np.int64]
 Term = Any
 """A Python int, an IntVar or a linear expression of CP-SAT."""
@@ -156,8 +159,16 @@ class Encoder:
         return self._tabulate(node)
 
     def _tabulate(self, node: Int) -> cp_model.IntVar:
-        """A variable tied to the operands by the combinations that can occur."""
+        """A variable tied to the operands by the combinations that can occur.
+
+        Where few variables with few combinations are behind the operands, it is tied to these:
+        that propagates better, and needs no variables in between.
+        """
         children = [c for c in node.operands if c.symbols & self.variables.keys()]
+        names = [name for name in self.variables if name in node.symbols]
+        few = prod(self._sizes[name] for name in names) <= DIRECT
+        if few and len(names) < len(self.variables):
+            children = [Symbol(name) for name in names]
         columns = [np.asarray(self._reach.evaluate(child)) for child in (*children, node)]
         rows = np.stack([c.ravel() for c in np.broadcast_arrays(*columns)], axis=1)
         rows = np.unique(rows.astype(np.int64), axis=0)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from vtacsp.simulate.result import TimingResult
 from vtacsp.simulate.simulator import Simulator
-from vtacsp.tune.bound import evaluate_bound
+from vtacsp.tune.bound import cycle_bounds
 from vtacsp.tune.loop import Trial, TuningResult
 from vtacsp.workload import Workload
 
@@ -55,7 +55,7 @@ class TunedLayer:
     def bound(self) -> int:
         """Cycles that no feasible configuration can undercut: the least of their cycle bounds."""
         space = self.simulator.space
-        return int(evaluate_bound(space.problem, space.indices, self.simulator.timing).min())
+        return int(cycle_bounds(space.problem, space.indices, self.simulator.timing).min())
 
     @property
     def gap(self) -> float | None:

@@ -15,7 +15,7 @@ from vtacsp.rules import Rule
 from vtacsp.rules.machine import LEGALITY
 from vtacsp.space.problem import Problem
 
-__all__ = ["Model", "enumerate_feasible", "minimal_core"]
+__all__ = ["Collector", "Model", "enumerate_feasible", "minimal_core"]
 
 
 class Model:
@@ -97,13 +97,16 @@ class Model:
         return [{name: value(var) for name, var in knobs.items()} for knobs in self.knobs]
 
 
-class _Collector(cp_model.CpSolverSolutionCallback):
+class Collector(cp_model.CpSolverSolutionCallback):
+    """Gathers the AutoTVM indices of the solutions of a model of one problem in ``found``."""
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         self._model = model
         self.found: set[int] = set()
 
     def on_solution_callback(self) -> None:
+        """Called by the solver for every solution."""
         config = self._model.configs(self.value)[0]
         self.found.add(self._model.problems[0].knob_space.index(config))
 
@@ -113,7 +116,7 @@ def enumerate_feasible(problem: Problem) -> list[int]:
     model = Model([problem])
     solver = model.solver()
     solver.parameters.enumerate_all_solutions = True
-    collector = _Collector(model)
+    collector = Collector(model)
     status = solver.solve(model.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
         raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")

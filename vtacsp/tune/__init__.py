@@ -6,10 +6,12 @@ reads.
 """
 
 from vtacsp.tune.annealing import SimulatedAnnealing
+from vtacsp.tune.bound import cycle_bound, cycle_bounds
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.executor import ExecutorMeasurer
 from vtacsp.tune.genetic import GeneticSearcher
 from vtacsp.tune.grid import GridSearcher
+from vtacsp.tune.initial import Presample, diverse, lowest_bounds, presample, ranked, uniform
 from vtacsp.tune.loop import Trial, TuningResult, tune
 from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, TableMeasurer
 from vtacsp.tune.model import ModelSearcher
@@ -39,6 +41,7 @@ __all__ = [
     "MeasureErrorNo",
     "Measurer",
     "ModelSearcher",
+    "Presample",
     "RandomSearcher",
     "Record",
     "Result",
@@ -54,11 +57,18 @@ __all__ = [
     "WholeGrid",
     "XGBoostModel",
     "best_records",
+    "cycle_bound",
+    "cycle_bounds",
+    "diverse",
     "error_of",
     "load_records",
+    "lowest_bounds",
     "merge_records",
+    "presample",
+    "ranked",
     "read_log",
     "search_space",
     "tune",
+    "uniform",
     "write_records",
 ]

@@ -1,4 +1,4 @@
-"""A lower bound of cycles, as an expression over the knobs, and its lowest configurations.
+"""A lower bound of cycles, as an expression over the knobs.
 
 The loop nests of the templates become one formula: what a module does per output tile, what
 waits for what, and how two virtual threads interleave.  It counts what must happen in sequence
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from vtacsp.errors import SearchError
-from vtacsp.expr import Int, all_of, const, if_else, maximum, minimum, pow2, table
-from vtacsp.knobs import Config, IntArray
+from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2, table
+from vtacsp.knobs import IntArray
 from vtacsp.rules import convolution, dense, transposed
 from vtacsp.rules.symbols import (
     BIAS,
@@ -42,11 +42,9 @@ from vtacsp.rules.symbols import (
     tile_w,
 )
 from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.space.engine import Model
 from vtacsp.space.problem import Problem
-from vtacsp.tune.space import SearchSpace
 
-__all__ = ["cycle_bound", "lowest_bounds"]
+__all__ = ["cycle_bound", "cycle_bounds"]
 
 _TENSOR = LOG_BATCH + LOG_BLOCK - 3
 INP_BYTES = pow2(_TENSOR + LOG_INP_WIDTH)
@@ -92,6 +90,7 @@ def _loaded(count: int, step: int, extent: int, size: int, pad: int) -> int:
 
 def _spatial(op: str) -> _Nest:
     c = convolution
+    channels: Int
     reads: tuple[tuple[Int, ...], tuple[Int, ...]]
     if op == "conv2d_transpose":
         t = transposed
@@ -169,8 +168,11 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     drained = t.pipeline_depth + t.restart_delay
     first_beat = t.request_delay + t.memory_latency
 
+    def wider(element: Int) -> Bool:
+        return element > bus
+
     def answered(element: Int) -> Int:
-        drain = if_else(element > bus, t.narrow_drain, t.wide_drain)
+        drain = if_else(wider(element), t.narrow_drain, t.wide_drain)
         return drain + (first_beat - 1 + t.restart_delay)
 
     inp_beats = nest.inp_bytes // bus
@@ -185,7 +187,7 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     add = add + nest.bias * ACC_BYTES // bus + answered(ACC_BYTES)
     epilogue = ALU_STAGES * stage + BIAS * add
     out_beats = nest.out * OUT_BYTES // bus
-    reloads = if_else(OUT_BYTES > bus, nest.out - nest.store_rows, 0) * t.write_reload
+    reloads = if_else(wider(OUT_BYTES), nest.out - nest.store_rows, 0) * t.write_reload
     per_row = t.write_command + t.write_latency  # and one beat less, one cycle to acknowledge
     store = out_beats + reloads + nest.store_rows * per_row + t.restart_delay
 
@@ -220,47 +222,7 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     return launch + kernels + work + ends
 
 
-def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list[int]:
-    """The ``n`` feasible programs with the lowest cycle bound, best first, one index each.
-
-    CP-SAT minimises the bound over the constraints of the layer, excludes what it found and
-    minimises again: no configuration is listed.  Fewer when there are fewer programs.
-    """
-    problem = Problem(space.workload, space.hardware)
-    return Ranking(problem, timing).lowest(n)
-
-
-class Ranking:
-    """CP-SAT over the feasible configurations of one layer, by cycle bound."""
-
-    def __init__(self, problem: Problem, timing: TimingModel = RTL) -> None:
-        self.problem = problem
-        self.model = Model([problem])
-        self.cycles = self.model.number(cycle_bound(problem.workload.op, timing))
-
-    def lowest(self, n: int) -> list[int]:
-        """See :func:`lowest_bounds`."""
-        found: list[int] = []
-        self.model.model.minimize(self.cycles)
-        while len(found) < n:
-            solver = self.model.solve()
-            if solver is None:
-                break
-            config = self.model.configs(solver.value)[0]
-            found.append(self.problem.knob_space.index(config))
-            self.model.model.add(self.cycles >= solver.value(self.cycles))
-            self._exclude(config)
-        return found
-
-    def _exclude(self, config: Config) -> None:
-        """Forbid the program of a configuration: its knobs that have an effect."""
-        knobs = self.problem.knob_space.knobs
-        alive = [knob.name for knob in knobs if not knob.idle(config)]
-        variables = [self.model.knobs[0][name] for name in alive]
-        self.model.model.add_forbidden_assignments(variables, [[config[name] for name in alive]])
-
-
-def evaluate_bound(problem: Problem, indices: IntArray, timing: TimingModel = RTL) -> IntArray:
+def cycle_bounds(problem: Problem, indices: IntArray, timing: TimingModel = RTL) -> IntArray:
     """Cycle bounds of configurations, aligned with ``indices``; means something where feasible."""
     bound: IntArray = problem.at(indices).evaluate(cycle_bound(problem.workload.op, timing))
     return bound

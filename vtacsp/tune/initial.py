@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import SearchError
 from vtacsp.knobs import IntArray
+from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.space import sampling
 from vtacsp.space.feasible import compile
+from vtacsp.space.problem import Problem
 from vtacsp.tune.space import FeasibleSet, SearchSpace
 
-__all__ = ["Presample", "diverse", "presample", "ranked", "uniform"]
+__all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "uniform"]
 
 
 def uniform(space: SearchSpace, n: int, seed: int = 0) -> list[int]:
@@ -44,6 +46,17 @@ def ranked(
     if costs.shape != indices.shape:
         raise SearchError(f"cost gave {costs.shape} values for {indices.shape} configurations")
     return [int(i) for i in indices[np.argsort(costs, kind="stable")[: _at_most(space, n)]]]
+
+
+def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list[int]:
+    """The ``n`` feasible programs with the lowest analytic bound of cycles, best first.
+
+    Found by CP-SAT on :func:`~vtacsp.tune.cycle_bound`, without listing the space; one index of
+    each program, equal bounds in AutoTVM order.  Fewer when there are fewer programs.
+    """
+    from vtacsp.tune.ranking import lowest
+
+    return lowest(Problem(space.workload, space.hardware), _at_most(space, n), timing)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,7 @@ from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.workload import Workload
 
-__all__ = ["CLOCK_HZ", "FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
-
-CLOCK_HZ = 100e6
-"""Cycles per second that turn cycles into seconds: VTA's clock on its Pynq board."""
+__all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
 
 
 class Measurer(ABC):
@@ -107,7 +104,7 @@ class TableMeasurer(Measurer):
 
     @classmethod
     def of(
-        cls, cycles: Mapping[int, int], causes: Mapping[int, str], clock: float = CLOCK_HZ
+        cls, cycles: Mapping[int, int], causes: Mapping[int, str], clock: float = RTL.clock_hz
     ) -> TableMeasurer:
         """From cycles of what runs and causes of what does not, by AutoTVM index."""
         good = {i: Result(costs=(c / clock,), timestamp=0.0) for i, c in cycles.items()}
