@@ -124,7 +124,7 @@ class TimingModel:
     )  # fmt: skip
     write_reload: int = _constant(
         1, "cycles", "core/TensorStoreNarrowVME.scala: sReadMem",
-        "between two tensors of a burst that are wider than the bus",
+        "between two rows of tensors that are wider than the bus",
     )  # fmt: skip
     clock_hz: int = _constant(
         100_000_000, "cycles per second", "Pynq's fabric clock", "to turn cycles into seconds", 1
