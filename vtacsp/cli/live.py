@@ -74,6 +74,9 @@ class Live:
         try:
             yield advance
         finally:
+            if self._bar is not None:
+                self._bar.remove_task(task)
+        if seen:
             known = sum(trial.recorded for trial in seen)
             line = f"{name}: {len(seen) - known:,} measured"
             line += f", {known:,} from the log" if known else ""
@@ -81,6 +84,5 @@ class Live:
             if self._bar is None:
                 click.echo(line, err=True)
             else:
-                self._bar.remove_task(task)
                 self._bar.console.print(line)
                 self._bar.advance(self._all)

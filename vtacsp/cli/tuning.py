@@ -53,11 +53,11 @@ class _Search:
     def run(self, simulator: Simulator, live: Live) -> TuningResult:
         from vtacsp.tune import FeasibleSet, WholeGrid, tune
 
-        feasible = FeasibleSet(simulator.space)
+        feasible = FeasibleSet(simulator.space.collapsed())  # no program is measured twice
         space: SearchSpace = feasible
         if self.space == "grid":
             space = WholeGrid(simulator.workload, simulator.hardware)
-        initial = _initial(self.initial, simulator, feasible, space, self._first, self.seed)
+        initial = _initial(self.initial, simulator, feasible, space, self.seed)
         searcher = self._searcher(space, initial)
         with (
             live.layer(simulator, min(self.trials, len(space))) as callback,
@@ -71,10 +71,6 @@ class _Search:
                 batch_size=BATCH,
                 callback=callback,
             )
-
-    @property
-    def _first(self) -> int:
-        return max(0, min(FIRST, self.trials))
 
     def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
         from vtacsp.tune import GeneticSearcher, GridSearcher, ModelSearcher, RandomSearcher
@@ -223,7 +219,6 @@ def _initial(
     simulator: Simulator,
     feasible: SearchSpace,
     space: SearchSpace,
-    n: int,
     seed: int,
 ) -> list[int]:
     """The first configurations; on the whole grid only ``uniform`` draws what cannot run."""
@@ -232,17 +227,17 @@ def _initial(
     if name == "none":
         return []
     if name == "uniform":
-        return initial.uniform(space, n, seed)
+        return initial.uniform(space, FIRST, seed)
     if name == "diverse":
-        return initial.diverse(feasible, n, seed)
+        return initial.diverse(feasible, FIRST, seed)
     if name == "simulator":
         rtl = type(simulator)(simulator.workload, simulator.hardware)
-        return initial.ranked(feasible, n, lambda indices: rtl.cycles_many(indices.tolist()))
+        return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
 
     def least(indices: IntArray) -> IntArray:
         return bound.cycle_bounds(simulator.space.problem, indices, simulator.timing)
 
-    return initial.ranked(feasible, n, least)
+    return initial.ranked(feasible, FIRST, least)
 
 
 def _measurer(simulator: Simulator, jobs: int) -> Measurer:
