@@ -146,9 +146,11 @@ def test_the_whole_grid_fails_and_says_how_often(here):
 
 
 def test_worker_processes_measure_the_same(here):
-    here_row = tuned("conv.json", "--trials", 12)
-    there_row = tuned("conv.json", "--trials", 12, "--jobs", 2, "--log", "jobs.log")
-    assert here_row == there_row
+    (one,) = tuned("conv.json", "--trials", 12)
+    (two,) = tuned("conv.json", "--trials", 12, "--jobs", 2, "--log", "jobs.log")
+    for row in (one, two):
+        del row["found at"]  # results come in the order in which they are ready
+    assert one == two
     assert sorted(indices()) == sorted(indices("jobs.log"))
 
 
