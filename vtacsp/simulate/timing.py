@@ -144,6 +144,16 @@ class TimingModel:
             if value & (value - 1):
                 raise TimingError(f"timing constant {name} is {value}, not a power of two")
 
+    @property
+    def name(self) -> str:
+        """``rtl``, and the constants that differ from it: ``rtl memory_latency=64``."""
+        words = [
+            f"{constant.name}={value}"
+            for constant in constants()
+            if (value := getattr(self, constant.name)) != constant.default
+        ]
+        return " ".join(["rtl", *words])
+
     def override(self, words: Iterable[str]) -> TimingModel:
         """The model with constants replaced, from words such as ``memory_latency=64``.
 
