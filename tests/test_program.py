@@ -112,6 +112,21 @@ def test_a_queue_that_overflows_is_synchronised_and_reloads_micro_ops():
     assert parts.counters()["load_uop"] > whole.counters()["load_uop"]
 
 
+def test_programs_share_no_memory_and_come_out_the_same_byte_for_byte():
+    hardware = VTAConfig()
+    first = build(SMALL, hardware, 0)
+    before = first.instructions.tobytes()
+    others = [build(SMALL, hardware, i) for i in (1, 2, 3)]
+    assert (
+        first.instructions.tobytes() == before == build(SMALL, hardware, 0).instructions.tobytes()
+    )
+    assert not any(np.shares_memory(first.instructions, p.instructions) for p in others)
+    padding = np.ones(INSTRUCTION.itemsize, dtype=bool)
+    for dtype, offset in INSTRUCTION.fields.values():
+        padding[offset : offset + dtype.itemsize] = False
+    assert not first.instructions.view(np.uint8).reshape(len(first), -1)[:, padding].any()
+
+
 def test_index_and_configuration_give_the_same_program():
     hardware = VTAConfig()
     by_index = build(SMALL, hardware, 7)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import time
-import types
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.conftest import truth
-from vtacsp import MeasureError, ProgramError, VTAConfig, suite
+from vtacsp import RTL, MeasureError, ProgramError, Simulator, suite
 from vtacsp.tune import (
     ExecutorMeasurer,
     FunctionMeasurer,
@@ -86,23 +84,16 @@ def test_table_measurer():
         dict(table.measure([6]))
 
 
-def test_simulator_measurer_asks_the_simulator(monkeypatch):
-    class Simulator:
-        def __init__(self, workload, hardware, **options):
-            assert (workload, hardware, options) == (C10, VTAConfig(), {"timing": "slow"})
-
-        def cycles(self, index):
-            if index == 1:
-                raise ProgramError("wrong_result", "differs")
-            return 1000
-
-    fake = types.ModuleType("vtacsp.simulate")
-    fake.Simulator = Simulator
-    monkeypatch.setitem(sys.modules, "vtacsp.simulate", fake)
-    measurer = SimulatorMeasurer(C10, timing="slow")
-    results = dict(measurer.measure([0, 1]))
-    assert results[0].seconds == pytest.approx(1000 / 100e6)
-    assert results[1].error == MeasureErrorNo.WRONG_ANSWER
+def test_simulator_measurer_asks_the_simulator():
+    timing = RTL.override(["memory_latency=64", "clock_hz=50000000"])
+    simulator = Simulator(C10, timing=timing)
+    good = simulator.space.indices[:2].tolist()
+    bad = next(i for i, cause in enumerate(truth()[C10.name].causes) if cause != "ok")
+    cause = truth()[C10.name].causes[bad]
+    measurer = SimulatorMeasurer(C10, timing=timing)
+    results = dict(measurer.measure([*good, bad]))
+    assert [results[i].seconds * 50e6 for i in good] == simulator.cycles_many(good).tolist()
+    assert (results[bad].error, results[bad].cause) == (error_of(cause), cause)
     assert pickle.loads(pickle.dumps(measurer)).workload == C10
 
 
@@ -198,3 +189,11 @@ def _dies(index: int) -> Result:
 def test_errors(options, message):
     with pytest.raises(MeasureError, match=message):
         ExecutorMeasurer(behave, **options)
+
+
+def test_a_simulator_is_named_by_its_timing():
+    assert SimulatorMeasurer(C10).device == "simulator rtl"
+    slow = SimulatorMeasurer(C10, timing=RTL.override(["memory_latency=64"]))
+    assert slow.device == "simulator rtl memory_latency=64"
+    assert ExecutorMeasurer(slow).device == slow.device
+    assert FunctionMeasurer(seconds).device == ExecutorMeasurer(seconds).device == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from vtacsp.tune import (
     best_records,
     load_records,
     merge_records,
+    read_log,
     write_records,
 )
 
@@ -251,3 +253,27 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         TuningLog(tmp_path).append(record())
     with pytest.raises(LogError, match="cannot write"):
         write_records(tmp_path, [record()])
+
+
+def test_results_of_another_device_are_no_results_of_this_one(tmp_path):
+    task, space = Task.of(C10, VTAConfig()), KnobSpace.of(C10, VTAConfig())
+    path = tmp_path / "tune.log"
+    here, there, somewhere = (
+        replace(record(i), device=d) for i, d in ((1, "a"), (2, "b"), (3, ""))
+    )
+    write_records(path, [here, there, somewhere])
+    assert load_records(path) == [here, there, somewhere]
+    log = TuningLog(path)
+    assert set(log.results(task, space, "a")) == {1, 3}
+    assert set(log.results(task, space)) == {1, 2, 3}
+    assert len(best_records(load_records(path))) == 3
+
+
+def test_every_line_of_a_log_is_told(tmp_path):
+    path = tmp_path / "tune.log"
+    path.write_text("# mine\n\n[]\n" + record(1).encode() + "\n" + record(2).encode()[:30])
+    lines = read_log(path)
+    assert [line.number for line in lines] == [1, 3, 4, 5]
+    assert [line.record is not None for line in lines] == [False, False, True, False]
+    assert [bool(line.problem) for line in lines] == [False, True, False, True]
+    assert [line.torn for line in lines] == [False, False, False, True]

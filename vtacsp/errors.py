@@ -8,6 +8,7 @@ __all__ = [
     "HardwareError",
     "LogError",
     "MeasureError",
+    "MissingDependencyError",
     "ProgramError",
     "RaceError",
     "RuleError",
@@ -83,6 +84,10 @@ class DeadlockError(SimulationError):
     """Every module waits for a token that no other module will push."""
 
     cause = "deadlock"
+
+
+class MissingDependencyError(VtacspError, ImportError):
+    """A module needs a package that is not installed; the message names the extra that has it."""
 
 
 class RaceError(SimulationError):

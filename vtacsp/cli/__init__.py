@@ -1,6 +1,7 @@
 """The command line: ``vtacsp COMMAND WORKLOAD``.
 
-Exit codes: 0 fine, 2 bad input (one message on standard error), 3 nothing feasible.
+Exit codes: 0 fine, 2 bad input (one message on standard error), 3 nothing feasible,
+130 interrupted (what was measured is in the log).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 
 import click
 
-from vtacsp.cli import commands, simulation, study
+from vtacsp.cli import commands, logs, simulation, study, tuning
 from vtacsp.errors import VtacspError
 
 __all__ = ["BAD_INPUT", "main"]
@@ -38,5 +39,7 @@ def main() -> None:
     """
 
 
-for command in (*commands.COMMANDS, *simulation.COMMANDS, *study.COMMANDS):
+GROUPS = (commands, simulation, tuning, logs, study)
+
+for command in (command for group in GROUPS for command in group.COMMANDS):
     main.add_command(command)

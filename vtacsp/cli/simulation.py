@@ -36,22 +36,23 @@ if TYPE_CHECKING:
     from vtacsp.simulate.result import TimingResult
     from vtacsp.simulate.simulator import Simulator
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "packed_simulators", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes; all cores by default.",
+)
+
 
 def timing_options(function: F) -> F:
-    """``--preset``, ``--timing`` and ``--jobs``."""
-    function = click.option(
-        "--jobs",
-        type=click.IntRange(1),
-        metavar="N",
-        help="Worker processes; all cores by default.",
-    )(function)
+    """``--preset`` and ``--timing``."""
     function = click.option(
         "--timing",
         "overrides",
@@ -83,6 +84,7 @@ def timing_options(function: F) -> F:
     "may leave a token that the next one pops first.",
 )
 @timing_options
+@jobs_option
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write a Perfetto trace.")
 @click.option("--plot", "plot_file", metavar="FILE", help="Also draw the timeline (.png, .svg).")
 def simulate(
@@ -106,7 +108,7 @@ def simulate(
         raise VtacspError("choose configurations with --index, or --knob, or --best, or --all")
     if sequence and not everything:
         raise VtacspError("--sequence goes with --all")
-    simulators = _simulators(workload, hardware_file, preset, overrides)
+    simulators = packed_simulators(workload, hardware_file, preset, overrides)
     picked: list[tuple[Simulator, np.ndarray[Any, np.dtype[np.int64]]]] = []
     with _executor(simulators, jobs if everything or fastest else 1) as executor:
         for simulator in simulators:
@@ -147,6 +149,7 @@ def simulate(
 @hardware_option
 @output_options
 @timing_options
+@jobs_option
 def best(
     workload: str,
     hardware_file: str | None,
@@ -164,7 +167,7 @@ def best(
     """
     from vtacsp.simulate.exhaustive import simulate_all
 
-    simulators = _simulators(workload, hardware_file, preset, overrides)
+    simulators = packed_simulators(workload, hardware_file, preset, overrides)
     rows: list[Row] = []
     with progress(len(simulators)) as advance, _executor(simulators, jobs) as executor:
         for simulator in simulators:
@@ -202,7 +205,7 @@ def best(
 COMMANDS = (simulate, best)
 
 
-def _simulators(
+def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
 ) -> list[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""

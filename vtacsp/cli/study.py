@@ -9,6 +9,7 @@ import click
 
 from vtacsp.cli.layers import NOTHING_FEASIBLE, progress
 from vtacsp.cli.options import hardware_option, load_hardware
+from vtacsp.cli.tuning import INTERRUPTED
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.hardware import VTAConfig
 from vtacsp.space.feasible import compile
@@ -19,8 +20,6 @@ __all__ = ["COMMANDS"]
 
 QUICK = ("S4", "S8", "S10", "S12")
 """DeepBench layers whose feasible sets the simulator lists in seconds."""
-
-INTERRUPTED = 130  # as the shell says it
 
 
 @click.command()

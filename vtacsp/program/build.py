@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
-from vtacsp.program.assembly import Queue
 from vtacsp.program.dense import build_dense
 from vtacsp.program.program import Program
-from vtacsp.program.runtime import MAX_TRANSFER
+from vtacsp.program.runtime import MAX_TRANSFER, Queue
 from vtacsp.program.spatial import build_spatial
 from vtacsp.workload import Dense, Workload
 
@@ -34,10 +34,13 @@ def build(
     Raises :class:`~vtacsp.errors.ProgramError`, with the cause, where the stack would stop,
     and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
     """
-    space = KnobSpace.of(workload, hardware)
+    space = _space(workload, hardware)
     index = config if isinstance(config, int) else space.index(config)
     knobs = space.config(index)
     queue = Queue(waits, max_transfer)
     if isinstance(workload, Dense):
         return build_dense(workload, hardware, knobs, queue)
     return build_spatial(workload, hardware, knobs, queue)
+
+
+_space = lru_cache(maxsize=256)(KnobSpace.of)

@@ -6,61 +6,65 @@ DRAM, with zeros around them.  Source: ``InjectDMAIntrin`` and ``InjectCopyIntri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from vtacsp.errors import ProgramError
+from vtacsp.hardware import VTAConfig
+from vtacsp.program.isa import Opcode, pack
 
-__all__ = ["Axis", "Pads", "Pattern", "padded", "plain"]
-
-IntArray = NDArray[np.int64]
+__all__ = ["Axis", "Copy", "Pads", "Table", "added", "padded", "plain"]
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One axis of a tile: extent and DRAM stride, both in elements of the memory type."""
 
     extent: int
     stride: int
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """Sizes of a copy without padding, in elements."""
-
-    y_size: int
-    x_size: int
-    x_stride: int
-
-    @property
-    def fields(self) -> dict[str, int]:
-        """The instruction fields that hold the pattern."""
-        return asdict(self)
+Table = Sequence[bytes]
+"""What the iterations of a loop add to an instruction: a record for each, see :func:`added`."""
 
 
-@dataclass(frozen=True)
-class Pads:
+def added(fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
+    """The record whose fields are added to those of a copy."""
+    return pack(Opcode.LOAD, fields, hardware)  # LOAD is 0: the opcode stays
+
+
+class Copy(NamedTuple):
+    """The copies of one call site, over the loop variables around it.
+
+    ``fields`` of the instruction are those of the first copy, which begins at DRAM element
+    ``start``; an iteration of a variable adds ``strides`` DRAM elements and what ``tables``
+    say.
+    """
+
+    fields: Mapping[str, int]
+    strides: Mapping[str, int]
+    tables: Mapping[str, Table] = MappingProxyType({})
+    start: int = 0
+
+
+class Pads(NamedTuple):
     """One spatial axis of a padded tile.
 
     ``size`` is the extent of the tensor, ``pad`` the zeros on each side of it, ``tile`` the
-    extent of a tile, ``starts`` where tiles begin, counted from the first zero.
+    extent of a tile; ``tiles`` tiles begin ``step`` apart, counted from the first zero.
     """
 
     size: int
     pad: int
     tile: int
-    starts: IntArray
+    step: int
+    tiles: int
 
-    def before(self, starts: IntArray) -> IntArray:
-        """Zeros in front of the data of tiles that begin at ``starts``."""
-        return np.maximum(self.pad - starts, 0)
-
-    def after(self, starts: IntArray) -> IntArray:
-        """Zeros behind the data of tiles that begin at ``starts``."""
-        return np.maximum(starts + self.tile - self.pad - self.size, 0)
+    def around(self, number: int) -> tuple[int, int]:
+        """Zeros in front of and behind the data of a tile."""
+        start = number * self.step
+        return max(self.pad - start, 0), max(start + self.tile - self.pad - self.size, 0)
 
     def clip_is_lost(self) -> bool:
         """Whether the bounds of the copy cannot be read off its loops any more.
@@ -73,16 +77,13 @@ class Pads:
             return False
         if self.tile == 1:
             return True
-        starts = np.unique(self.starts)
-        if len(starts) < 2:
-            return False
-        step, bound = int(starts[1] - starts[0]), self.pad + self.size
-        begins_at_bound = bound % step == 0 and bound <= int(starts[-1])
-        return self.tile <= step and begins_at_bound
+        bound = self.pad + self.size
+        begins_at_bound = bound % self.step == 0 and bound <= self.step * (self.tiles - 1)
+        return self.tile <= self.step and begins_at_bound
 
 
-def plain(axes: Sequence[Axis], cause: str) -> Pattern:
-    """Pattern of a copy without padding: unit axes vanish, contiguous neighbours merge."""
+def plain(axes: Sequence[Axis], cause: str) -> dict[str, int]:
+    """Sizes of a copy without padding: unit axes vanish, contiguous neighbours merge."""
     groups: list[Axis] = []
     for axis in reversed([a for a in axes if a.extent != 1]):
         if groups and groups[-1].extent * groups[-1].stride == axis.stride:
@@ -94,38 +95,27 @@ def plain(axes: Sequence[Axis], cause: str) -> Pattern:
     if len(groups) > 2:
         shape = " x ".join(f"{g.extent} (stride {g.stride})" for g in reversed(groups))
         raise ProgramError(cause, f"a copy of {shape} elements is not a 2-D pattern")
-    if len(groups) == 2:
-        return Pattern(groups[1].extent, groups[0].extent, groups[1].stride)
-    return Pattern(1, groups[0].extent, groups[0].extent)
+    columns, rows = groups[0], groups[1] if len(groups) == 2 else Axis(1, groups[0].extent)
+    return {"y_size": rows.extent, "x_size": columns.extent, "x_stride": rows.stride}
 
 
-@dataclass(frozen=True)
-class PaddedPattern:
-    """How the axes of a padded tile map to the fields of the instruction, outer first.
+def padded(
+    channels: int, y: Pads, x: Pads, hardware: VTAConfig, cause: str = "dma_2d:inp"
+) -> tuple[dict[str, int], Table, Table]:
+    """Sizes of a padded load, and what the tiles along y and along x add to them.
 
-    Names are ``c``, ``y``, ``x`` or None; ``pads`` says which axis the y and x pads of the
-    instruction are taken from: where the axis stands, not where it belongs.
-    """
-
-    rows: str | None
-    columns: str
-    pads: tuple[str, str]
-
-
-def padded(channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp") -> PaddedPattern:
-    """Pattern of a padded load; nothing merges, unit axes vanish all the same.
-
-    ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of ``batch`` rows.
+    ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of BATCH rows; nothing merges,
+    unit axes vanish all the same.  The pads of the instruction are taken from where an axis
+    stands, not from where it belongs.
     """
     for name, axis in (("rows", y), ("columns", x)):
         if axis.clip_is_lost():
             raise ProgramError("dma_clip", f"the clip bounds of the {name} cannot be read off")
-    extents = {"c": channels, "y": y.tile, "x": x.tile, "b": batch}
+    extents = {"c": channels, "y": y.tile, "x": x.tile, "b": hardware.batch}
     names = [name for name, extent in extents.items() if extent != 1] + ["i"]
     if len(names) < 3:
         raise ProgramError("dma_pad", f"a padded load of {len(names)} axes")
     first = 1 if len(names) == 5 else 0
-    pads = (names[first], names[first + 1])
     for name, axis in (("y", y), ("x", x)):
         if axis.pad and name in names[first + 2 :]:
             raise ProgramError("dma_pad", f"axis {name} of {names} would be padded")
@@ -133,4 +123,35 @@ def padded(channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp
     strides = {"c": y.size * x.size, "y": x.size, "x": 1}
     if not lead or len(lead) > 2 or strides[lead[-1]] != 1:
         raise ProgramError(cause, f"a padded copy over axes {lead} is not a 2-D pattern")
-    return PaddedPattern(lead[0] if len(lead) == 2 else None, lead[-1], pads)
+    axis_of = {"x_size": lead[-1]}  # by the field that holds its extent
+    fields = {}
+    if len(lead) == 2:
+        axis_of["y_size"] = lead[0]
+        fields["x_stride"] = strides[lead[0]]
+    else:
+        axis_of["x_stride"] = lead[-1]
+        fields["y_size"] = 1
+    fields |= {field: channels for field, name in axis_of.items() if name == "c"}
+    pads = dict(zip(names[first : first + 2], "yx", strict=True))
+
+    def table(name: str, axis: Pads) -> Table:
+        sizes = tuple(field for field, of in axis_of.items() if of == name)
+        return _edges(axis, strides[name], sizes, pads.get(name), hardware)
+
+    return fields, table("y", y), table("x", x)
+
+
+@lru_cache(maxsize=1024)
+def _edges(
+    axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None, hardware: VTAConfig
+) -> Table:
+    """Extents, pads and first element of the data of every tile along an axis."""
+    table = []
+    for number in range(axis.tiles):
+        before, after = axis.around(number)
+        fields = {"dram_base": before * stride}
+        fields |= dict.fromkeys(sizes, axis.tile - before - after)
+        if pad:
+            fields |= {f"{pad}_pad_0": before, f"{pad}_pad_1": after}
+        table.append(added(fields, hardware))
+    return table

@@ -7,25 +7,22 @@ Loop nest: batch tiles, output channel blocks; per tile, for every batch row: re
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cache
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Assembly, Fields, Queue, Variables
-from vtacsp.program.copies import Axis, plain
-from vtacsp.program.epilogue import epilogue
+from vtacsp.program.assembly import Assembly
+from vtacsp.program.copies import Axis, Copy, added, plain
+from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.nest import Loop, Node, Scope
+from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
+from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads
 from vtacsp.workload import Dense
 
 __all__ = ["build_dense"]
-
-IntArray = NDArray[np.int64]
 
 MAX_ROWS = 99  # variables 0 to 98 have a slot at a call site
 
@@ -52,8 +49,8 @@ def build_dense(
         raise ProgramError("vthread_split", f"{threads} threads over {co // co1} blocks")
     inp = plain([Axis(ci1, 1)], "dma_2d:inp")
     wgt = plain([Axis(co1, ci), Axis(ci1, 1)], "dma_2d:wgt")
-    acc_at, bias_at, inp_at, wgt_at = np.array(
-        [
+    acc_at, bias_at, inp_at, wgt_at = zip(
+        *(
             (
                 pads.allocate("acc", rows),
                 pads.allocate("acc", rows if bias else 0),
@@ -61,87 +58,47 @@ def build_dense(
                 pads.allocate("wgt", ci1),
             )
             for _ in range(threads)
-        ],
-        dtype=np.int64,
-    ).T
+        ),
+        strict=True,
+    )
     pads.check()
     if threads > 1 and rows > 1 and ci1 > 1:
         # the hardware loop keeps the thread loop around it
         raise ProgramError("uop_signature", "a kernel with two free variables, row and thread")
     if rows > MAX_ROWS:
         raise ProgramError("uop_signature", f"one kernel per row, {rows} rows at one call site")
-    a = Assembly(hardware, threads)
+    tiles = {"b": n // rows, "co": co, "row": rows, "k": ci // ci1}
+    a = Assembly(hardware, tiles, {"co": threads})
 
-    def block(v: Variables) -> IntArray:
-        return v["co"] * threads + v["thread"]
-
-    def row(v: Variables) -> IntArray:
-        return v["b"] * rows + v["row"]
-
-    def load_inp(v: Variables) -> Fields:
-        return {
-            "dram_base": row(v) * ci + v["k"] * ci1,
-            "sram_base": inp_at[v["thread"]],
-            **inp.fields,
-        }
-
-    def load_wgt(v: Variables) -> Fields:
-        return {
-            "dram_base": block(v) * ci + v["k"] * ci1,
-            "sram_base": wgt_at[v["thread"]],
-            **wgt.fields,
-        }
-
-    def store(v: Variables) -> Fields:
-        return {
-            "dram_base": row(v) * co + block(v),
-            "sram_base": acc_at[v["thread"]] + v["row"],
-            "y_size": 1,
-            "x_size": 1,
-            "x_stride": 1,
-        }
-
-    def gemm(number: int, reset: bool) -> Kernel:
-        at, thread = divmod(number, threads)
-        base = int(acc_at[thread]) + at, int(inp_at[thread]), int(wgt_at[thread])
+    def record(thread: int, row: int, reset: bool) -> Kernel:
+        base = acc_at[thread] + row, inp_at[thread], wgt_at[thread]
         loops = [] if reset else [KernelLoop(ci1, 0, 1, 1)]
         return record_gemm(loops, base, hardware, reset=reset)
-
-    def variant(v: Variables) -> IntArray:
-        return v["row"] * threads + v["thread"]
 
     tile = [KernelLoop(rows, 1, 1)]
     load_bias = None
     if bias:
-        pattern = plain([Axis(rows, co)], "dma_2d:acc")
-
-        def bias_fields(v: Variables) -> Fields:
-            return {
-                "dram_base": v["b"] * rows * co + block(v),
-                "sram_base": bias_at[v["thread"]],
-                **pattern.fields,
-            }
-
-        load_bias = a.load(Memory.ACC, bias_fields)
-    per_row: list[Node] = [
-        Scope(Stage.COMPUTE, [a.kernel(lambda i: gemm(i, True), rows * threads, variant)]),
-        Loop(
-            "k",
-            ci // ci1,
-            [
-                Scope(Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]),
-                Scope(
-                    Stage.COMPUTE,
-                    [a.kernel(lambda i: gemm(i, False), rows * threads, variant)],
-                ),
-            ],
-        ),
-    ]
-    body: list[Node] = [
-        Loop("row", rows, per_row),
-        Scope(Stage.COMPUTE, epilogue(a, tile, tile, acc_at, bias_at, load_bias)),
-        Scope(Stage.STORE, [Loop("row", rows, [a.store(store)])]),
-    ]
-    nest = [Loop("b", n // rows, [Loop("co", co // threads, body)])]
+        load_bias = Copy(plain([Axis(rows, co)], "dma_2d:acc"), {"b": rows * co, "co": 1})
+    a.kernel("reset", lambda thread, row: record(thread, row, True), rows, "row")
+    a.load("inp", Memory.INP, Copy(inp, {"b": rows * ci, "row": ci, "k": ci1}), inp_at)
+    a.load("wgt", Memory.WGT, Copy(wgt, {"co": ci, "k": ci1}), wgt_at)
+    a.kernel("gemm", lambda thread, row: record(thread, row, False), rows, "row")
+    epilogue(a, tile, tile, acc_at, bias_at, load_bias)
+    next_row = [added({"sram_base": row}, hardware) for row in range(rows)]
+    element = {"y_size": 1, "x_size": 1, "x_stride": 1}
+    out = Copy(element, {"b": rows * co, "row": co, "co": 1}, {"row": next_row})
+    a.store("out", out, acc_at)
     dram = {"inp": n * ci, "wgt": co * ci, "acc": n * co if bias else 0, "out": n * co}
-    return a.finish(workload, config, nest, dram, queue=queue, loop_is_function=True)
+    return a.finish(workload, config, _nest(bias), dram, queue=queue, loop_is_function=True)
+
+
+@cache
+def _nest(bias: bool) -> Loop:
+    reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
+    steps = Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])])
+    body: list[Node] = [
+        Loop("row", [Scope(Stage.COMPUTE, [reset]), steps]),
+        epilogue_scope(bias),
+        Scope(Stage.STORE, [Loop("row", [out])]),
+    ]
+    return Loop("b", [Loop("co", body)])

@@ -28,9 +28,11 @@ __all__ = [
     "Stage",
     "as_stored",
     "decode",
+    "depths",
     "encode",
     "field_bits",
     "log_depths",
+    "pack",
     "pack_micro_ops",
     "stages",
     "unpack_micro_ops",
@@ -119,9 +121,15 @@ MICRO_OP = np.dtype([("dst_idx", "u4"), ("src_idx", "u4"), ("wgt_idx", "u4")])
 
 
 @lru_cache(maxsize=64)
+def depths(hardware: VTAConfig) -> Mapping[str, int]:
+    """Number of elements of each scratchpad."""
+    return {b: hardware.depth(b) for b in ("uop", "inp", "wgt", "acc")}
+
+
+@lru_cache(maxsize=64)
 def log_depths(hardware: VTAConfig) -> Mapping[str, int]:
     """log2 of the number of elements of each scratchpad: the width of an index into it."""
-    return {b: hardware.depth(b).bit_length() - 1 for b in ("uop", "inp", "wgt", "acc")}
+    return {b: depth.bit_length() - 1 for b, depth in depths(hardware).items()}
 
 
 @lru_cache(maxsize=64)
@@ -192,6 +200,23 @@ def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, i
     return tuple(layout)
 
 
+@lru_cache(maxsize=64)
+def _places(opcode: Opcode, hardware: VTAConfig) -> Mapping[str, tuple[int, int]]:
+    """Mask of every field of a format, and where it begins in a record, in bits."""
+    offset = {name: 8 * place[1] for name, place in INSTRUCTION.fields.items()}  # type: ignore[union-attr]
+    return {name: ((1 << bits) - 1, offset[name]) for name, _, _, bits in _layout(opcode, hardware)}
+
+
+def pack(opcode: Opcode, fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
+    """A record of :data:`INSTRUCTION`; fields are cut to their width."""
+    places = _places(opcode, hardware)
+    record = int(opcode)
+    for name, value in fields.items():
+        mask, shift = places[name]
+        record |= (value & mask) << shift
+    return record.to_bytes(INSTRUCTION.itemsize, "little")
+
+
 def encode(instructions: Records, hardware: VTAConfig) -> Words:
     """128-bit binary form, shape (n, 2), words in memory order.
 
@@ -240,8 +265,14 @@ def as_stored(instructions: Records, hardware: VTAConfig) -> Records:
     The same, unless GEMM or ALU instructions are longer than 128 bits on this hardware: the
     next instruction is then written over their end.
     """
-    fits = all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
-    return instructions if fits else decode(encode(instructions, hardware), hardware)
+    if _fits(hardware):
+        return instructions
+    return decode(encode(instructions, hardware), hardware)
+
+
+@lru_cache(maxsize=64)
+def _fits(hardware: VTAConfig) -> bool:
+    return all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
 
 
 def pack_micro_ops(micro_ops: Records, hardware: VTAConfig) -> NDArray[np.uint32]:

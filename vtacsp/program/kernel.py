@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import MICRO_OP, AluOp, Opcode, log_depths
+from vtacsp.program.isa import AluOp, Opcode, log_depths, pack
 
 __all__ = ["Kernel", "KernelLoop", "alu_loops", "record_alu", "record_gemm"]
 
 HARDWARE_LOOPS = 2
 
 
-@dataclass(frozen=True)
-class KernelLoop:
+class KernelLoop(NamedTuple):
     """A loop around a micro-op: extent and what one iteration adds to each index.
 
-    ``linear`` is False when the indices are no linear function of it (``steps`` then gives
-    the source index of each iteration); ``unrolled`` loops are no loops to the compiler.
+    When the source index is no linear function of it, ``steps`` gives what each iteration
+    adds; ``unrolled`` loops are no loops to the compiler.
     """
 
     extent: int
@@ -30,27 +30,14 @@ class KernelLoop:
     src: int = 0
     wgt: int = 0
     unrolled: bool = False
-    steps: tuple[int, ...] | None = None
-
-    @property
-    def linear(self) -> bool:
-        """Whether the indices are a linear function of the loop."""
-        return self.steps is None
+    steps: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A recorded kernel: at most two hardware loops around a list of micro-ops."""
+class Kernel(NamedTuple):
+    """A recorded kernel: its packed instruction, and micro-ops in rows of three indices."""
 
-    opcode: Opcode
-    loops: tuple[KernelLoop, ...]
-    micro_ops: NDArray[np.void]
-    reset: bool = False
-    alu: AluOp = AluOp.MIN
-    immediate: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.micro_ops)
+    instruction: bytes
+    micro_ops: NDArray[np.uint32]
 
 
 def record_gemm(
@@ -66,26 +53,32 @@ def record_gemm(
     are linear in them (``FoldUopLoop``); the others are unrolled into micro-ops.
     """
     loops = [loop for loop in loops if loop.extent != 1]
-    outer: list[KernelLoop] = []
-    while loops and len(outer) < HARDWARE_LOOPS and loops[0].linear and not loops[0].unrolled:
-        outer.append(loops.pop(0))
     if reset:
-        outer = [KernelLoop(loop.extent, loop.dst) for loop in outer]
-    dst, src, wgt = (np.full(1, start, dtype=np.int64) for start in base)
-    for loop in loops:
-        point = np.arange(loop.extent, dtype=np.int64)
-        step = point * loop.src if loop.steps is None else np.asarray(loop.steps, np.int64)
-        dst = (dst[:, None] + point * loop.dst).reshape(-1)
-        src = (src[:, None] + step).reshape(-1)
-        wgt = (wgt[:, None] + point * loop.wgt).reshape(-1)
-    if reset:
-        src, wgt = np.zeros_like(src), np.zeros_like(wgt)
-    kernel = Kernel(Opcode.GEMM, tuple(outer), _store(dst, src, wgt, hardware), reset)
-    _refuse_hazard(dst, kernel.micro_ops["dst_idx"].astype(np.int64))
-    return kernel
+        loops = [KernelLoop(loop.extent, loop.dst, unrolled=loop.unrolled) for loop in loops]
+        base = (base[0], 0, 0)
+    outer = 0
+    for loop in loops[:HARDWARE_LOOPS]:
+        if loop.unrolled or loop.steps:
+            break
+        outer += 1
+    unrolled = [(*loop[:4], len(loop.steps)) for loop in loops[outer:]]
+    steps = [step for loop in loops[outer:] for step in loop.steps]
+    micro_ops, at, distance, dst = _unroll(
+        np.array(unrolled, dtype=np.int64).reshape(-1, 5),
+        np.array(steps, dtype=np.int64),
+        base,
+        _masks(hardware),
+    )
+    if distance:
+        raise ProgramError(
+            "uop_hazard",
+            f"micro-op {at} writes accumulator {dst}, as does the micro-op {distance} before it",
+        )
+    fields = _loop_fields(loops[:outer], ("out", "in"), ("dst", "src", "wgt"))
+    return Kernel(pack(Opcode.GEMM, {**fields, "reset_reg": reset}, hardware), micro_ops)
 
 
-def alu_loops(loops: Sequence[KernelLoop]) -> tuple[KernelLoop, ...]:
+def alu_loops(loops: Sequence[KernelLoop]) -> list[KernelLoop]:
     """Loops of an element-wise operation with contiguous neighbours merged."""
     merged: list[KernelLoop] = []
     for loop in reversed([loop for loop in loops if loop.extent != 1]):
@@ -99,7 +92,7 @@ def alu_loops(loops: Sequence[KernelLoop]) -> tuple[KernelLoop, ...]:
         else:
             merged.append(loop)
     merged.reverse()
-    return tuple(merged)
+    return merged
 
 
 def record_alu(
@@ -109,35 +102,68 @@ def record_alu(
     hardware: VTAConfig,
     immediate: int | None = None,
 ) -> Kernel:
-    """Record an ALU kernel of one micro-op, ``base`` being its destination and source."""
-    folded = alu_loops(loops)
-    if len(folded) > HARDWARE_LOOPS:
-        raise ProgramError("alu_pattern", f"{len(folded)} loops around an ALU micro-op")
-    dst, src = (np.full(1, start, dtype=np.int64) for start in base)
-    micro_ops = _store(dst, src, np.zeros(1, dtype=np.int64), hardware)
-    return Kernel(Opcode.ALU, folded, micro_ops, alu=alu, immediate=immediate)
+    """Record an ALU kernel of one micro-op, ``base`` being its destination and source.
+
+    ``loops`` are those of :func:`alu_loops`.
+    """
+    if len(loops) > HARDWARE_LOOPS:
+        raise ProgramError("alu_pattern", f"{len(loops)} loops around an ALU micro-op")
+    # a GEMM with one loop runs it outside, an ALU operation inside
+    fields = _loop_fields(loops, ("out", "in")[-len(loops) :], ("dst", "src"))
+    fields |= {"alu_opcode": alu, "use_imm": immediate is not None, "imm": immediate or 0}
+    acc, source, _ = _masks(hardware)
+    micro_ops = np.array([[base[0] & acc, base[1] & source, 0]], dtype=np.uint32)
+    return Kernel(pack(Opcode.ALU, fields, hardware), micro_ops)
 
 
-def _store(
-    dst: NDArray[np.int64], src: NDArray[np.int64], wgt: NDArray[np.int64], hardware: VTAConfig
-) -> NDArray[np.void]:
-    """Micro-op records; an index too large for its bit-field wraps."""
+def _loop_fields(
+    loops: Sequence[KernelLoop], places: Sequence[str], factors: Sequence[str]
+) -> dict[str, int]:
+    fields = {"iter_out": 1, "iter_in": 1}
+    for place, loop in zip(places, loops, strict=False):
+        fields[f"iter_{place}"] = loop.extent
+        for name in factors:
+            fields[f"{name}_factor_{place}"] = getattr(loop, name)
+    return fields
+
+
+def _masks(hardware: VTAConfig) -> tuple[int, int, int]:
+    """Bits that a micro-op has for its three indices; a larger index wraps."""
     log = log_depths(hardware)
-    micro_ops = np.zeros(len(dst), dtype=MICRO_OP)
-    micro_ops["dst_idx"] = dst & ((1 << log["acc"]) - 1)
-    micro_ops["src_idx"] = src & ((1 << max(log["acc"], log["inp"])) - 1)
-    micro_ops["wgt_idx"] = wgt & ((1 << log["wgt"]) - 1)
-    return micro_ops
+    return (1 << log["acc"]) - 1, (1 << max(log["acc"], log["inp"])) - 1, (1 << log["wgt"]) - 1
 
 
-def _refuse_hazard(dst: NDArray[np.int64], stored: NDArray[np.int64]) -> None:
-    """A micro-op may not write the accumulator of one of the two before it (``VerifyDep``)."""
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _unroll(loops, steps, base, masks):  # type: ignore[no-untyped-def]
+    """Micro-ops of loops, outer first, and the first one that VTA cannot run.
+
+    A loop is its extent, what it adds to each index, and its number of ``steps``.
+
+    A micro-op may not write the accumulator of one of the two before it (``VerifyDep``).
+    """
+    count = 1
+    for i in range(len(loops)):
+        count *= loops[i, 0]
+    index = np.empty((count, 3), np.int64)
+    for k in range(3):
+        index[0, k] = base[k]
+    count, step = 1, len(steps)
+    for i in range(len(loops) - 1, -1, -1):
+        step -= loops[i, 4]
+        for point in range(loops[i, 0] - 1, -1, -1):
+            src = steps[step + point] if loops[i, 4] else point * loops[i, 2]
+            for k in range(count):
+                row = point * count + k
+                index[row, 0] = index[k, 0] + point * loops[i, 1]
+                index[row, 1] = index[k, 1] + src
+                index[row, 2] = index[k, 2] + point * loops[i, 3]
+        count *= loops[i, 0]
+    micro_ops = np.empty((count, 3), np.uint32)
+    for row in range(count):
+        for k in range(3):
+            micro_ops[row, k] = index[row, k] & masks[k]
     for distance in (1, 2):
-        clash = np.flatnonzero(dst[distance:] == stored[:-distance])
-        if len(clash):
-            at = int(clash[0]) + distance
-            raise ProgramError(
-                "uop_hazard",
-                f"micro-op {at} writes accumulator {int(dst[at])}, as does the micro-op "
-                f"{distance} before it",
-            )
+        for row in range(distance, count):
+            if index[row, 0] == np.int64(micro_ops[row - distance, 0]):
+                return micro_ops, row, distance, index[row, 0]
+    return micro_ops, 0, 0, 0

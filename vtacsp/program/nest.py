@@ -1,25 +1,20 @@
 """The loop nest of a program: loops around scopes, one scope per module, calls inside.
 
 The tree is what the compiler has after its copies and micro-op calls are in place and before
-virtual threads are interleaved.  ``expand`` unrolls it into the stream of runtime calls.
+virtual threads are interleaved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from vtacsp.program.isa import Stage
 
-__all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "expand", "simplify"]
+__all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "simplify"]
 
-VARIABLES = ("b", "h", "co", "w", "row", "k", "thread")
-"""Loop variables of the operators; rows of an expanded stream after the call number."""
-
-IntArray = NDArray[np.int32]
+VARIABLES = ("b", "h", "co", "w", "row", "k")
+"""Loop variables of the operators."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +28,12 @@ class Token:
 
 @dataclass(frozen=True)
 class Call:
-    """A DMA or kernel call; ``number`` is its place in the table of the operator."""
+    """A DMA or kernel call, by the name that the operator gives it."""
 
-    number: int
+    name: str
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Scope:
     """Calls of one module.  Tokens popped in front of and pushed behind them live inside."""
 
@@ -46,34 +41,32 @@ class Scope:
     body: list[Node]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Loop:
-    """A loop over one of :data:`VARIABLES`."""
+    """A loop over one of :data:`VARIABLES`; how far it runs is up to the configuration."""
 
     variable: str
-    extent: int
-    body: list[Node] = field(default_factory=list)
+    body: list[Node]
 
 
 Node = Token | Call | Scope | Loop
 
 
-def simplify(nodes: Iterable[Node]) -> list[Node]:
-    """Drop unit loops, lift scopes out of loops, merge neighbours (``LiftAttrScope``)."""
+def simplify(nodes: Iterable[Node], looped: Collection[str]) -> list[Node]:
+    """Keep the loops over ``looped``, lift scopes out, merge neighbours (``LiftAttrScope``)."""
     result: list[Node] = []
     for node in nodes:
         if isinstance(node, Loop):
-            body = simplify(node.body)
-            if node.extent == 1:
+            body = simplify(node.body, looped)
+            if node.variable not in looped:
                 result.extend(body)
-                continue
-            if len(body) == 1 and isinstance(body[0], Scope):
+            elif len(body) == 1 and isinstance(body[0], Scope):
                 scope = body[0]
-                result.append(Scope(scope.stage, [Loop(node.variable, node.extent, scope.body)]))
+                result.append(Scope(scope.stage, [Loop(node.variable, scope.body)]))
             else:
-                result.append(Loop(node.variable, node.extent, body))
+                result.append(Loop(node.variable, body))
         elif isinstance(node, Scope):
-            result.append(Scope(node.stage, simplify(node.body)))
+            result.append(Scope(node.stage, simplify(node.body, looped)))
         else:
             result.append(node)
     merged: list[Node] = []
@@ -84,38 +77,3 @@ def simplify(nodes: Iterable[Node]) -> list[Node]:
         else:
             merged.append(node)
     return merged
-
-
-def expand(nodes: Sequence[Node], threads: int, tokens: Sequence[Token]) -> IntArray:
-    """Stream of calls, shape (1 + variables, calls): call number, then loop variables.
-
-    Virtual threads interleave: a scope and a token outside of scopes run once per thread, a
-    loop stays one loop (``InjectVirtualThread``).  A token is the negative number
-    ``-1 - position in tokens``.
-    """
-    return _expand(nodes, threads, {token: -1 - i for i, token in enumerate(tokens)}, False)
-
-
-def _expand(
-    nodes: Sequence[Node], threads: int, tokens: dict[Token, int], in_scope: bool
-) -> IntArray:
-    parts: list[IntArray] = []
-    for node in nodes:
-        if isinstance(node, Loop):
-            rows = _expand(node.body, threads, tokens, in_scope)
-            part = np.tile(rows, node.extent)
-            variable = 1 + VARIABLES.index(node.variable)
-            part[variable] = np.repeat(np.arange(node.extent, dtype=np.int32), rows.shape[1])
-            parts.append(part)
-            continue
-        if isinstance(node, Scope):
-            rows = _expand(node.body, 1, tokens, True)
-        else:
-            rows = np.zeros((1 + len(VARIABLES), 1), dtype=np.int32)
-            rows[0, 0] = tokens[node] if isinstance(node, Token) else node.number
-        for thread in range(1 if in_scope else threads):
-            copy = rows.copy() if thread else rows
-            if thread:
-                copy[-1] = thread
-            parts.append(copy)
-    return np.concatenate(parts, axis=1)

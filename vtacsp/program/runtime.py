@@ -1,65 +1,71 @@
-"""The runtime: its instruction queue and its micro-op cache, replayed call by call.
+"""The runtime: its instruction queue and its micro-op cache, run over a schedule.
 
 Source: ``InsnQueue``, ``UopQueue`` and ``CommandQueue`` of TVM's ``vta/runtime/runtime.cc``.
-The replay knows only what decides the shape of the stream (modules, tokens, kernels); sizes
-and addresses are filled in afterwards, column by column.
+The steps are walked as the accelerated function would walk them, and every instruction is
+written as it is issued: a record copied from a table, with its address and flags set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vtacsp.program.isa import INSTRUCTION, Records
+from vtacsp.program.isa import INSTRUCTION, Memory, Opcode, Records, Stage
+from vtacsp.program.nest import VARIABLES
+from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
 
-__all__ = [
-    "EXECUTE",
-    "FINISH",
-    "MAX_TRANSFER",
-    "MOVE",
-    "NOOP",
-    "UOP_LOAD",
-    "Issued",
-    "fill",
-    "issue",
-]
-
-MOVE, UOP_LOAD, EXECUTE, NOOP, FINISH = range(5)
-"""Kinds of issued instructions: DMA call, micro-op load, kernel, token carrier, end."""
-
-PUSH, POP, DMA, EMPTY_DMA, KERNEL, SYNC = range(6)
-"""Kinds of calls; an empty DMA (x size 0) counts as an instruction of no module."""
+__all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 
 MAX_TRANSFER = 1 << 22
 """Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
 
 INSTRUCTION_BYTES = 16
-RESERVE = 6  # what a synchronisation may add to the queue
+RESERVE = 6  # instructions that a synchronisation may add to the queue
+SYNCHRONISATION = 8  # what it adds at most, the last one included
 
-_LOAD, _COMPUTE, _STORE = 1, 2, 3
+KEEP = 1 << 18
+"""Instructions of the longest program whose scratch memory is kept for the next one."""
+
+_SCRATCH: list[Records] = []  # fresh memory costs more than what is written on it
 
 IntArray = NDArray[np.int64]
 
 
-class Issued(NamedTuple):
-    """An instruction stream without sizes and addresses.
+class Queue(NamedTuple):
+    """State and size of the runtime's queue; see :func:`vtacsp.program.build`."""
 
-    ``kind`` as above; ``ref`` the call (MOVE), kernel (UOP_LOAD, EXECUTE) or module (NOOP);
-    ``a``, ``b`` micro-op SRAM base and DRAM offset (UOP_LOAD) or micro-op range (EXECUTE);
-    ``dep`` the four dependency flags in ISA order.  ``ends`` is the number of instructions
-    after each synchronisation, ``image`` the kernels that are written to DRAM then, one
-    after the other, ``image_ends`` the number of kernels up to each synchronisation.
+    waits: bool = False
+    max_transfer: int = MAX_TRANSFER
+
+
+class Calls(NamedTuple):
+    """What the calls of a schedule do, for every call and thread.
+
+    A row of ``rows``: the module of a DMA call, or 0 for a kernel; the number of its record in
+    ``moves`` or ``kernels``; per loop variable, what one iteration adds to the DRAM address,
+    or to the number of the kernel; per loop variable, the number in ``moves`` of what its
+    first iteration adds to the record, or -1.  ``sizes``: micro-ops of each kernel.
     """
 
-    kind: NDArray[np.uint8]
-    ref: NDArray[np.int32]
-    a: NDArray[np.int32]
-    b: NDArray[np.int32]
-    dep: NDArray[np.uint8]
+    rows: IntArray
+    moves: Records
+    kernels: Records
+    sizes: IntArray
+
+
+class Issued(NamedTuple):
+    """An instruction stream.
+
+    ``ends`` is the number of instructions after each synchronisation, ``image`` the kernels
+    that are written to DRAM then, one after the other, ``image_ends`` the number of kernels
+    up to each synchronisation; ``pending`` says that a token of the store module is left.
+    """
+
+    instructions: Records
     ends: IntArray
     image: IntArray
     image_ends: IntArray
@@ -67,172 +73,187 @@ class Issued(NamedTuple):
 
 
 def issue(
-    kind: NDArray[np.int8],
-    first: NDArray[np.int32],
-    second: NDArray[np.int32],
-    sizes: IntArray,
+    schedule: Schedule,
+    extents: Mapping[str, int],
+    calls: Calls,
     uop_depth: int,
-    pending: bool,
-    max_transfer: int = MAX_TRANSFER,
+    queue: Queue,
 ) -> Issued:
-    """Replay calls (``kind``, two operands each) on a queue.
-
-    Operands: PUSH and POP take the modules, DMA and EMPTY_DMA the module, KERNEL its number,
-    an index of ``sizes`` (micro-ops).  ``pending`` says that the program before left a token
-    of the store module to be popped; the queue holds ``max_transfer`` bytes.  No kernel may be
-    larger than the micro-op scratchpad.
-    """
-    return Issued(*_issue(kind, first, second, sizes, uop_depth, pending, max_transfer))
-
-
-def fill(
-    issued: Issued, parts: Sequence[Records], start: IntArray, move_of_call: NDArray[np.int32]
-) -> Records:
-    """Instruction records: rows of a table with their addresses and flags set.
-
-    ``parts`` are the parts of the table.  The row of an instruction is ``start[kind]`` plus
-    its ``ref``; for a MOVE plus the place of its call among the moves.
-    """
-    result = np.empty(len(issued.kind), dtype=INSTRUCTION)
-    table = np.concatenate([_words(part) for part in parts])  # words: records copy slowly
-    _fill(_words(result), table, issued[:5], start, move_of_call)
-    return result
-
-
-def _words(records: Records) -> NDArray[np.uint32]:
-    return records.view(np.uint32).reshape(len(records), -1)
+    """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad."""
+    steps = schedule.length(extents)
+    capacity = queue.max_transfer // INSTRUCTION_BYTES
+    syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
+    room = 2 * steps + SYNCHRONISATION * syncs
+    scratch = _SCRATCH.pop() if _SCRATCH else np.empty(0, dtype=INSTRUCTION)
+    if len(scratch) < room:
+        scratch = np.empty(room, dtype=INSTRUCTION)
+    count, *rest = _issue(
+        schedule.steps,
+        np.array([extents[name] for name in VARIABLES]),
+        *calls,
+        _OWN,
+        uop_depth,
+        queue.waits,
+        capacity,
+        syncs,
+        scratch,
+    )
+    words = scratch[:count].view(np.uint64).copy()  # numpy copies records field by field
+    if count <= KEEP:
+        _SCRATCH.append(scratch)
+    return Issued(words.view(INSTRUCTION), *rest)
 
 
-def _place(name: str) -> tuple[int, int]:
-    """32-bit word of a field and the bits it is shifted by (little endian)."""
-    offset = INSTRUCTION.fields[name][1]  # type: ignore[index]
-    return offset // 4, offset % 4 * 8
+def _own_records() -> Records:
+    """What the runtime makes up itself: micro-op load, no-ops by module, FINISH."""
+    records = np.zeros(5, dtype=INSTRUCTION)
+    records["opcode"][[Stage.STORE, _FINISH]] = Opcode.STORE, Opcode.FINISH
+    records["memory_type"][Stage.LOAD] = Memory.INP
+    records["y_size"][_UOP_LOAD] = 1
+    return records
 
 
-_BGN, _END, _DRAM = (_place(name)[0] for name in ("uop_bgn", "uop_end", "dram_base"))
-_SRAM, _SRAM_SHIFT = _place("sram_base")
-_FLAGS = np.array(
-    [_place(f"{name}_dep") for name in ("pop_prev", "pop_next", "push_prev", "push_next")]
-)
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _fill(result, table, issued, start, move_of_call):  # type: ignore[no-untyped-def]
-    kind, ref, a, b, dep = issued
-    for i in range(len(kind)):
-        what = kind[i]
-        row = start[what] + (move_of_call[ref[i]] if what == MOVE else ref[i])
-        if what == FINISH:
-            row = start[what]
-        for k in range(table.shape[1]):
-            result[i, k] = table[row, k]
-        if what == EXECUTE:
-            result[i, _BGN], result[i, _END] = a[i], b[i]
-        elif what == UOP_LOAD:
-            result[i, _SRAM] |= np.uint32(a[i] << _SRAM_SHIFT)
-            result[i, _DRAM] = b[i]
-        for k in range(4):
-            result[i, _FLAGS[k, 0]] |= np.uint32(dep[i, k] << _FLAGS[k, 1])
+_LOAD, _COMPUTE, _STORE = 1, 2, 3
+_UOP_LOAD, _FINISH = 0, 4
+_OWN = _own_records()  # an argument: as a constant its padding would be arbitrary
+_VARIABLES = len(VARIABLES)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _issue(kind, first, second, sizes, uop_depth, pending, max_transfer):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    calls = len(kind)
-    capacity = max_transfer // INSTRUCTION_BYTES
-    room = 2 * calls + 16 + (2 * calls // (capacity - 2 * RESERVE) + 1) * 8
-    out_kind = np.zeros(room, np.uint8)
-    out_ref = np.zeros(room, np.int32)
-    out_a = np.zeros(room, np.int32)
-    out_b = np.zeros(room, np.int32)
-    dep = np.zeros((room, 4), np.uint8)
-    stage = np.zeros(room, np.uint8)
-    pop_prev = np.zeros(4, np.uint8)
-    pop_next = np.zeros(4, np.uint8)
-    if pending:
-        pop_next[_COMPUTE] = 1
-
-    kernels = len(sizes)
-    begin = np.zeros(kernels, np.int64)
-    end = np.zeros(kernels, np.int64)
-    cache = np.zeros(kernels + 1, np.int64)
+def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    steps, extents, rows, moves, kernels, sizes, own, uop_depth, waits, capacity, max_syncs, out
+):
+    at = np.zeros(_VARIABLES, np.int64)
+    pops = np.zeros((4, 2), np.uint8)  # from the module before, from the one behind
+    if waits:
+        pops[_COMPUTE, 1] = 1
+    begin = np.zeros(len(sizes), np.int64)
+    end = np.zeros(len(sizes), np.int64)
+    cache = np.zeros(len(sizes) + 1, np.int64)
     cached = cursor = sram_begin = sram_end = 0
-    max_syncs = 2 + calls // ((capacity - 2 * RESERVE) // 2)
     ends = np.zeros(max_syncs, np.int64)
-    image = np.zeros(max_syncs * max(kernels, 1), np.int64)
+    image = np.zeros(max_syncs * len(sizes), np.int64)
     image_ends = np.zeros(max_syncs, np.int64)
     syncs = images = n = start = 0
+    last = 0  # module of the last instruction, as far as a push may ride on it
 
-    for call in range(calls):
-        what = kind[call]
-        sync = what == SYNC
-        if what == PUSH:
-            source, target = first[call], second[call]
-            n = _commit(source, pop_prev, pop_next, n, out_kind, out_ref, dep, stage)
-            n = _push(source, target, n, start, out_kind, out_ref, dep, stage)
-        elif what == POP:
-            source, target = first[call], second[call]
-            waiting = pop_prev if source < target else pop_next
-            if waiting[target]:
-                n = _commit(target, pop_prev, pop_next, n, out_kind, out_ref, dep, stage)
-            waiting[target] = 1
-        elif what in (DMA, EMPTY_DMA):
-            module = first[call]
-            out_kind[n], out_ref[n] = MOVE, call
-            stage[n] = 0 if what == EMPTY_DMA and module != _STORE else module
-            n = _create(module, pop_prev, pop_next, n, dep)
-        elif what == KERNEL:
-            kernel = first[call]
-            size = sizes[kernel]
-            if end[kernel] == begin[kernel]:  # not cached
-                uop_begin = 0
-                if sram_end + size > uop_depth:  # evict from the start
-                    cursor, sram_begin, sram_end = 0, 0, size
-                else:
-                    uop_begin = sram_end
-                    sram_end += size
-                evict = cursor
-                while cursor < cached and begin[cache[cursor]] < sram_end:
-                    begin[cache[cursor]] = 0
-                    end[cache[cursor]] = 0
-                    cursor += 1
-                begin[kernel], end[kernel] = uop_begin, sram_end
-                shift = evict + 1 - cursor
-                if shift > 0:
-                    for i in range(cached - 1, cursor - 1, -1):
-                        cache[i + shift] = cache[i]
-                elif shift < 0:
-                    for i in range(cursor, cached):
-                        cache[i + shift] = cache[i]
-                cached += shift
-                cache[evict] = kernel
-                cursor = evict + 1
-                offset = 0
-                for i in range(cursor - 1):
-                    offset += sizes[cache[i]]
-                out_kind[n], out_ref[n] = UOP_LOAD, kernel
-                out_a[n], out_b[n] = sram_begin, offset
-                stage[n] = _COMPUTE
-                n = _create(_COMPUTE, pop_prev, pop_next, n, dep)
-                sram_begin = sram_end
-            out_kind[n], out_ref[n] = EXECUTE, kernel
-            out_a[n], out_b[n] = begin[kernel], end[kernel]
-            stage[n] = _COMPUTE
-            n = _create(_COMPUTE, pop_prev, pop_next, n, dep)
-        if what in (DMA, EMPTY_DMA, KERNEL):
-            sync = (n - start + RESERVE) * INSTRUCTION_BYTES > max_transfer
+    # closures: numba counts references to the arrays that it hands to functions
+
+    def create(n: int, module: int) -> int:
+        # the new instruction takes the pops that its module waits with
+        out[n].pop_prev_dep, out[n].pop_next_dep = pops[module, 0], pops[module, 1]
+        pops[module, 0] = pops[module, 1] = 0
+        return n + 1
+
+    def commit(n: int, last: int, module: int) -> tuple[int, int]:
+        # pops that no instruction took along get a no-op of their own
+        if pops[module, 0] or pops[module, 1]:
+            out[n] = own[module]
+            last = _STORE if module == _STORE else 0
+            n = create(n, module)
+        return n, last
+
+    def push(n: int, last: int, source: int, target: int) -> tuple[int, int]:
+        # the last instruction pushes when it is of that module, else a no-op
+        behind = source < target
+        if last != source or (out[n - 1].push_next_dep if behind else out[n - 1].push_prev_dep):
+            out[n] = own[source]
+            last = _STORE if source == _STORE else 0
+            n += 1
+        if behind:
+            out[n - 1].push_next_dep = 1
+        else:
+            out[n - 1].push_prev_dep = 1
+        return n, last
+
+    def pop(n: int, last: int, source: int, target: int) -> tuple[int, int]:
+        # the next instruction of the module pops
+        side = 0 if source < target else 1
+        if pops[target, side]:
+            n, last = commit(n, last, target)
+        pops[target, side] = 1
+        return n, last
+
+    step = 0
+    while step < len(steps):
+        kind, first, second = steps[step, 0], steps[step, 1], steps[step, 2]
+        step += 1
+        sync = kind == SYNC
+        if kind == END:
+            at[first] += 1
+            if at[first] < extents[first]:
+                step = second
+            else:
+                at[first] = 0
+        elif kind == PUSH:
+            n, last = commit(n, last, first)
+            n, last = push(n, last, first, second)
+        elif kind == POP:
+            n, last = pop(n, last, first, second)
+        elif kind == CALL:
+            module, number = rows[first, 0], rows[first, 1]
+            offset = 0
+            for i in range(_VARIABLES):
+                offset += at[i] * rows[first, 2 + i]
+            if module:
+                out[n] = moves[number]
+                out[n].dram_base += np.uint32(offset)
+                for i in range(_VARIABLES):
+                    table = rows[first, 2 + _VARIABLES + i]
+                    if table >= 0:
+                        _add(out[n], moves[table + at[i]])
+                # an empty load belongs to no module
+                last = module if out[n].x_size or module == _STORE else 0
+                n = create(n, module)
+            else:
+                kernel = number + offset
+                size = sizes[kernel]
+                if end[kernel] == begin[kernel]:  # not cached
+                    uop_begin = 0
+                    if sram_end + size > uop_depth:  # evict from the start
+                        cursor, sram_begin, sram_end = 0, 0, size
+                    else:
+                        uop_begin = sram_end
+                        sram_end += size
+                    evict = cursor
+                    while cursor < cached and begin[cache[cursor]] < sram_end:
+                        begin[cache[cursor]] = 0
+                        end[cache[cursor]] = 0
+                        cursor += 1
+                    begin[kernel], end[kernel] = uop_begin, sram_end
+                    shift = evict + 1 - cursor
+                    if shift > 0:
+                        for i in range(cached - 1, cursor - 1, -1):
+                            cache[i + shift] = cache[i]
+                    elif shift < 0:
+                        for i in range(cursor, cached):
+                            cache[i + shift] = cache[i]
+                    cached += shift
+                    cache[evict] = kernel
+                    cursor = evict + 1
+                    out[n] = own[_UOP_LOAD]
+                    out[n].sram_base = sram_begin
+                    out[n].x_size = out[n].x_stride = size
+                    for i in range(cursor - 1):
+                        out[n].dram_base += np.uint32(sizes[cache[i]])
+                    n = create(n, _COMPUTE)
+                    sram_begin = sram_end
+                out[n] = kernels[kernel]
+                out[n].uop_bgn = begin[kernel]
+                out[n].uop_end = end[kernel]
+                last = _COMPUTE
+                n = create(n, _COMPUTE)
+            sync = n - start + RESERVE > capacity
         if sync:
             # FINISH waits for the last store and the last load
             for source in (_STORE, _LOAD):
-                n = _commit(source, pop_prev, pop_next, n, out_kind, out_ref, dep, stage)
-                n = _push(source, _COMPUTE, n, start, out_kind, out_ref, dep, stage)
+                n, last = commit(n, last, source)
+                n, last = push(n, last, source, _COMPUTE)
             for source in (_STORE, _LOAD):
-                waiting = pop_prev if source < _COMPUTE else pop_next
-                if waiting[_COMPUTE]:
-                    n = _commit(_COMPUTE, pop_prev, pop_next, n, out_kind, out_ref, dep, stage)
-                waiting[_COMPUTE] = 1
-            n = _commit(_COMPUTE, pop_prev, pop_next, n, out_kind, out_ref, dep, stage)
-            out_kind[n] = FINISH
-            n += 1
+                n, last = pop(n, last, source, _COMPUTE)
+            n, last = commit(n, last, _COMPUTE)
+            out[n] = own[_FINISH]
+            n, last = n + 1, 0
             for i in range(cached):
                 image[images] = cache[i]
                 images += 1
@@ -242,45 +263,18 @@ def _issue(kind, first, second, sizes, uop_depth, pending, max_transfer):  # typ
             syncs += 1
             start = n
             cached = cursor = sram_begin = sram_end = 0
-    return (
-        out_kind[:n],
-        out_ref[:n],
-        out_a[:n],
-        out_b[:n],
-        dep[:n],
-        ends[:syncs],
-        image[:images],
-        image_ends[:syncs],
-        pop_next[_COMPUTE] == 1,
-    )
+    leaves = pops[_COMPUTE, 1] == 1
+    return n, ends[:syncs], image[:images], image_ends[:syncs], leaves
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _create(module, pop_prev, pop_next, n, dep):  # type: ignore[no-untyped-def]
-    """Give the new instruction the tokens its module has to pop."""
-    dep[n, 0], dep[n, 1] = pop_prev[module], pop_next[module]
-    pop_prev[module] = pop_next[module] = 0
-    return n + 1
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _commit(module, pop_prev, pop_next, n, out_kind, out_ref, dep, stage):  # type: ignore[no-untyped-def]
-    """Pops that no instruction took along get a no-op of their own."""
-    if pop_prev[module] or pop_next[module]:
-        out_kind[n], out_ref[n] = NOOP, module
-        stage[n] = _STORE if module == _STORE else 0
-        return _create(module, pop_prev, pop_next, n, dep)
-    return n
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _push(source, target, n, start, out_kind, out_ref, dep, stage):  # type: ignore[no-untyped-def]
-    """Let the last instruction push when it is of that module, else a no-op."""
-    flag = 3 if source < target else 2
-    if n > start and stage[n - 1] == source and not dep[n - 1, flag]:
-        dep[n - 1, flag] = 1
-        return n
-    out_kind[n], out_ref[n] = NOOP, source
-    stage[n] = _STORE if source == _STORE else 0
-    dep[n, flag] = 1
-    return n + 1
+def _add(record, more):  # type: ignore[no-untyped-def]
+    record.sram_base += more.sram_base
+    record.dram_base += more.dram_base
+    record.y_size += more.y_size
+    record.x_size += more.x_size
+    record.x_stride += more.x_stride
+    record.y_pad_0 += more.y_pad_0
+    record.y_pad_1 += more.y_pad_1
+    record.x_pad_0 += more.x_pad_0
+    record.x_pad_1 += more.x_pad_1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
+from vtacsp.program.isa import depths
 
 __all__ = ["Scratchpads"]
 
@@ -14,7 +15,7 @@ class Scratchpads:
     """Bump allocation of buffers, in elements, as ``StorageRewrite`` lays them out."""
 
     def __init__(self, hardware: VTAConfig) -> None:
-        self._depth = {name: hardware.depth(name) for name in _ORDER}
+        self._depth = depths(hardware)
         self._used = dict.fromkeys(_ORDER, 0)
 
     def fits_alone(self, **elements: int) -> None:

@@ -7,28 +7,27 @@ store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from functools import cache
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Assembly, Fields, Queue, Variables
-from vtacsp.program.copies import Axis, Pads, padded, plain
-from vtacsp.program.epilogue import epilogue
+from vtacsp.program.assembly import Assembly
+from vtacsp.program.copies import Axis, Copy, Pads, Table, added, padded, plain
+from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
+from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads
 from vtacsp.program.tiling import Tiling
 from vtacsp.workload import Workload
 
 __all__ = ["build_spatial"]
 
-IntArray = NDArray[np.int64]
-_Copy = Callable[[Variables], Fields]
+Bases = Mapping[str, list[int]]
+"""First element of every buffer of every thread."""
 
 MAX_THREADS = 4
 """Both virtual threads at once."""
@@ -45,50 +44,19 @@ def build_spatial(
         raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
     pads = Scratchpads(hardware)
     pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
-    inp, wgt, out = _inp_fields(t), _wgt_fields(t), _out_fields(t)
+    inp, wgt, out = _inp_copy(t), _wgt_copy(t), _out_copy(t)
     bases = _allocate(t, pads)
     if t.threads == MAX_THREADS:
         if t.bias:
             raise ProgramError("alu_pattern", "the epilogue of both virtual threads with bias")
         raise ProgramError("uop_signature", "a kernel with two free variables, one per thread")
-    a = Assembly(hardware, t.threads)
-
-    def load_inp(v: Variables) -> Fields:
-        return {**inp(v), "sram_base": bases["inp"][v["thread"]]}
-
-    def load_wgt(v: Variables) -> Fields:
-        return {**wgt(v), "sram_base": bases["wgt"][v["thread"]]}
-
-    def store(v: Variables) -> Fields:
-        return {**out(v), "sram_base": bases["acc"][v["thread"]]}
-
-    reset, gemm = _gemm_calls(t, a, bases)
-    body: list[Node] = [
-        Scope(Stage.COMPUTE, [reset]),
-        Loop(
-            "k",
-            t.ci0,
-            [
-                Scope(Stage.LOAD, [a.load(Memory.INP, load_inp), a.load(Memory.WGT, load_wgt)]),
-                Scope(Stage.COMPUTE, [gemm]),
-            ],
-        ),
-        Scope(Stage.COMPUTE, _epilogue(t, a, bases)),
-        Scope(Stage.STORE, [a.store(store)]),
-    ]
-    nest = [
-        Loop(
-            "b",
-            t.s["N"],
-            [
-                Loop(
-                    "h",
-                    t.h0 // t.h_threads,
-                    [Loop("co", t.co0 // t.oc_threads, [Loop("w", t.w0, body)])],
-                )
-            ],
-        )
-    ]
+    tiles = {"b": t.s["N"], "h": t.h0, "co": t.co0, "w": t.w0, "k": t.ci0}
+    a = Assembly(hardware, tiles, {"h": t.h_threads, "co": t.oc_threads})
+    _gemm(t, a, bases)
+    a.load("inp", Memory.INP, inp, bases["inp"])
+    a.load("wgt", Memory.WGT, wgt, bases["wgt"])
+    _epilogue(t, a, bases)
+    a.store("out", out, bases["acc"])
     s = t.s
     dram = {
         "inp": s["N"] * s["CI"] * s["G"] * s["H"] * s["W"],
@@ -96,113 +64,76 @@ def build_spatial(
         "acc": s["N"] * s["CO"] if t.bias else 0,
         "out": s["N"] * s["CO"] * s["OH"] * s["OW"],
     }
-    return a.finish(workload, config, nest, dram, queue=queue, loop_is_function=not t.transposed)
+    return a.finish(
+        workload, config, _nest(t.bias), dram, queue=queue, loop_is_function=not t.transposed
+    )
+
+
+@cache
+def _nest(bias: bool) -> Loop:
+    reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
+    body: list[Node] = [
+        Scope(Stage.COMPUTE, [reset]),
+        Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])]),
+        epilogue_scope(bias),
+        Scope(Stage.STORE, [out]),
+    ]
+    return Loop("b", [Loop("h", [Loop("co", [Loop("w", body)])])])
 
 
 # ---------------------------------------------------------------- copies
 
 
-def _inp_fields(t: Tiling) -> _Copy:
-    """Fields of the data load; raises when it is no 2-D copy."""
+def _inp_copy(t: Tiling) -> Copy:
+    """The data load; raises when it is no 2-D copy."""
     s = t.s
     if t.inp_is_guarded:
         raise ProgramError("vthread_split", "the load of the data tile keeps a guard")
-    rows = Pads(s["H"], s["PH"], t.rows, np.arange(t.h0) * t.h1 * s["SH"])
-    columns = Pads(s["W"], s["PW"], t.columns, np.arange(t.w0) * t.w1 * s["SW"])
-
-    def start(v: Variables) -> tuple[IntArray, IntArray, IntArray]:
-        first = t.co(v) * t.co1 // t.per_group * s["CI"] + v["k"] * t.ci1
-        channel = v["b"] * s["CI"] * s["G"] + first
-        return channel, t.h(v) * t.h1 * s["SH"], v["w"] * t.w1 * s["SW"]
-
+    h_step, w_step, area = t.h1 * s["SH"], t.w1 * s["SW"], s["H"] * s["W"]
+    strides = {
+        "b": s["CI"] * s["G"] * area,
+        "h": h_step * s["W"],
+        "w": w_step,
+        "k": t.ci1 * area,
+    }
+    tables: dict[str, Table] = {}
+    if s["G"] > 1:
+        first = (tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0))
+        tables["co"] = [added({"dram_base": element}, t.hardware) for element in first]
     has_pads = s["PH"] or s["PW"] if t.transposed else s["PH"]
     if not has_pads:
-        axes = [
-            Axis(t.channels, s["H"] * s["W"]),
-            Axis(t.rows, s["W"]),
-            Axis(t.columns, 1),
-        ]
-        flat = plain(axes, "dma_2d:inp")
-
-        def unpadded_fields(v: Variables) -> Fields:
-            channel, top, left = start(v)
-            return {
-                "dram_base": (channel * s["H"] + top) * s["W"] + left,
-                **flat.fields,
-            }
-
-        return unpadded_fields
-    pattern = padded(t.channels, rows, columns, t.hardware.batch)
-
-    def padded_fields(v: Variables) -> Fields:
-        channel, top, left = start(v)
-        before = {"y": rows.before(top), "x": columns.before(left)}
-        after = {"y": rows.after(top), "x": columns.after(left)}
-        zero = np.zeros_like(top)
-        extent = {
-            "c": zero + t.channels,
-            "y": t.rows - before["y"] - after["y"],
-            "x": t.columns - before["x"] - after["x"],
-        }
-        stride = {"c": s["H"] * s["W"], "y": s["W"]}
-        x_size = extent[pattern.columns]
-        y_axis, x_axis = pattern.pads
-        return {
-            "dram_base": (channel * s["H"] + top - s["PH"] + before["y"]) * s["W"]
-            + left
-            - s["PW"]
-            + before["x"],
-            "y_size": extent[pattern.rows] if pattern.rows else 1,
-            "x_size": x_size,
-            "x_stride": stride[pattern.rows] if pattern.rows else x_size,
-            "y_pad_0": before.get(y_axis, zero),
-            "y_pad_1": after.get(y_axis, zero),
-            "x_pad_0": before.get(x_axis, zero),
-            "x_pad_1": after.get(x_axis, zero),
-        }
-
-    return padded_fields
+        axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
+        return Copy(plain(axes, "dma_2d:inp"), strides, tables)
+    rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
+    columns = Pads(s["W"], s["PW"], t.columns, w_step, t.w0)
+    fields, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware)
+    return Copy(fields, strides, tables, start=-s["PH"] * s["W"] - s["PW"])
 
 
-def _wgt_fields(t: Tiling) -> _Copy:
-    """Fields of the weight load."""
+def _wgt_copy(t: Tiling) -> Copy:
+    """The weight load."""
     if t.guarded_co:
         raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
     inner = t.s["CI"] * t.taps
-    pattern = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
-
-    def fields(v: Variables) -> Fields:
-        return {
-            "dram_base": t.co(v) * t.co1 * inner + v["k"] * t.ci1 * t.taps,
-            **pattern.fields,
-        }
-
-    return fields
+    fields = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
+    return Copy(fields, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
 
 
-def _out_fields(t: Tiling) -> _Copy:
-    """Fields of the store."""
+def _out_copy(t: Tiling) -> Copy:
+    """The store."""
     if t.guarded_h:
         raise ProgramError("vthread_split", "the store of the output tile keeps a guard")
     s = t.s
-    axes = [Axis(t.co1, s["OH"] * s["OW"]), Axis(t.h1, s["OW"]), Axis(t.w1, 1)]
-    pattern = plain(axes, "dma_2d:acc")
-
-    def fields(v: Variables) -> Fields:
-        row = (v["b"] * s["CO"] + t.co(v) * t.co1) * s["OH"] + t.h(v) * t.h1
-        return {
-            "dram_base": row * s["OW"] + v["w"] * t.w1,
-            **pattern.fields,
-        }
-
-    return fields
+    area = s["OH"] * s["OW"]
+    fields = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
+    strides = {"b": s["CO"] * area, "h": t.h1 * s["OW"], "co": t.co1 * area, "w": t.w1}
+    return Copy(fields, strides)
 
 
 # ---------------------------------------------------------------- scratchpads and kernels
 
 
-def _allocate(t: Tiling, pads: Scratchpads) -> dict[str, IntArray]:
-    """First element of every buffer of every thread."""
+def _allocate(t: Tiling, pads: Scratchpads) -> Bases:
     bases: dict[str, list[int]] = {name: [] for name in ("acc", "bias", "inp", "wgt")}
     # with both threads the epilogue does not work in place: one buffer per stage
     both = t.threads == MAX_THREADS
@@ -213,47 +144,42 @@ def _allocate(t: Tiling, pads: Scratchpads) -> dict[str, IntArray]:
         bases["inp"].append(pads.allocate("inp", t.inp_tile))
         bases["wgt"].append(pads.allocate("wgt", t.wgt_tile))
     pads.check()
-    return {name: np.array(values, dtype=np.int64) for name, values in bases.items()}
+    return bases
 
 
-def _gemm_calls(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> tuple[Call, Call]:
+def _gemm(t: Tiling, a: Assembly, bases: Bases) -> None:
     """The reset and the GEMM call; one kernel per thread."""
-    # the first block of a tile within its group: a variable of the kernel when it matters
-    steps = t.group_steps.reshape(-1, t.oc_threads, t.co1)
-    varies = bool((steps != steps[:1]).any())
+    # the groups under a tile: a variable of the kernel when they differ
+    groups = t.group_steps
+    varies = any(steps != groups[i % t.oc_threads] for i, steps in enumerate(groups))
     if varies and t.threads > 1:
         raise ProgramError("uop_signature", "a kernel that depends on thread and tile")
-    tiles = len(steps) if varies else 1
 
     def base(thread: int) -> tuple[int, int, int]:
-        return int(bases["acc"][thread]), int(bases["inp"][thread]), int(bases["wgt"][thread])
+        return bases["acc"][thread], bases["inp"][thread], bases["wgt"][thread]
 
-    def reset(thread: int) -> Kernel:
-        return record_gemm(_nest(t, None), base(thread), t.hardware, reset=True)
+    def reset(thread: int, _: int) -> Kernel:
+        return record_gemm(_loops(t, None), base(thread), t.hardware, reset=True)
 
-    def gemm(number: int) -> Kernel:
-        thread, tile = divmod(number, tiles)
-        return record_gemm(_nest(t, steps[tile, thread % t.oc_threads]), base(thread), t.hardware)
+    def gemm(thread: int, tile: int) -> Kernel:
+        steps = groups[tile + thread % t.oc_threads]
+        return record_gemm(_loops(t, steps), base(thread), t.hardware)
 
-    def variant(v: Variables) -> IntArray:
-        return v["thread"] * tiles + (v["co"] if varies else 0)
-
-    return (
-        a.kernel(reset, t.threads, lambda v: v["thread"]),
-        a.kernel(gemm, t.threads * tiles, variant),
-    )
+    a.kernel("reset", reset)
+    a.kernel("gemm", gemm, t.co0 if varies else 1, "co")
 
 
-def _nest(t: Tiling, groups: IntArray | None) -> list[KernelLoop]:
+def _loops(t: Tiling, groups: tuple[int, ...] | None) -> list[KernelLoop]:
     """Loops of the GEMM over one tile, outer first; without ``groups`` those of the reset."""
     s = t.s
     area = t.rows * t.columns
     co_src = s["CI"] * area
-    steps, src = None, 0
+    src = 0
+    steps: tuple[int, ...] = ()
     if t.per_group == 1:
         src = co_src  # a group per block: linear
-    elif groups is not None and groups.any():
-        steps = tuple(int(g) * co_src for g in groups)
+    elif groups and any(groups):
+        steps = tuple(group * co_src for group in groups)
     ci = KernelLoop(t.ci1, 0, area, t.taps)
     kh = KernelLoop(s["KH"], 0, t.columns, s["KW"], unrolled=t.transposed)
     kw = KernelLoop(s["KW"], 0, 1, 1, unrolled=t.transposed)
@@ -273,7 +199,7 @@ def _nest(t: Tiling, groups: IntArray | None) -> list[KernelLoop]:
     return [ci, xj, co, xi, inner_w, kw, kh, inner_h]
 
 
-def _epilogue(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> list[Node]:
+def _epilogue(t: Tiling, a: Assembly, bases: Bases) -> None:
     area = t.h1 * t.w1
     tile = [
         KernelLoop(t.co1, area, area),
@@ -283,14 +209,5 @@ def _epilogue(t: Tiling, a: Assembly, bases: Mapping[str, IntArray]) -> list[Nod
     add = [KernelLoop(t.co1, area, 1), KernelLoop(t.h1, t.w1, 0), KernelLoop(t.w1, 1, 0)]
     load = None
     if t.bias:
-        pattern = plain([Axis(t.co1, 1)], "dma_2d:acc")
-
-        def fields(v: Variables) -> Fields:
-            return {
-                "dram_base": v["b"] * t.s["CO"] + t.co(v) * t.co1,
-                "sram_base": bases["bias"][v["thread"]],
-                **pattern.fields,
-            }
-
-        load = a.load(Memory.ACC, fields)
-    return epilogue(a, tile, add, bases["acc"], bases["bias"], load)
+        load = Copy(plain([Axis(t.co1, 1)], "dma_2d:acc"), {"b": t.s["CO"], "co": t.co1})
+    epilogue(a, tile, add, bases["acc"], bases["bias"], load)

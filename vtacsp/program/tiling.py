@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import lru_cache
 
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.assembly import Variables
 from vtacsp.workload import Conv2DTranspose, Workload
 
 __all__ = ["Tiling"]
 
-IntArray = NDArray[np.int64]
 
-THREADS = 2
-
-
-@dataclass(frozen=True)
 class Tiling:
     """A configuration of a convolution; channels in blocks, sizes in elements.
 
@@ -28,142 +18,43 @@ class Tiling:
     has dilated in DRAM.
     """
 
-    workload: Workload
-    hardware: VTAConfig
-    config: Mapping[str, int]
-
-    @cached_property
-    def s(self) -> dict[str, int]:
+    def __init__(self, workload: Workload, hardware: VTAConfig, config: Mapping[str, int]) -> None:
+        s = _symbols(workload, hardware)
+        self.hardware = hardware
+        self.s = s
         """Workload symbols, the transposed convolution turned into the one it is run as."""
-        symbols = self.workload.symbols(self.hardware)
-        if self.transposed:
-            symbols["H"] = (symbols["H"] - 1) * symbols["SH"] + 1
-            symbols["W"] = (symbols["W"] - 1) * symbols["SW"] + 1
-            symbols["PH"] = symbols["KH"] - 1 - symbols["PH"]
-            symbols["PW"] = symbols["KW"] - 1 - symbols["PW"]
-            symbols["SH"] = symbols["SW"] = 1
-        return symbols
-
-    @cached_property
-    def transposed(self) -> bool:
-        """Whether the operator is the transposed convolution."""
-        return isinstance(self.workload, Conv2DTranspose)
-
-    @cached_property
-    def bias(self) -> bool:
-        """Whether a bias is added."""
-        return self.workload.bias
-
-    @cached_property
-    def h1(self) -> int:
-        """Output rows of a tile."""
-        return self.config["tile_h"]
-
-    @cached_property
-    def w1(self) -> int:
-        """Output columns of a tile."""
-        return self.config["tile_w"]
-
-    @cached_property
-    def ci1(self) -> int:
-        """Input channel blocks of a tile."""
-        return self.config["tile_ci"]
-
-    @cached_property
-    def co1(self) -> int:
-        """Output channel blocks of a tile."""
-        return self.config["tile_co"]
-
-    @cached_property
-    def oc_threads(self) -> int:
-        """Virtual threads over output channels."""
-        return self.config["oc_nthread"]
-
-    @cached_property
-    def h_threads(self) -> int:
-        """Virtual threads over output rows."""
-        return self.config["h_nthread"]
-
-    @property
-    def threads(self) -> int:
-        """Virtual threads."""
-        return self.oc_threads * self.h_threads
-
-    @property
-    def h0(self) -> int:
-        """Tiles over the output height."""
-        return self.s["OH"] // self.h1
-
-    @property
-    def w0(self) -> int:
-        """Tiles over the output width."""
-        return self.s["OW"] // self.w1
-
-    @property
-    def co0(self) -> int:
-        """Tiles over the output channels."""
-        return self.s["CO"] // self.co1
-
-    @property
-    def ci0(self) -> int:
-        """Steps of the reduction, per group."""
-        return self.s["CI"] // self.ci1
-
-    @property
-    def rows(self) -> int:
-        """Input rows of a tile."""
-        return (self.h1 - 1) * self.s["SH"] + self.s["KH"]
-
-    @property
-    def columns(self) -> int:
-        """Input columns of a tile."""
-        return (self.w1 - 1) * self.s["SW"] + self.s["KW"]
-
-    @property
-    def taps(self) -> int:
-        """Kernel positions."""
-        return self.s["KH"] * self.s["KW"]
-
-    @property
-    def per_group(self) -> int:
-        """Output channel blocks per group."""
-        return self.s["CO"] // self.s["G"]
-
-    # -- tile sizes, in elements of the scratchpad
-
-    @property
-    def acc_tile(self) -> int:
-        """Accumulators of a tile."""
-        return self.co1 * self.h1 * self.w1
-
-    @property
-    def bias_tile(self) -> int:
-        """Bias elements of a tile."""
-        return self.co1 if self.bias else 0
-
-    @property
-    def inp_tile(self) -> int:
-        """Data elements of a tile."""
-        return self.channels * self.rows * self.columns
-
-    @property
-    def wgt_tile(self) -> int:
-        """Weight elements of a tile."""
-        return self.co1 * self.ci1 * self.taps
-
-    # -- groups under a tile
-
-    @cached_property
-    def group_steps(self) -> IntArray:
-        """Groups past the first one for each channel block of each tile, (co0, co1)."""
-        block = np.arange(self.co0 * self.co1).reshape(self.co0, self.co1)
-        groups = block // self.per_group
-        return groups - groups[:, :1]
-
-    @property
-    def channels(self) -> int:
+        self.transposed = isinstance(workload, Conv2DTranspose)
+        self.bias = workload.bias
+        # a tile: output rows and columns, input and output channel blocks
+        self.h1, self.w1 = config["tile_h"], config["tile_w"]
+        self.ci1, self.co1 = config["tile_ci"], config["tile_co"]
+        # tiles along each axis; of the reduction per group
+        self.h0, self.w0 = s["OH"] // self.h1, s["OW"] // self.w1
+        self.ci0, self.co0 = s["CI"] // self.ci1, s["CO"] // self.co1
+        # virtual threads over output channels, over output rows
+        self.oc_threads, self.h_threads = config["oc_nthread"], config["h_nthread"]
+        self.threads = self.oc_threads * self.h_threads
+        # input rows and columns of a tile, kernel positions
+        self.rows = (self.h1 - 1) * s["SH"] + s["KH"]
+        self.columns = (self.w1 - 1) * s["SW"] + s["KW"]
+        self.taps = s["KH"] * s["KW"]
+        self.per_group = s["CO"] // s["G"]  # output channel blocks
+        self.group_steps = self._group_steps()
+        """Groups past the first one for each channel block of each tile."""
+        self.channels = max(map(max, self.group_steps)) * s["CI"] + self.ci1
         """Input channel blocks of a tile; whole groups lie between the first and the last."""
-        return int(self.group_steps.max()) * self.s["CI"] + self.ci1
+        # elements of the scratchpads that a tile takes
+        self.acc_tile = self.co1 * self.h1 * self.w1
+        self.bias_tile = self.co1 if self.bias else 0
+        self.inp_tile = self.channels * self.rows * self.columns
+        self.wgt_tile = self.co1 * self.ci1 * self.taps
+
+    def _group_steps(self) -> tuple[tuple[int, ...], ...]:
+        if self.s["G"] == 1:
+            return ((0,) * self.co1,) * self.co0
+        group = [block // self.per_group for block in range(self.co0 * self.co1)]
+        tiles = (group[i : i + self.co1] for i in range(0, len(group), self.co1))
+        return tuple(tuple(g - tile[0] for g in tile) for tile in tiles)
 
     @property
     def span_is_constant(self) -> bool:
@@ -208,12 +99,14 @@ class Tiling:
         grouped = self.s["G"] > 1 and (self.guarded_co or not self.span_is_constant)
         return leaves or grouped
 
-    # -- position of a tile
 
-    def h(self, v: Variables) -> IntArray:
-        """Tile row of a call."""
-        return v["h"] * THREADS + v["thread"] if self.h_threads > 1 else v["h"]
-
-    def co(self, v: Variables) -> IntArray:
-        """Output channel tile of a call."""
-        return v["co"] * THREADS + v["thread"] if self.oc_threads > 1 else v["co"]
+@lru_cache(maxsize=256)
+def _symbols(workload: Workload, hardware: VTAConfig) -> Mapping[str, int]:
+    s = workload.symbols(hardware)
+    if isinstance(workload, Conv2DTranspose):
+        s["H"] = (s["H"] - 1) * s["SH"] + 1
+        s["W"] = (s["W"] - 1) * s["SW"] + 1
+        s["PH"] = s["KH"] - 1 - s["PH"]
+        s["PW"] = s["KW"] - 1 - s["PW"]
+        s["SH"] = s["SW"] = 1
+    return s

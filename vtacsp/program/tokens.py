@@ -48,7 +48,7 @@ class _Injector:
             if isinstance(node, Scope):
                 result.append(Scope(node.stage, [*before, *node.body, *after]))
             elif isinstance(node, Loop):
-                loop = Loop(node.variable, node.extent, self.rewrite(node.body))
+                loop = Loop(node.variable, self.rewrite(node.body))
                 result.extend([*before, loop, *after])
             else:
                 result.append(node)

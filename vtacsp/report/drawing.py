@@ -12,7 +12,7 @@ import numpy as np
 from vtacsp.knobs import IntArray, Knob
 from vtacsp.report.feasibility import FeasibilityMap
 
-__all__ = ["CODES", "Layout", "draw_histogram", "draw_panel", "layout", "map_data"]
+__all__ = ["CODES", "Layout", "draw_histogram", "draw_panel", "layout", "map_data", "text"]
 
 CODES = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """One character per cause in ``data-codes``."""
@@ -67,9 +67,14 @@ def layout(fmap: FeasibilityMap) -> Layout:
 
 
 def draw_panel(
-    fmap: FeasibilityMap, panel: int, lay: Layout, colours: Mapping[str, str], title: str
+    fmap: FeasibilityMap,
+    panel: int,
+    lay: Layout,
+    colours: Mapping[str, str],
+    title: str,
+    overlay: str = "",
 ) -> str:
-    """One panel of a map; every cell is covered by the path of its cause."""
+    """One panel of a map; every cell is covered by the path of its cause, then ``overlay``."""
     codes = fmap.codes[panel]
     rows, columns, height, width = codes.shape
     shapes = [_path(codes, code, lay, fmap.causes[code], colours) for code in np.unique(codes)]
@@ -81,6 +86,7 @@ def draw_panel(
         f'data-codes="{"".join(CODES[c] for c in codes.ravel())}">',
         *shapes,
         _separators(codes, lay),
+        overlay,
         _labels(fmap, lay),
         '<rect class="cursor"/></svg>',
     ])  # fmt: skip
@@ -131,26 +137,26 @@ def _labels(fmap: FeasibilityMap, lay: Layout) -> str:
     parts = []
     facet_w, facet_h = width * lay.cell, height * lay.cell
     if columns > 1:
-        parts.append(_text(LEFT, 9, _names(fmap.columns) + " →", "axis"))
+        parts.append(text(LEFT, 9, _names(fmap.columns) + " →", "axis"))
         for column, values in enumerate(fmap.settings(fmap.columns)):
             middle = lay.left(column, width) + facet_w / 2
-            parts.append(_text(middle, 24, _values(values), "facet", "middle"))
+            parts.append(text(middle, 24, _values(values), "facet", "middle"))
     if rows > 1:
-        parts.append(_text(0, 24, _names(fmap.rows) + "↓", "axis"))
+        parts.append(text(0, 24, _names(fmap.rows) + "↓", "axis"))
         for row, values in enumerate(fmap.settings(fmap.rows)):
             middle = lay.top(row, height) + facet_h / 2 + 4
-            parts.append(_text(0, middle, _values(values), "facet"))
+            parts.append(text(0, middle, _values(values), "facet"))
     bottom = lay.top(rows - 1, height)
     for y, value in _ticks(fmap.y, lay):
         middle = bottom + (y + 0.5) * lay.cell + 2.5
-        parts.append(_text(LEFT - 4, middle, str(value), "tick", "end"))
+        parts.append(text(LEFT - 4, middle, str(value), "tick", "end"))
     under = bottom + facet_h + 4
     for x, value in _ticks(fmap.x, lay):
         middle = lay.left(0, width) + (x + 0.5) * lay.cell
         turned = f' transform="rotate(-90 {middle + 2.5} {under})"'
-        parts.append(_text(middle + 2.5, under, str(value), "tick", "end", more=turned))
+        parts.append(text(middle + 2.5, under, str(value), "tick", "end", more=turned))
     caption = f"{fmap.x.name} →  ·  {fmap.y.name} ↓"
-    parts.append(_text(LEFT, under + 29, caption, "axis"))
+    parts.append(text(LEFT, under + 29, caption, "axis"))
     return "".join(parts)
 
 
@@ -171,17 +177,21 @@ def _values(values: Mapping[str, int]) -> str:
     return ", ".join(map(str, values.values()))
 
 
-def _text(
-    x: float, y: float, text: str, kind: str, anchor: str = "start", *, more: str = ""
+def text(
+    x: float, y: float, words: str, kind: str, anchor: str = "start", *, more: str = ""
 ) -> str:
+    """A label; ``kind`` is its class in the style sheet, ``more`` further attributes."""
     return (
         f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}"{more}>'
-        f"{escape(text)}</text>"
+        f"{escape(words)}</text>"
     )
 
 
-def map_data(fmap: FeasibilityMap) -> str:
-    """What the tooltips need: values of every axis, causes, index of every cell."""
+def map_data(fmap: FeasibilityMap, notes: Mapping[int, str] | None = None) -> str:
+    """What the tooltips need: values of every axis, causes, index of every cell.
+
+    ``notes`` are words on cells, by the index of the cell.
+    """
     roles = {"rows": fmap.rows, "columns": fmap.columns, "y": [fmap.y], "x": [fmap.x]}
     data = {
         **{role: fmap.settings(knobs) for role, knobs in roles.items()},
@@ -192,6 +202,7 @@ def map_data(fmap: FeasibilityMap) -> str:
             [int(i) for i in np.moveaxis(fmap.indices, axis, 0).reshape(n, -1)[:, 0]]
             for axis, n in enumerate(fmap.indices.shape)
         ],
+        **({"notes": notes} if notes else {}),
     }
     return dumps(data, separators=(",", ":")).replace("</", "<\\/")
 
@@ -210,11 +221,11 @@ def draw_histogram(counts: Sequence[int], colour: str, title: str) -> str:
     ]
     base = top + height
     ticks = [
-        _text(width * share, base + 13, f"{100 * share:.0f} %", "tick", anchor)
+        text(width * share, base + 13, f"{100 * share:.0f} %", "tick", anchor)
         for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
     ]
     middle = min(max((counts.index(highest) + 0.5) * bar, 8), width - 8)
-    ticks.append(_text(middle, top - 2, f"{highest:,}", "tick", "middle"))
+    ticks.append(text(middle, top - 2, f"{highest:,}", "tick", "middle"))
     return (
         f'<svg class="histogram" width="{width}" height="{base + 18}" '
         f'viewBox="0 0 {width} {base + 18}" role="img" aria-label="{escape(title)}">'

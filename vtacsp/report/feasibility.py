@@ -79,6 +79,11 @@ class FeasibilityMap:
         """Causes that occur on the map."""
         return [self.causes[code] for code in np.unique(self.codes)]
 
+    def cell(self, config: Config) -> tuple[int, ...]:
+        """Where a configuration is on the map."""
+        roles = (self.panels, self.rows, self.columns, (self.y,), (self.x,))
+        return tuple(_position(role, config) for role in roles)
+
     def cause(self, *cell: int) -> str:
         """Cause of a cell."""
         return self.causes[int(self.codes[cell])]
@@ -88,6 +93,14 @@ class FeasibilityMap:
         names = [knob.name for knob in knobs]
         values = product(*(knob.values for knob in knobs))
         return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _position(knobs: Sequence[Knob], config: Config) -> int:
+    """Position on an axis that several knobs span, the last one fastest."""
+    position = 0
+    for knob in knobs:
+        position = position * len(knob.values) + knob.position(config[knob.name])
+    return position
 
 
 def _roles(knobs: list[Knob]) -> tuple[tuple[Knob, ...], ...]:

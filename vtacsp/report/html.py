@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from vtacsp.errors import WorkloadError
@@ -15,6 +13,7 @@ from vtacsp.report.legend import Legend
 from vtacsp.report.machine import hardware_card, outlook_card
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
+from vtacsp.report.page import header, page
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.workload import Workload
 
@@ -50,17 +49,9 @@ def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
         outlook = best_change(workloads, hardware, compiled[0][1].problem.user_rules)
         cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: feasible schedules on VTA</title>"
-        f"<style>{_asset('report.css')}</style></head><body>"
-        f"{_header(title, rows, hardware)}"
-        f"<nav><div>{legend.html()}</div></nav><main>"
-        f'{overview(rows, legend)}<div class="columns">{"".join(cards)}</div>'
-        f"{''.join(details)}<footer>vtacsp report</footer></main>"
-        f'<div id="tip"></div><script>{_asset("report.js")}</script></body></html>\n'
-    )
+    body = f'{overview(rows, legend)}<div class="columns">{"".join(cards)}</div>{"".join(details)}'
+    name = f"{title}: feasible schedules on VTA"
+    return page(name, _header(title, rows, hardware), legend.html(), body, "report")
 
 
 def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
@@ -75,13 +66,5 @@ def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
             (f"{feasible:,}", "feasible"),
             (percent(feasible / size), "of the space"),
         ]
-    shown = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in tiles)
-    return (
-        f"<header><div><h1>{escape(title)}</h1>"
-        f"<p>Feasible schedules on VTA, {escape(hardware.target)}, {escape(str(hardware))}</p>"
-        f'<div class="tiles">{shown}</div></div></header>'
-    )
-
-
-def _asset(name: str) -> str:
-    return (files("vtacsp.report") / "assets" / name).read_text(encoding="utf-8").strip()
+    subtitle = f"Feasible schedules on VTA, {hardware.target}, {hardware}"
+    return header(title, subtitle, tiles)

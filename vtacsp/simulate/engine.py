@@ -64,6 +64,7 @@ class _Constants(NamedTuple):
     inp_bytes: int
     acc_bytes: int
     out_bytes: int
+    out_row_bytes: int
     tags: int
     bus_shift: int
     burst_shift: int
@@ -104,6 +105,7 @@ def schedule(
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
         **{f"{name}_bytes": hardware.element_bytes(name) for name in ("inp", "wgt", "acc", "out")},
+        "out_row_bytes": hardware.element_bytes("out") // hardware.batch,
         # a request leaves the memory's queue with its last beat, as it does the tag table
         "tags": min(timing.read_requests, timing.memory_queue),
         # log2 of the bytes of a beat and of a burst
@@ -159,7 +161,8 @@ def _store_cycles(words, i, c):  # type: ignore[no-untyped-def]
     """Duration of a store: one burst after the other, each acknowledged before the next."""
     y, bytes_ = _get(words, i, _Y), _get(words, i, _X) * c.out_bytes
     stride, address = _get(words, i, _STRIDE) * c.out_bytes, _get(words, i, _DRAM) * c.out_bytes
-    per_tensor = c.out_bytes >> c.bus_shift
+    # a tensor that fits the bus needs no reload, a wider one needs it after each of its rows
+    per_row = max(c.out_row_bytes >> c.bus_shift, 1) if c.out_bytes > c.bus_bytes else 0
     t = 1  # sWriteCmd
     for row in range(y):
         at = address + row * stride
@@ -167,7 +170,7 @@ def _store_cycles(words, i, c):  # type: ignore[no-untyped-def]
         while at < end:
             stop = min(end, ((at >> c.burst_shift) + 1) << c.burst_shift)
             beats = ((stop - 1) >> c.bus_shift) - (at >> c.bus_shift) + 1
-            reloads = (beats - 1) // per_tensor * c.write_reload if per_tensor > 1 else 0
+            reloads = (beats - 1) // per_row * c.write_reload if per_row else 0
             t += c.write_command + beats - 1 + reloads + c.write_latency + 1
             at = stop
     return t - 1

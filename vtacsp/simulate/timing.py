@@ -124,7 +124,7 @@ class TimingModel:
     )  # fmt: skip
     write_reload: int = _constant(
         1, "cycles", "core/TensorStoreNarrowVME.scala: sReadMem",
-        "between two tensors of a burst that are wider than the bus",
+        "between two rows of tensors that are wider than the bus",
     )  # fmt: skip
     clock_hz: int = _constant(
         100_000_000, "cycles per second", "Pynq's fabric clock", "to turn cycles into seconds", 1
@@ -143,6 +143,16 @@ class TimingModel:
             value = getattr(self, name)
             if value & (value - 1):
                 raise TimingError(f"timing constant {name} is {value}, not a power of two")
+
+    @property
+    def name(self) -> str:
+        """``rtl``, and the constants that differ from it: ``rtl memory_latency=64``."""
+        words = [
+            f"{constant.name}={value}"
+            for constant in constants()
+            if (value := getattr(self, constant.name)) != constant.default
+        ]
+        return " ".join(["rtl", *words])
 
     def override(self, words: Iterable[str]) -> TimingModel:
         """The model with constants replaced, from words such as ``memory_latency=64``.

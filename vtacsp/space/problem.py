@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,12 @@ class Problem:
                     f"rule {rule.name}: {unknown[0]} is no symbol of {self.workload.op}; "
                     f"known are {', '.join(sorted(known))}"
                 )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the catalogue holds closures: pickle what it is looked up by
+        if self.rules != (*catalogue(self.workload.op), *self.user_rules):
+            raise TypeError("a problem under other rules than its own cannot be pickled")
+        return Problem, (self.workload, self.hardware, self.user_rules)
 
     def on(self, hardware: VTAConfig) -> Problem:
         """The same workload and rules on another machine."""

@@ -17,11 +17,13 @@ from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, T
 from vtacsp.tune.model import ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.records import (
+    LogLine,
     Record,
     TuningLog,
     best_records,
     load_records,
     merge_records,
+    read_log,
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
@@ -35,6 +37,7 @@ __all__ = [
     "FunctionMeasurer",
     "GeneticSearcher",
     "GridSearcher",
+    "LogLine",
     "MeasureErrorNo",
     "Measurer",
     "ModelSearcher",
@@ -63,6 +66,7 @@ __all__ = [
     "merge_records",
     "presample",
     "ranked",
+    "read_log",
     "search_space",
     "tune",
     "uniform",

@@ -57,6 +57,7 @@ class ExecutorMeasurer(Measurer):
         if not timeout > 0:
             raise MeasureError(f"timeout is {timeout}, must be more than 0 seconds")
         self.function = function
+        self.device = str(getattr(function, "device", ""))
         self.timeout = timeout
         self._make: Callable[[], Executor] | None = None
         self._executor: Executor | None = None

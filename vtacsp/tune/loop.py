@@ -79,8 +79,8 @@ def tune(
     """Measure up to ``trials`` configurations of the searcher's space.
 
     ``log`` is appended to, one AutoTVM record per result.  What it already holds of this layer
-    on this machine is never measured again and counts as trials, all of it; a run that was
-    interrupted goes on where it was when searcher, seed and ``batch_size`` are the same.
+    on this machine and device is never measured again and counts as trials, all of it; a run
+    that was interrupted goes on where it was when searcher, seed and ``batch_size`` are the same.
     ``batch_size`` is how many are proposed at a time (``measurer.parallel`` when not given),
     ``early_stopping`` ends the run after so many trials without a new best.  ``callback`` sees
     every trial as it ends.
@@ -96,7 +96,11 @@ def tune(
         if value is not None and value < 1:
             raise SearchError(f"{name} is {value}, must be at least 1")
     with ExitStack() as stack:
-        book = _Book(searcher.space, None if log is None else stack.enter_context(TuningLog(log)))
+        book = _Book(
+            searcher.space,
+            None if log is None else stack.enter_context(TuningLog(log)),
+            measurer.device,
+        )
         run = _Run(searcher, measurer, book)
         interrupted = False
         try:
@@ -117,16 +121,17 @@ def tune(
 class _Book:
     """What the log knows of one layer, and where new results go."""
 
-    def __init__(self, space: SearchSpace, log: TuningLog | None) -> None:
+    def __init__(self, space: SearchSpace, log: TuningLog | None, device: str) -> None:
         self.space = space
         self.log = log
+        self.device = device
         self.task = Task.of(space.workload, space.hardware)
-        self.known = {} if log is None else log.results(self.task, space.knob_space)
+        self.known = {} if log is None else log.results(self.task, space.knob_space, device)
 
     def write(self, index: int, result: Result) -> None:
         if self.log is not None:
             name, config = self.space.workload.name, self.space.config(index)
-            self.log.append(Record(self.task, index, config, result, name))
+            self.log.append(Record(self.task, index, config, result, name, self.device))
 
 
 class _Run:

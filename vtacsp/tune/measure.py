@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.timing import RTL
+from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.workload import Workload
 
@@ -20,10 +19,13 @@ __all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
 class Measurer(ABC):
     """What measures; a context manager that frees what it holds.
 
-    ``parallel`` is how many configurations it can measure at the same time.
+    ``parallel`` is how many configurations it can measure at the same time.  ``device`` names
+    what measures, in a word or two: results that a log has from another device are no results
+    of this one.
     """
 
     parallel: int = 1
+    device: str = ""
 
     @abstractmethod
     def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
@@ -65,32 +67,28 @@ class FunctionMeasurer(Measurer):
 
 
 class SimulatorMeasurer(FunctionMeasurer):
-    """Measures on the timing simulator, in process; seconds are cycles at ``clock`` Hz.
-
-    ``options`` go to :class:`vtacsp.simulate.Simulator` (``timing=...``).
-    """
+    """Measures on the timing simulator, in process; seconds are cycles at the model's clock."""
 
     def __init__(
         self,
         workload: Workload,
         hardware: VTAConfig | None = None,
-        *,
-        clock: float = RTL.clock_hz,
-        **options: Any,
+        timing: TimingModel = RTL,
     ) -> None:
         super().__init__(self.seconds)
         self.workload = workload
         self.hardware = hardware or VTAConfig()
-        self.clock = clock
-        self.options = options
+        self.timing = timing
+        self.device = f"simulator {timing.name}"
         self._simulator: Any = None
 
     def seconds(self, index: int) -> float:
         """Seconds of one configuration; raises the error that the stack has."""
-        if self._simulator is None:
-            simulate = import_module("vtacsp.simulate")
-            self._simulator = simulate.Simulator(self.workload, self.hardware, **self.options)
-        return float(self._simulator.cycles(index)) / self.clock
+        if self._simulator is None:  # compiled code, loaded when something is measured
+            from vtacsp.simulate.simulator import Simulator
+
+            self._simulator = Simulator(self.workload, self.hardware, self.timing)
+        return float(self._simulator.cycles(index)) / self.timing.clock_hz
 
     def __getstate__(self) -> dict[str, Any]:
         # processes make a simulator of their own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,16 @@ from vtacsp.knobs import Config, KnobSpace
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
 from vtacsp.tune.task import Task
 
-__all__ = ["Record", "TuningLog", "best_records", "load_records", "merge_records", "write_records"]
+__all__ = [
+    "LogLine",
+    "Record",
+    "TuningLog",
+    "best_records",
+    "load_records",
+    "merge_records",
+    "read_log",
+    "write_records",
+]
 
 _VERSION = 0.2  # AUTOTVM_LOG_VERSION
 
@@ -22,8 +31,9 @@ _VERSION = 0.2  # AUTOTVM_LOG_VERSION
 class Record:
     """One measurement of one configuration.
 
-    ``workload`` is the name of the layer, empty in a log that AutoTVM wrote.  ``line`` is the
-    line that the record was read from, without its end.
+    ``workload`` is the name of the layer and ``device`` that of what measured
+    (:attr:`vtacsp.tune.Measurer.device`), both empty in a log that AutoTVM wrote.  ``line`` is
+    the line that the record was read from, without its end.
     """
 
     task: Task
@@ -31,7 +41,13 @@ class Record:
     config: Config
     result: Result
     workload: str = ""
+    device: str = ""
     line: str = field(default="", compare=False, repr=False)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for records of one layer on one machine and device."""
+        return (*self.task.key, self.task.bias, self.device)
 
     def encode(self) -> str:
         """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
@@ -44,7 +60,12 @@ class Record:
             for name, value in self.config.items()
         ]
         result = self.result
-        ours = {"workload": self.workload, "bias": self.task.bias, "cause": result.cause}
+        ours = {
+            "workload": self.workload,
+            "bias": self.task.bias,
+            "device": self.device,
+            "cause": result.cause,
+        }
         row = {
             "input": [self.task.target, self.task.name, self.task.args, {}],
             "config": {"index": self.index, "code_hash": None, "entity": entity},
@@ -81,10 +102,11 @@ class Record:
             if good and not costs:
                 raise ValueError("a result without an error has no costs")
             task = Task(str(target), str(name), _tuples(args), ours.get("bias"))
-            index, workload = int(row["config"]["index"]), str(ours.get("workload", ""))
+            index = int(row["config"]["index"])
+            workload, device = str(ours.get("workload", "")), str(ours.get("device", ""))
         except (KeyError, TypeError, AttributeError) as failure:
             raise ValueError(f"not an AutoTVM record ({failure})") from None
-        return cls(task, index, config, result, workload, line)
+        return cls(task, index, config, result, workload, device, line)
 
 
 def _value(kind: str, value: Any) -> int:
@@ -99,30 +121,58 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log that is not empty: its record, or the ``problem`` with it.
+
+    A comment, or a record of AutoTVM's format before 0.2, has neither: AutoTVM skips it too.
+    ``torn`` is a last line that was not written to its end.
+    """
+
+    number: int
+    text: str
+    record: Record | None = None
+    problem: str = ""
+    torn: bool = False
+
+
+def read_log(path: str | Path) -> list[LogLine]:
+    """Every line of a log, whatever it is.
+
+    Raises :class:`~vtacsp.errors.LogError` when the file cannot be read.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8", errors="replace")
+    except OSError as failure:
+        raise LogError(f"cannot read {path}: {failure.strerror or failure}") from failure
+    lines = text.split("\n")
+    return [
+        _read(number, line, last=number == len(lines))
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _read(number: int, line: str, last: bool) -> LogLine:
+    try:
+        if line.startswith("#") or _is_old(line):
+            return LogLine(number, line)
+        return LogLine(number, line, Record.decode(line))
+    except ValueError as failure:
+        return LogLine(number, line, problem=str(failure), torn=last and not _is_json(line))
+
+
 def load_records(path: str | Path) -> list[Record]:
     """All records of a log; a last line that is torn (no end of line, no JSON) is left out.
 
     Comments and records of AutoTVM's format before 0.2 are skipped, as AutoTVM does.  Raises
     :class:`~vtacsp.errors.LogError` naming file and line for anything else.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8", errors="replace")
-    except OSError as failure:
-        raise LogError(f"cannot read {path}: {failure.strerror or failure}") from failure
-    records = []
-    lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            if _is_old(line):
-                continue
-            records.append(Record.decode(line))
-        except ValueError as failure:
-            if number == len(lines) and not _is_json(line):
-                break
-            raise LogError(f"{path}, line {number}: {failure}") from None
-    return records
+    lines = read_log(path)
+    for line in lines:
+        if line.problem and not line.torn:
+            raise LogError(f"{path}, line {line.number}: {line.problem}")
+    return [line.record for line in lines if line.record is not None]
 
 
 def _is_old(line: str) -> bool:
@@ -150,16 +200,18 @@ class TuningLog:
         self.path = Path(path)
         self._file: IO[bytes] | None = None
 
-    def results(self, task: Task, knob_space: KnobSpace) -> dict[int, Result]:
+    def results(self, task: Task, knob_space: KnobSpace, device: str = "") -> dict[int, Result]:
         """Results of a task by index, the best of several for the same configuration.
 
-        Raises :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
+        What is known to come from another ``device`` is left out.  Raises
+        :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
         """
         if not self.path.exists():
             return {}
         found: dict[int, Result] = {}
         for record in load_records(self.path):
-            if not record.task.matches(task):
+            elsewhere = "" not in (device, record.device) and device != record.device
+            if elsewhere or not record.task.matches(task):
                 continue
             try:
                 index = knob_space.index(record.config)
@@ -209,17 +261,13 @@ def _mend(file: IO[bytes]) -> None:
 
 
 def merge_records(records: Iterable[Record]) -> list[Record]:
-    """One record per task and configuration, the fastest, in order of first appearance."""
-    return list(_fastest(records, lambda r: (*_key(r), r.index)).values())
+    """One record per task, device and configuration: the fastest, in order of appearance."""
+    return list(_fastest(records, lambda r: (r.key, r.index)).values())
 
 
 def best_records(records: Iterable[Record]) -> list[Record]:
-    """The fastest record of each task; tasks where nothing ran are left out."""
-    return list(_fastest((r for r in records if r.result.ok), _key).values())
-
-
-def _key(record: Record) -> tuple[Any, ...]:
-    return (*record.task.key, record.task.bias)
+    """The fastest record of each task on each device; tasks where nothing ran are left out."""
+    return list(_fastest((r for r in records if r.result.ok), lambda r: r.key).values())
 
 
 def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:
@@ -231,17 +279,26 @@ def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:
     return chosen
 
 
-def write_records(path: str | Path, records: Iterable[Record]) -> None:
-    """Write a log anew, whole or not at all."""
+def write_records(
+    path: str | Path, records: Iterable[Record], others: Iterable[LogLine] = ()
+) -> None:
+    """Write a log anew, whole or not at all.
+
+    ``others`` are lines to keep that are no records of ours; what AutoTVM could not read becomes
+    a comment.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
+    """
     target = Path(path)
     draft = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text("".join(_lines(records)), encoding="utf-8")
+        lines = [*map(_kept, others), *(record.encode() for record in records)]
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         draft.replace(target)
     except OSError as failure:
         raise LogError(f"cannot write {path}: {failure.strerror or failure}") from failure
 
 
-def _lines(records: Iterable[Record]) -> Iterator[str]:
-    return (record.encode() + "\n" for record in records)
+def _kept(line: LogLine) -> str:
+    if not line.problem or line.text.startswith("#") or ('"input"' in line.text and not line.torn):
+        return line.text
+    return f"# {'torn' if line.torn else 'no record'}: {line.text}"

@@ -12,7 +12,7 @@
   }
   function focus(cause) {
     for (const path of document.querySelectorAll("path[data-cause]"))
-      path.style.opacity = cause && path.dataset.cause !== cause ? 0.12 : 1;
+      path.style.opacity = cause && path.dataset.cause !== cause ? 0.12 : "";
   }
   function parsed(section) {
     if (!data.has(section))
@@ -52,6 +52,8 @@
       mark.style.background = colour[cause];
       tip.replaceChildren(mark, head, document.createElement("br"));
       tip.append((meaning[cause] || "") + " — " + text + " (index " + index + ")");
+      const note = map.notes && map.notes[index];
+      if (note) tip.append(document.createElement("br"), note);
       tip.style.display = "block";
       tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8) + "px";
       tip.style.top = Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8) + "px";

@@ -1,0 +1,32 @@
+"""vtacsp inside AutoTVM's tuning loop: pruned spaces, first batches, a simulated board.
+
+Works with a TVM that has AutoTVM (up to 0.19); importing this package without one raises
+:class:`~vtacsp.errors.MissingDependencyError`.
+"""
+
+from vtacsp.autotvm.version import require_autotvm
+
+require_autotvm()
+
+from vtacsp.autotvm.measure import (  # noqa: E402 - needs tvm
+    CycleModel,
+    SimulatorBuilder,
+    SimulatorRunner,
+    measure_option,
+)
+from vtacsp.autotvm.seeding import seed  # noqa: E402
+from vtacsp.autotvm.space import prune  # noqa: E402
+from vtacsp.autotvm.task import check_knobs, workload_of  # noqa: E402
+from vtacsp.autotvm.templates import create_task  # noqa: E402
+
+__all__ = [
+    "CycleModel",
+    "SimulatorBuilder",
+    "SimulatorRunner",
+    "check_knobs",
+    "create_task",
+    "measure_option",
+    "prune",
+    "seed",
+    "workload_of",
+]

@@ -1,0 +1,95 @@
+"""``vtacsp log``: what tuning logs hold; merging them and picking the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from vtacsp.cli.options import output_options
+from vtacsp.cli.output import Row, emit
+
+if TYPE_CHECKING:
+    from vtacsp.tune import LogLine, Record
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@output_options
+@click.option("--best", "best_only", is_flag=True, help="Only the fastest record of each layer.")
+@click.option(
+    "--merge",
+    metavar="OUT",
+    help="Also write a log: the fastest record per configuration, or with --best per layer.",
+)
+def log(
+    files: tuple[str, ...], form: str, output: str | None, best_only: bool, merge: str | None
+) -> None:
+    """What AutoTVM tuning logs hold: measurements, failures and the best of each layer.
+
+    Lines that are no VTA records are named on standard error, and --merge keeps them.
+    """
+    from vtacsp.tune import best_records, merge_records, read_log, write_records
+
+    lines = [(file, line) for file in files for line in read_log(file)]
+    for file, line in lines:
+        if line.problem:
+            what = "torn" if line.torn else "no VTA record"
+            click.echo(f"{file}, line {line.number}: {what}: {line.problem}", err=True)
+    records = [line.record for _, line in lines if line.record is not None]
+    best = best_records(records)
+    if merge is not None:
+        others = _distinct(line for _, line in lines if line.record is None)
+        write_records(merge, best if best_only else merge_records(records), others)
+    rows = [_row(record, form, config=True) for record in best] if best_only else []
+    if not best_only:
+        rows = [_counted(group, form) for group in _layers(records)]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    emit(rows, columns, form, output, ", ".join(files))
+
+
+COMMANDS = (log,)
+
+
+def _distinct(lines: Iterable[LogLine]) -> list[LogLine]:
+    return list({line.text: line for line in lines}.values())
+
+
+def _layers(records: Sequence[Record]) -> list[list[Record]]:
+    """Records by layer, machine and device, in order of appearance."""
+    groups: dict[object, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.key, []).append(record)
+    return list(groups.values())
+
+
+def _counted(records: Sequence[Record], form: str) -> Row:
+    """Measurements, failures and the best of one layer."""
+    best = min(records, key=lambda record: record.result.seconds)
+    row = _row(best, form, config=False)
+    index, time = row.pop("index"), row.popitem()
+    ran = best.result.ok
+    return row | {
+        "records": len(records),
+        "configurations": len({record.index for record in records}),
+        "failed": sum(not record.result.ok for record in records),
+        "best index": index if ran else None if form == "json" else "none runs",
+        f"best {time[0]}": time[1] if ran else None if form == "json" else "",
+    }
+
+
+def _row(record: Record, form: str, *, config: bool) -> Row:
+    """A record: its layer, its configuration, its time."""
+    seconds = record.result.seconds
+    return {
+        "workload": record.workload or "",
+        "task": record.task.name,
+        "machine": record.task.model,
+        "device": record.device,
+        "index": record.index,
+        **(record.config if config else {}),
+        **({"ms": f"{seconds * 1e3:.4g}"} if form == "table" else {"seconds": seconds}),
+    }

@@ -1,0 +1,287 @@
+"""``vtacsp tune``: search every layer for its fastest configuration, measuring what can run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from vtacsp.cli.layers import NOTHING_FEASIBLE, config_columns, config_rows, exit_when_empty
+from vtacsp.cli.live import Live
+from vtacsp.cli.options import hardware_option, output_options, workload_argument
+from vtacsp.cli.output import Row, emit, write
+from vtacsp.cli.simulation import packed_simulators, timing_options
+from vtacsp.errors import VtacspError
+
+if TYPE_CHECKING:
+    from vtacsp.knobs import IntArray
+    from vtacsp.report.tuned import TunedLayer
+    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningResult
+
+__all__ = ["COMMANDS", "INTERRUPTED"]
+
+INTERRUPTED = 130
+
+TRIALS = 64
+FIRST = 16  # configurations of the initial strategy
+PLAN = 16  # proposals between two trainings of the model, parents of a generation
+BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
+
+INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
+SEARCHERS = ("model", "genetic", "random", "grid")
+SPACES = ("feasible", "grid")
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What the options say about how to search a layer."""
+
+    space: str
+    initial: str
+    searcher: str
+    trials: int
+    jobs: int
+    seed: int
+    log: str
+
+    def run(self, simulator: Simulator, live: Live) -> TuningResult:
+        from vtacsp.tune import FeasibleSet, WholeGrid, tune
+
+        feasible = FeasibleSet(simulator.space.collapsed())  # no program is measured twice
+        space: SearchSpace = feasible
+        if self.space == "grid":
+            space = WholeGrid(simulator.workload, simulator.hardware)
+        initial = _initial(self.initial, simulator, feasible, space, self.seed)
+        searcher = self._searcher(space, initial)
+        with (
+            live.layer(simulator, min(self.trials, len(space))) as callback,
+            _measurer(simulator, self.jobs) as measurer,
+        ):
+            return tune(
+                searcher,
+                measurer,
+                trials=self.trials,
+                log=self.log,
+                batch_size=BATCH,
+                callback=callback,
+            )
+
+    def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
+        from vtacsp.tune import GeneticSearcher, GridSearcher, ModelSearcher, RandomSearcher
+
+        if self.searcher == "model":
+            return ModelSearcher(
+                space, seed=self.seed, initial=initial, plan_size=PLAN, first_fit=FIRST
+            )
+        if self.searcher == "genetic":
+            return GeneticSearcher(space, seed=self.seed, initial=initial, pop_size=PLAN)
+        plain = RandomSearcher if self.searcher == "random" else GridSearcher
+        return plain(space, seed=self.seed, initial=initial)
+
+
+@click.command()
+@workload_argument
+@hardware_option
+@output_options
+@click.option(
+    "--trials",
+    type=int,
+    default=TRIALS,
+    show_default=True,
+    metavar="N",
+    help="Measurements per layer at most; those in the log count.",
+)
+@click.option(
+    "--init",
+    "initial",
+    type=click.Choice(INITIAL),
+    default="analytic",
+    show_default=True,
+    help=f"The first {FIRST}: of lowest analytic cycle bound, far apart, random, of lowest "
+    "cycles on the simulated RTL, or left to the searcher.",
+)
+@click.option("--searcher", type=click.Choice(SEARCHERS), default="model", show_default=True)
+@click.option(
+    "--space",
+    type=click.Choice(SPACES),
+    default="feasible",
+    show_default=True,
+    help="Propose what can run, or anything, as AutoTVM does.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--log",
+    default="vtacsp.log",
+    show_default=True,
+    metavar="FILE",
+    help="AutoTVM's tuning log, appended to; what it holds is not measured again.",
+)
+@click.option("--html", metavar="FILE", help="Also write a page with curves, maps and timelines.")
+@timing_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Worker processes to measure in; 1 measures in this process.",
+)
+def tune(
+    workload: str,
+    hardware_file: str | None,
+    form: str,
+    output: str | None,
+    trials: int,
+    initial: str,
+    searcher: str,
+    space: str,
+    seed: int,
+    log: str,
+    html: str | None,
+    preset: str,
+    overrides: tuple[str, ...],
+    jobs: int,
+) -> None:
+    """The best configuration of each layer, by measuring on the simulated accelerator.
+
+    Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
+    and keeps everything, the next run goes on where it was."""
+    if trials < 1:
+        raise VtacspError(f"--trials is {trials}, must be at least 1")
+    if seed < 0:
+        raise VtacspError(f"--seed is {seed}, must be at least 0")
+    for path in (html, output):
+        _check_writable(path)
+    search = _Search(space, initial, searcher, trials, jobs, seed, log)
+    simulators = packed_simulators(workload, hardware_file, preset, overrides)
+    layers = _with_something_feasible(simulators)
+    tuned, interrupted = _tune_all(search, layers)
+    named = len(simulators) > 1
+    rows = [_row(layer, named, form) for layer in tuned]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    knobs = config_columns([simulator.space for simulator in layers])
+    ordered = [*(c for c in knobs if c in columns), *(c for c in columns if c not in knobs)]
+    title = f"{workload}: {layers[0].timing.note}"
+    emit(rows, ordered, form, output, title)
+    if html is not None:
+        from vtacsp.report.tuning import render
+
+        write(render(workload, tuned, layers[0].hardware, layers[0].timing), html)
+    fresh = sum(layer.result.measured for layer in tuned)
+    known = sum(len(layer.result.trials) for layer in tuned) - fresh
+    click.echo(f"{log}: {fresh:,} measured now, {known:,} known from before", err=True)
+    if interrupted:
+        click.echo("interrupted; the same command goes on from the log", err=True)
+        sys.exit(INTERRUPTED)
+    if all(layer.result.best is None for layer in tuned):
+        click.echo("nothing that was measured runs", err=True)
+        sys.exit(NOTHING_FEASIBLE)
+
+
+COMMANDS = (tune,)
+
+
+def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
+    """Layers in order, until the last one or Ctrl-C."""
+    from vtacsp.report.tuned import TunedLayer
+
+    tuned: list[TunedLayer] = []
+    with Live(len(layers)) as live:
+        for simulator in layers:
+            try:
+                result = search.run(simulator, live)
+            except KeyboardInterrupt:  # before the first measurement
+                return tuned, True
+            if result.trials:
+                tuned.append(TunedLayer(simulator, result))
+            if result.interrupted:
+                return tuned, True
+    return tuned, False
+
+
+def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
+    exit_when_empty([simulator.space for simulator in simulators])
+    for simulator in simulators:
+        if not len(simulator.space):
+            name = simulator.workload.name
+            click.echo(f"skipped: {name}: nothing is feasible; see `vtacsp advise`", err=True)
+    return [simulator for simulator in simulators if len(simulator.space)]
+
+
+def _initial(
+    name: str,
+    simulator: Simulator,
+    feasible: SearchSpace,
+    space: SearchSpace,
+    seed: int,
+) -> list[int]:
+    """The first configurations; on the whole grid only ``uniform`` draws what cannot run."""
+    from vtacsp.tune import bound, initial
+
+    if name == "none":
+        return []
+    if name == "uniform":
+        return initial.uniform(space, FIRST, seed)
+    if name == "diverse":
+        return initial.diverse(feasible, FIRST, seed)
+    if name == "simulator":
+        rtl = type(simulator)(simulator.workload, simulator.hardware)
+        return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
+
+    def least(indices: IntArray) -> IntArray:
+        return bound.cycle_bounds(simulator.space.problem, indices, simulator.timing)
+
+    return initial.ranked(feasible, FIRST, least)
+
+
+def _measurer(simulator: Simulator, jobs: int) -> Measurer:
+    from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
+
+    here = SimulatorMeasurer(simulator.workload, simulator.hardware, simulator.timing)
+    return here if jobs == 1 else ExecutorMeasurer(here, jobs=jobs)
+
+
+def _row(layer: TunedLayer, named: bool, form: str) -> Row:
+    best, result = layer.result.best, layer.result
+    row: Row = {"workload": layer.workload.name} if named else {}
+    if best is not None:
+        index = np.array([best.index], dtype=np.int64)
+        (row,) = config_rows(layer.simulator.space.problem, index, named)
+    counts = {
+        "measured": result.measured,
+        "from log": len(result.trials) - result.measured,
+        "failed": result.failed,
+    }
+    if form == "table":
+        measures: Row = {
+            "cycles": layer.best_cycles,
+            "GOPS": f"{layer.gops:.1f}" if layer.gops is not None else None,
+            "above bound": f"{layer.gap:.2%}" if layer.gap is not None else None,
+        }
+        row |= {key: "none runs" if value is None else value for key, value in measures.items()}
+        return row | counts
+    seconds = None if best is None else best.result.seconds
+    return row | {
+        "cycles": layer.best_cycles,
+        "seconds": seconds,
+        "gops": layer.gops,
+        "bound": layer.bound,
+        "gap": layer.gap,
+        "found at": None if best is None else best.number,
+        **counts,
+    }
+
+
+def _check_writable(path: str | None) -> None:
+    """A page that cannot be written is said before hours of search."""
+    if path is None:
+        return
+    target = Path(path)
+    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise VtacspError(f"cannot write {path}")
