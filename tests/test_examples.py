@@ -13,7 +13,11 @@ PROMISES = {
     "feasible_configs.py": "103 of 1600 configurations run",
     "explain_config.py": "reported first: dma_pad",
     "free_hardware.py": "machines with a configuration per layer",
+    "own_measurer.py": "8 measured on pynq stand-in, 0 failed",
     "own_rule.py": "half_accumulator: 1,568 elements",
+    "own_searcher.py": "HillClimber: 4.651 ms after 20 measurements",
+    "tune_layer.py": "32 measured, 0 failed",
+    "tune_on_dask.py": "24 measured on Dask, 0 failed",
 }
 ELSEWHERE = {"autotvm_tune.py"}  # needs an AutoTVM: tests/autotvm/test_example.py
 
@@ -24,6 +28,8 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", sorted(PROMISES))
 def test_example(name):
+    if name == "tune_on_dask.py":
+        pytest.importorskip("distributed")
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert PROMISES[name] in done.stdout
