@@ -1,0 +1,62 @@
+"""VTA's layers in MetaSchedule (today's apache-tvm): only what can run is measured."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+from vtacsp.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RuleError,
+    SpaceError,
+    WorkloadError,
+)
+
+try:
+    import_module("tvm.s_tir.meta_schedule")
+except ImportError as error:
+    raise MissingDependencyError(
+        f"vtacsp.metaschedule needs TVM's MetaSchedule: pip install 'vtacsp[tvm]' ({error})"
+    ) from None
+
+from tvm_ffi.error import register_error
+
+from vtacsp.metaschedule.compute import prim_func, problem_of
+from vtacsp.metaschedule.measure import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
+from vtacsp.metaschedule.schedule import apply, config_of, with_config
+from vtacsp.metaschedule.search import FeasibleSearch, Initial
+from vtacsp.metaschedule.space import Feasible, FeasibleMove, feasible_space, space_generator
+from vtacsp.metaschedule.tune import TARGET, TuningResult, best, tune
+
+__all__ = [
+    "TARGET",
+    "Cycles",
+    "Feasible",
+    "FeasibleMove",
+    "FeasibleSearch",
+    "Initial",
+    "SimulatorBuilder",
+    "SimulatorRunner",
+    "TuningResult",
+    "apply",
+    "best",
+    "config_of",
+    "feasible_space",
+    "prim_func",
+    "problem_of",
+    "simulated_cycles",
+    "space_generator",
+    "tune",
+    "with_config",
+]
+
+# what is raised inside of TVM's callbacks keeps its type on the way out
+for _error in (ConfigError, RuleError, SpaceError, WorkloadError):
+    register_error(f"vtacsp.{_error.__name__}", _error)
+
+# MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of
+# every frame on the stack.  Frozen modules are in no file: without these entries of inspect's
+# cache each of their frames costs a walk over all modules, and the start five times the time.
+for _name in ("importlib._bootstrap", "importlib._bootstrap_external", "runpy"):
+    inspect.modulesbyfile.setdefault(f"<frozen {_name}>", _name)

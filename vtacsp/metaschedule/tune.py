@@ -1,0 +1,110 @@
+"""One call: a layer tuned by MetaSchedule on the simulator."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tvm.ir import IRModule
+from tvm.s_tir import meta_schedule as ms
+from tvm.target import Target
+
+from vtacsp.errors import SpaceError
+from vtacsp.hardware import VTAConfig
+from vtacsp.knobs import Config
+from vtacsp.metaschedule.compute import prim_func
+from vtacsp.metaschedule.measure import (
+    CLOCK_HZ,
+    Cycles,
+    SimulatorBuilder,
+    SimulatorRunner,
+    simulated_cycles,
+)
+from vtacsp.metaschedule.schedule import config_of
+from vtacsp.metaschedule.search import FeasibleSearch, Initial
+from vtacsp.metaschedule.space import feasible_space, space_generator
+from vtacsp.rules.rule import Rule
+from vtacsp.tune.initial import uniform
+from vtacsp.workload import Workload
+
+__all__ = ["TARGET", "TuningResult", "best", "tune"]
+
+TARGET = {"kind": "llvm", "num-cores": 1}
+"""The target of a task: the CPU on which the scheduled TIR can be run and checked."""
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The best configuration in a database, its cycles, and the database."""
+
+    config: Config
+    cycles: int
+    database: ms.Database = field(repr=False)
+
+
+def tune(
+    workload: Workload,
+    hardware: VTAConfig | None = None,
+    *,
+    work_dir: str | Path,
+    trials: int = 64,
+    batch: int = 16,
+    initial: Initial = uniform,
+    rules: Iterable[Rule] = (),
+    cycles: Cycles = simulated_cycles,
+    cost_model: Any = None,
+    seed: int = 0,
+) -> TuningResult:
+    """Tune one layer with ``ms.tune_tir``; every trial is a feasible configuration.
+
+    ``work_dir`` holds MetaSchedule's JSON database and logs; tuning again in the same folder
+    goes on from there and measures nothing twice.  ``trials`` bounds the measurements of this
+    call, ``batch`` those of a generation; ``initial`` is the first generation.  ``cost_model``
+    is MetaSchedule's XGBoost model unless you give another.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    :class:`~vtacsp.errors.SpaceError` when nothing is feasible or nothing could be measured.
+    """
+    mod, rules = prim_func(workload, hardware), tuple(rules)
+    if not len(feasible_space(mod, rules)):
+        raise SpaceError(f"{workload.name} has no feasible configuration")
+    # one worker, and a model from the second generation on: the same run for the same seed
+    model = ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1)
+    logger = logging.getLogger("tvm.s_tir.meta_schedule")
+    level = logger.level
+    try:
+        database = ms.tune_tir(
+            mod,
+            Target(TARGET),
+            work_dir=str(work_dir),
+            max_trials_global=trials,
+            num_trials_per_iter=batch,
+            builder=SimulatorBuilder(),
+            runner=SimulatorRunner(cycles),
+            cost_model=cost_model or model,
+            space=space_generator(rules),
+            strategy=FeasibleSearch(initial, rules=rules),
+            num_tuning_cores=1,
+            seed=seed,
+        )
+    finally:
+        logger.setLevel(level)  # MetaSchedule sets it to DEBUG
+    return best(database, workload, hardware)
+
+
+def best(
+    database: ms.Database, workload: Workload, hardware: VTAConfig | None = None
+) -> TuningResult:
+    """The best record of a layer.
+
+    Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
+    """
+    mod = IRModule({"main": prim_func(workload, hardware)})
+    record = database.query_tuning_record(mod, Target(TARGET), "main")
+    if record is None:
+        raise SpaceError(f"the database has no measurement of {workload.name} that succeeded")
+    seconds = min(float(second) for second in record.run_secs)
+    return TuningResult(config_of(record.trace), round(seconds * CLOCK_HZ), database)
