@@ -135,8 +135,8 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         super().set_task(task)
         self._of = _Task(task, self._hardware, self._workload)
         self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
-        timing = getattr(self._model, "timing", None)
-        self._clock = float(self._given_clock or getattr(timing, "clock_hz", RTL.clock_hz))
+        timing = getattr(self._model, "timing", RTL)
+        self._clock: float = self._given_clock or timing.clock_hz
 
     def get_build_kwargs(self) -> dict[str, Any]:
         """Nothing that a builder has to know."""
