@@ -16,7 +16,7 @@ from vtacsp.autotvm import create_task, measure_option, prune, seed
 task = create_task(layer)  # or a task that autotvm.task.extract_from_program found
 
 space = prune(task)
-print(f"{task.name}: {len(space)} of {task.config_space.range_length} configurations run")
+print(f"{task.name}: {len(space)} of {len(space.knob_space)} configurations run")
 
 tuner = XGBTuner(task, feature_type="knob")
 seed(tuner, 16, "diverse")  # measured first

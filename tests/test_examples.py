@@ -14,12 +14,19 @@ PROMISES = {
     "explain_config.py": "reported first: dma_pad",
     "free_hardware.py": "machines with a configuration per layer",
     "metaschedule_tuning.py": "24 measurements, none failed",
+    "own_measurer.py": "8 measured on pynq stand-in, 0 failed",
     "own_rule.py": "half_accumulator: 1,568 elements",
+    "own_searcher.py": "HillClimber: 4.651 ms after 20 measurements",
+    "tune_layer.py": "32 measured, 0 failed",
+    "tune_on_dask.py": "24 measured on Dask, 0 failed",
 }
 ELSEWHERE = {"autotvm_tune.py"}  # needs an AutoTVM: tests/autotvm/test_example.py
 
 
-EXTRAS = {"metaschedule_tuning.py": ("tvm.s_tir", "tvm")}  # example -> (module, extra)
+EXTRAS = {  # example -> (module, extra)
+    "metaschedule_tuning.py": ("tvm.s_tir", "tvm"),
+    "tune_on_dask.py": ("distributed", "dask"),
+}
 
 
 def test_every_example_is_tested():

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from tests.strategies import machines, workloads
 from tests.test_program import golden
 from vtacsp import (
+    FeasibleSpace,
     Problem,
+    Rule,
     SearchError,
     Simulator,
     VTAConfig,
@@ -19,6 +21,7 @@ from vtacsp import (
     suite,
     workload_from_dict,
 )
+from vtacsp.rules.symbols import tile_co
 from vtacsp.simulate import PYNQ, RTL
 from vtacsp.tune import (
     FeasibleSet,
@@ -189,3 +192,17 @@ def test_lowest_bounds_are_different_programs():
     assert len(found) == len(np.unique(programs)) < len(space)
     assert len(np.unique(space.knob_space.program(found))) == len(found)
     assert lowest_bounds(space, 0) == []
+
+
+def test_lowest_bounds_are_of_the_space():
+    """Under rules of the user's, and when only some of what is feasible is left."""
+    rule = Rule.of("mine", tile_co == 1, "more than one block of output channels")
+    feasible = compile(C10, rules=[rule])
+    some = FeasibleSpace(feasible.problem, feasible.indices[1::3].copy())
+    for part in (feasible, some):
+        space = FeasibleSet(part)
+        found = lowest_bounds(space, 5)
+        bounds = cycle_bounds(part.problem, part.collapsed().indices)
+        assert len(found) == 5
+        assert all(index in space for index in found)
+        assert cycle_bounds(part.problem, np.array(found)).tolist() == sorted(bounds)[:5]

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import truth
 from vtacsp import RTL, MeasureError, ProgramError, Simulator, suite
+from vtacsp.errors import DeadlockError, RaceError, SimulationError
+from vtacsp.rules import catalogue
 from vtacsp.tune import (
     ExecutorMeasurer,
     FunctionMeasurer,
@@ -60,6 +62,19 @@ def test_every_cause_of_the_ground_truth_has_an_error_of_its_stage():
     assert kinds["uop_hazard"] == kinds["uop_signature"] == MeasureErrorNo.RUNTIME_DEVICE
     assert kinds["wrong_result"] == MeasureErrorNo.WRONG_ANSWER
     assert error_of("my own rule") == MeasureErrorNo.INSTANTIATION_ERROR
+    assert error_of("ok") == MeasureErrorNo.NO_ERROR
+
+
+@pytest.mark.parametrize("op", ["conv2d", "group_conv2d", "conv2d_transpose", "dense"])
+def test_no_rule_of_the_catalogue_counts_as_a_rule_of_the_users(op):
+    kinds = {error_of(rule.cause) for rule in catalogue(op)}
+    assert MeasureErrorNo.COMPILE_HOST in kinds
+    assert not kinds & {MeasureErrorNo.NO_ERROR, MeasureErrorNo.INSTANTIATION_ERROR}
+
+
+@pytest.mark.parametrize("failure", [SimulationError, RaceError, DeadlockError])
+def test_what_the_simulators_report_is_no_rule_of_the_users(failure):
+    assert error_of(failure.cause) in (MeasureErrorNo.WRONG_ANSWER, MeasureErrorNo.RUN_TIMEOUT)
 
 
 def test_function_measurer_turns_exceptions_into_results():

@@ -10,7 +10,7 @@ TRUTH; what is infeasible is an error, as in AutoTVM.  Every run is appended to
 measurements-to-best and every best-so-far curve.  Runs that are there already are not repeated.
 ``--paired`` gives ModelSearcher the first plan of XGBTuner's run with the same loss and seed: that
 plan is random for both, and how many of its configurations happen to run decides much.
-Without TRUTH the quartiles are printed, and the p-values of two two-sample tests.
+Without TRUTH the quartiles are printed, and the p-values of three tests.
 """
 
 from __future__ import annotations
@@ -158,31 +158,37 @@ def gather(truth: Path, layers: list[str], tuner: str, loss: str, seeds: int, pa
 
 
 def show() -> None:
-    """Quartiles per layer and tuner, and how alike the two tuners are for the same loss."""
-    from scipy.stats import ks_2samp, mannwhitneyu
+    """Quartiles per layer and tuner, and how alike the two tuners are for the same loss.
+
+    Mann-Whitney and Kolmogorov-Smirnov compare the two samples; for paired runs Wilcoxon's test
+    compares the runs of the same seed.
+    """
+    from scipy.stats import ks_2samp, mannwhitneyu, wilcoxon
 
     tables, runs = load()
     counts: dict[tuple[str, ...], dict[float, list[int]]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run["seed"]):
         tuner = run["tuner"] + ", paired" * run["paired"]
         key = (run["layer"], run["loss"], tuner, run["xgboost"])
         for within in (1.0, 1.01):
             wanted = best(tables[run["layer"]], within)
             found = measurements(run["order"], wanted)
             counts.setdefault(key, {}).setdefault(within, []).append(found)
-    print("| layer | loss | tuner | xgboost | runs | to the best | to within 1 % | MW p | KS p |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    head = ("layer", "loss", "tuner", "xgboost", "runs", "to the best", "to within 1 %")
+    print("|", " | ".join([*head, "MW p", "KS p", "W p"]), "|")
+    print("|", " | ".join(["---"] * 10), "|")
     for key in sorted(counts, key=lambda k: (*k[:2], not k[2].startswith("XGB"), k[2])):
         cells = [
             " / ".join(f"{q:.0f}" for q in np.percentile(found, [25, 50, 75]))
             for found in counts[key].values()
         ]
+        p = [""] * 3
         if key[2] == "XGBTuner":
-            theirs, p = counts[key][1.0], ("", "")
+            theirs = counts[key][1.0]
         else:
             ours = counts[key][1.0]
-            values = mannwhitneyu(theirs, ours).pvalue, ks_2samp(theirs, ours).pvalue
-            p = tuple(f"{value:.2f}" for value in values)
+            tests = [mannwhitneyu, ks_2samp, *[wilcoxon] * key[2].endswith("paired")]
+            p[: len(tests)] = [f"{test(theirs, ours).pvalue:.2f}" for test in tests]
         print("|", " | ".join([*key, str(len(counts[key][1.0])), *cells, *p]), "|")
 
 

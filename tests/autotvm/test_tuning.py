@@ -21,8 +21,10 @@ from vtacsp.autotvm import (
     prune,
     seed,
 )
-from vtacsp.autotvm.measure import error_of
 from vtacsp.autotvm.space import HAS_FILTER
+from vtacsp.errors import DeadlockError, RaceError
+from vtacsp.rules.symbols import tile_co
+from vtacsp.tune import FeasibleSet, diverse, error_of, lowest_bounds, ranked, uniform
 
 (C10,) = vtacsp.find_workloads("resnet18.C10")
 FEASIBLE = vtacsp.compile(C10)
@@ -120,18 +122,44 @@ def test_a_seeded_random_tuner_still_exhausts_the_space(cost):
 
 def test_a_method_is_a_function_from_a_space_to_configurations(cost):
     def worst_indices(space, n, _):
-        return space.indices[-n:].tolist()
+        return space.indices()[-n:]
 
     def first_configs(space, n, _):
-        return [space[rank] for rank in range(n)]
+        return [space.config(space.index(rank)) for rank in range(n)]
 
     for method, expected in (
         (worst_indices, FEASIBLE.indices[-5:].tolist()),
         (first_configs, FEASIBLE.indices[:5].tolist()),
+        (diverse, diverse(FeasibleSet(FEASIBLE), 5)),
     ):
         tuner = xgb(create_task(C10))
         assert seed(tuner, 5, method) == expected
         assert [i for i, _, _ in run(tuner, 5, cost)] == expected
+
+
+SPACE = FeasibleSet(FEASIBLE)
+BATCHES = {
+    "uniform": uniform(SPACE, 6, 7),
+    "diverse": diverse(SPACE, 6, 7),
+    "lowest_bounds": lowest_bounds(SPACE, 6),
+    "ranked": ranked(SPACE, 6, vtacsp.Simulator(C10).cycles_many),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_strategies_of_tune_by_name(name):
+    assert seed(xgb(create_task(C10)), 6, name, random_seed=7) == BATCHES[name]
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_strategies_keep_to_a_pruned_space(name):
+    """Rules of the user's, and one configuration per program."""
+    task = create_task(C10)
+    rule = vtacsp.Rule.of("mine", tile_co == 1, "more than one block of output channels")
+    left = prune(task, rules=[rule], distinct=True)
+    chosen = seed(xgb(task), len(left), name)
+    assert sorted(chosen) == left.indices.tolist()
+    assert len(chosen) < FEASIBLE.programs()
 
 
 def test_what_cannot_be_seeded():
@@ -140,9 +168,10 @@ def test_what_cannot_be_seeded():
     for tuner, arguments, says in (
         (GridSearchTuner(task), (5,), "a GridSearchTuner has no first batch"),
         (xgb(task), (133,), "132 are feasible"),
-        (xgb(task), (5, "nonsense"), "unknown sampling method"),
+        (xgb(task), (5, "nonsense"), "unknown method 'nonsense'; known are uniform, diverse"),
+        (xgb(task), (2, lambda *_: []), "returned 0 configurations"),
         (xgb(task), (2, lambda *_: [infeasible] * 2), "is not feasible"),
-        (xgb(task), (2, lambda space, *_: [space[0]] * 2), "1 of them different"),
+        (xgb(task), (2, lambda space, *_: [space.index(0)] * 2), "1 of them different"),
         (GATuner(task, pop_size=10), (11,), "a generation of this GATuner has 10"),
     ):
         with pytest.raises(SpaceError, match=says):
@@ -229,27 +258,33 @@ def test_every_operator_fails_as_the_stack_would(workload, cost):
     assert {MeasureErrorNo.NO_ERROR, MeasureErrorNo.COMPILE_HOST} <= seen
 
 
-def test_error_numbers():
-    assert error_of("ok") == MeasureErrorNo.NO_ERROR
-    for cause in ("tensorize", "vthread_split", "dma_pad", "dma_2d:inp", "sram:acc", "alu_pattern"):
-        assert error_of(cause) == MeasureErrorNo.COMPILE_HOST
-    for cause in ("uop_hazard", "uop_signature", "sram:uop"):
-        assert error_of(cause) == MeasureErrorNo.RUNTIME_DEVICE
-    assert error_of("wrong_result") == MeasureErrorNo.WRONG_ANSWER
+def test_error_numbers_are_those_of_autotvm():
+    theirs = {e.name: e.value for e in MeasureErrorNo}
+    assert {e.name: e.value for e in vtacsp.tune.MeasureErrorNo} == theirs
 
 
-def test_a_model_that_refuses_is_an_error_of_the_measurement(tmp_path):
+@pytest.mark.parametrize(
+    ("failure", "number"),
+    [
+        (ProgramError("uop_hazard", "an accumulator"), MeasureErrorNo.RUNTIME_DEVICE),
+        (ProgramError("my own rule", "refused"), MeasureErrorNo.INSTANTIATION_ERROR),
+        (RaceError("load and compute"), MeasureErrorNo.WRONG_ANSWER),
+        (DeadlockError("every module waits"), MeasureErrorNo.RUN_TIMEOUT),
+    ],
+    ids=lambda value: getattr(value, "cause", ""),
+)
+def test_a_model_that_refuses_is_an_error_of_the_measurement(failure, number):
     class Refuses:
         def __init__(self, *_):
             pass
 
         def cycles(self, index):
-            raise ProgramError("uop_hazard", f"index {index}")
+            raise failure
 
     task = create_task(C10)
     prune(task)
     measured = run(RandomTuner(task), 3, Refuses)
-    assert [error for _, error, _ in measured] == [MeasureErrorNo.RUNTIME_DEVICE] * 3
+    assert [error for _, error, _ in measured] == [number] * 3
 
 
 def test_the_wrong_machine_is_found_before_anything_is_measured(cost):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, Protocol
 
 from tvm import autotvm
@@ -15,41 +14,23 @@ from tvm.autotvm.measure.measure_methods import BuildResult
 from vtacsp.autotvm.task import check_knobs, config_of, workload_of
 from vtacsp.errors import ProgramError, SimulationError
 from vtacsp.hardware import VTAConfig
+from vtacsp.simulate import RTL, Simulator
 from vtacsp.space.explanation import explain
 from vtacsp.space.problem import OK, Problem
+from vtacsp.tune.result import error_of
 from vtacsp.workload import Workload
 
-__all__ = ["CycleModel", "SimulatorBuilder", "SimulatorRunner", "error_of", "measure_option"]
-
-CLOCK = 100_000_000
-"""Cycles per second of the Pynq board that VTA was made for."""
-
-_AT_RUN_TIME = frozenset({"uop_signature", "uop_hazard", "sram:uop"})
-_WRONG = frozenset({"wrong_result", "shape", "race"})
+__all__ = ["CycleModel", "SimulatorBuilder", "SimulatorRunner", "measure_option"]
 
 
 class CycleModel(Protocol):
-    """What tells the cycles of a configuration, such as ``vtacsp.simulate.Simulator``."""
+    """What tells the cycles of a configuration, such as :class:`vtacsp.Simulator`."""
 
     def cycles(self, config: int, /) -> int:
         """Cycles of the configuration with this AutoTVM index."""
 
 
 MakeModel = Callable[[Workload, VTAConfig], CycleModel]
-
-
-def error_of(cause: str) -> MeasureErrorNo:
-    """AutoTVM's error number for a cause label.
-
-    The lowering passes of VTA stop with plain errors, hence ``COMPILE_HOST`` (VTA's templates
-    never raise the ``InstantiationError`` of others); micro-ops are made when the program runs,
-    hence ``RUNTIME_DEVICE``.  Source: ``vta.transform`` and ``runtime.cc`` of tvm-vta.
-    """
-    if cause == OK:
-        return MeasureErrorNo.NO_ERROR
-    if cause in _WRONG:
-        return MeasureErrorNo.WRONG_ANSWER
-    return MeasureErrorNo.RUNTIME_DEVICE if cause in _AT_RUN_TIME else MeasureErrorNo.COMPILE_HOST
 
 
 def measure_option(
@@ -91,7 +72,8 @@ class _Task:
 
 def _failed(error: ProgramError | SimulationError, seconds: float) -> MeasureResult:
     # costs are (traceback, error), as from AutoTVM's own builder and runner
-    return MeasureResult((str(error), error), error_of(error.cause), seconds, time.time())
+    number = MeasureErrorNo(error_of(error.cause))
+    return MeasureResult((str(error), error), number, seconds, time.time())
 
 
 class SimulatorBuilder(Builder):  # type: ignore[misc]
@@ -128,11 +110,11 @@ class SimulatorBuilder(Builder):  # type: ignore[misc]
 class SimulatorRunner(Runner):  # type: ignore[misc]
     """An AutoTVM ``Runner`` that asks a simulator for the cycles.
 
-    ``simulator`` makes the model of a workload on a machine, ``vtacsp.simulate.Simulator`` when
-    not given; ``clock`` is in Hz, when not given that of the model's ``timing``, or 100 MHz for a
-    model without one.  Works behind a :class:`SimulatorBuilder` and behind the
+    ``simulator`` makes the model of a workload on a machine, ``vtacsp.Simulator`` when
+    not given; ``clock`` is in Hz, when not given that of the model's ``timing``, or of the RTL for
+    a model without one.  Works behind a :class:`SimulatorBuilder` and behind the
     builder of a VTA toolchain, whose libraries it does not need.  A configuration that is
-    infeasible is reported as the stack would: :func:`error_of` its cause.
+    infeasible is reported as the stack would: :func:`vtacsp.tune.error_of` its cause.
     """
 
     def __init__(
@@ -145,7 +127,7 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
     ) -> None:
         super().__init__(n_parallel=1)
         self._hardware, self._workload = hardware, workload
-        self._simulator = simulator or _simulator
+        self._simulator = simulator or Simulator
         self._given_clock = clock
 
     def set_task(self, task: Any) -> None:
@@ -153,8 +135,8 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         super().set_task(task)
         self._of = _Task(task, self._hardware, self._workload)
         self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
-        timing = getattr(self._model, "timing", None)
-        self._clock: float = self._given_clock or getattr(timing, "clock_hz", None) or CLOCK
+        timing = getattr(self._model, "timing", RTL)
+        self._clock: float = self._given_clock or timing.clock_hz
 
     def get_build_kwargs(self) -> dict[str, Any]:
         """Nothing that a builder has to know."""
@@ -179,8 +161,3 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
             return _failed(failure, built.time_cost + time.perf_counter() - start)
         seconds = built.time_cost + time.perf_counter() - start
         return MeasureResult((cycles / self._clock,), MeasureErrorNo.NO_ERROR, seconds, time.time())
-
-
-def _simulator(workload: Workload, hardware: VTAConfig) -> CycleModel:
-    model: CycleModel = import_module("vtacsp.simulate").Simulator(workload, hardware)
-    return model

@@ -13,12 +13,15 @@ from tvm.autotvm.tuner.model_based_tuner import ModelBasedTuner
 from vtacsp.autotvm.space import RankedSpace, feasible_space
 from vtacsp.errors import SpaceError
 from vtacsp.hardware import VTAConfig
+from vtacsp.simulate import Simulator
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.tune import initial
+from vtacsp.tune.space import FeasibleSet
 from vtacsp.workload import Workload
 
 __all__ = ["Method", "seed"]
 
-Method = Callable[[FeasibleSpace, int, int], Iterable["Mapping[str, int] | int"]]
+Method = Callable[[FeasibleSet, int, int], Iterable["Mapping[str, int] | int"]]
 """(space, n, seed) -> n configurations, or their AutoTVM indices, best guess first."""
 
 
@@ -33,8 +36,10 @@ def seed(
 ) -> list[int]:
     """Make ``n`` feasible configurations the first that a tuner measures; their indices.
 
-    ``method`` is one of :meth:`FeasibleSpace.sample` (``uniform``, ``diverse``) or a function
-    (space, n, seed) that returns configurations.  The task need not be pruned; ``hardware`` and
+    ``method`` is a function of :mod:`vtacsp.tune.initial` by name: ``uniform``, ``diverse``,
+    ``lowest_bounds``, or ``ranked`` by the cycles of the timing simulator; or a function
+    (space, n, seed) of yours that returns configurations or their AutoTVM indices, where
+    ``space`` is a :class:`vtacsp.tune.FeasibleSet`.  The task need not be pruned; ``hardware`` and
     ``workload`` are as in :func:`prune` and not needed when it is.  Model-based tuners
     (``XGBTuner``), ``RandomTuner`` and ``GATuner`` can be seeded, before they have started;
     the first generation of a ``GATuner`` is filled up with its own.
@@ -59,11 +64,11 @@ def seed(
 def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int) -> list[int]:
     if not 0 <= n <= len(space):
         raise SpaceError(f"cannot seed {n} configurations, {len(space)} are feasible")
-    found: Iterable[Mapping[str, int] | int]
-    if callable(method):
-        found = method(space, n, random_seed)
-    else:
-        found = space.sample(n, random_seed, method)
+    if not callable(method):
+        if method not in _METHODS:
+            raise SpaceError(f"unknown method {method!r}; known are {', '.join(_METHODS)}")
+        method = _METHODS[method]
+    found = method(FeasibleSet(space), n, random_seed)
     indices = [space.index(space.rank(config)) for config in found]  # refuses what is infeasible
     if len(set(indices)) != n or len(indices) != n:
         raise SpaceError(
@@ -71,6 +76,22 @@ def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int
             f"different; {n} were asked for"
         )
     return indices
+
+
+def _lowest_bounds(space: FeasibleSet, n: int, _: int) -> list[int]:
+    return initial.lowest_bounds(space, n)
+
+
+def _ranked(space: FeasibleSet, n: int, _: int) -> list[int]:
+    return initial.ranked(space, n, Simulator(space.workload, space.hardware).cycles_many)
+
+
+_METHODS: dict[str, Method] = {
+    "uniform": initial.uniform,
+    "diverse": initial.diverse,
+    "lowest_bounds": _lowest_bounds,
+    "ranked": _ranked,
+}
 
 
 def _seed_model_based(tuner: Any, points: Sequence[int]) -> None:

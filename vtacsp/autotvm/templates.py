@@ -16,7 +16,8 @@ from tvm.autotvm.task.task import TASK_TABLE
 from tvm.target import Target
 
 from vtacsp.hardware import VTAConfig
-from vtacsp.workload import Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.tune.task import Task
+from vtacsp.workload import Workload
 
 __all__ = ["create_task"]
 
@@ -29,39 +30,10 @@ def create_task(workload: Workload, hardware: VTAConfig | None = None) -> Any:
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
     """
-    machine = hardware or VTAConfig()
-    name = f"{workload.op}_packed.vta"
-    if name not in TASK_TABLE:
-        autotvm.template(name, _TEMPLATES[name])
-    return autotvm.task.create(name, _arguments(workload, machine), Target(_target(machine)))
-
-
-def _arguments(workload: Workload, hardware: VTAConfig) -> tuple[Any, ...]:
-    shapes = workload.pack(hardware)
-    data = ("TENSOR", shapes.data, _dtype(hardware.log_inp_width))
-    weight = ("TENSOR", shapes.weight, _dtype(hardware.log_wgt_width))
-    acc = _dtype(hardware.log_acc_width)
-    if isinstance(workload, Dense):
-        return data, weight, None, acc
-    spatial: Any = workload
-    common = (data, weight, spatial.stride, (*spatial.padding, *spatial.padding))
-    if isinstance(workload, Conv2DTranspose):
-        return *common, acc, workload.output_padding
-    if isinstance(workload, GroupConv2D):
-        return *common, (1, 1), workload.groups, acc
-    return *common, (1, 1), f"NCHW{hardware.batch}n{hardware.block}c", acc
-
-
-def _target(hardware: VTAConfig) -> str:
-    h = hardware
-    widths = f"i{1 << h.log_inp_width}w{1 << h.log_wgt_width}a{1 << h.log_acc_width}"
-    sizes = (h.log_uop_buff_size, h.log_inp_buff_size, h.log_wgt_buff_size, h.log_acc_buff_size)
-    model = "_".join([h.target, f"{h.batch}x{h.block}", widths, *map(str, sizes)])
-    return f"ext_dev -keys=vta,cpu -device=vta -model={model}"
-
-
-def _dtype(log_width: int) -> str:
-    return f"int{1 << log_width}"
+    task = Task.of(workload, hardware or VTAConfig())
+    if task.name not in TASK_TABLE:
+        autotvm.template(task.name, _TEMPLATES[task.name])
+    return autotvm.task.create(task.name, task.args, Target(task.target))
 
 
 # -- operators

@@ -33,6 +33,8 @@ FIRST = 16  # configurations of the initial strategy
 PLAN = 16  # proposals between two trainings of the model, parents of a generation
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
 
+SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
+         "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
 SEARCHERS = ("model", "genetic", "random", "grid")
 SPACES = ("feasible", "grid")
@@ -151,7 +153,8 @@ def tune(
     """The best configuration of each layer, by measuring on the simulated accelerator.
 
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
-    and keeps everything, the next run goes on where it was."""
+    and keeps everything, the next run goes on where it was.
+    """
     if trials < 1:
         raise VtacspError(f"--trials is {trials}, must be at least 1")
     if seed < 0:
@@ -162,13 +165,18 @@ def tune(
     simulators = packed_simulators(workload, hardware_file, preset, overrides)
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
-    named = len(simulators) > 1
-    rows = [_row(layer, named, form) for layer in tuned]
+    rows = _rows(tuned, len(simulators) > 1, form)
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    knobs = config_columns([simulator.space for simulator in layers])
-    ordered = [*(c for c in knobs if c in columns), *(c for c in columns if c not in knobs)]
-    title = f"{workload}: {layers[0].timing.note}"
-    emit(rows, ordered, form, output, title)
+    if form != "table":
+        knobs = config_columns([simulator.space for simulator in simulators])
+        columns = [*knobs, *(column for column in columns if column not in knobs)]
+    else:
+        columns = [column for column in SHOWN if column in columns]
+    title = (
+        f"{workload}: {layers[0].timing.note}\n"
+        "configuration: knobs that are not 1; gap: cycles above the lower bound"
+    )
+    emit(rows, columns, form, output, title)
     if html is not None:
         from vtacsp.report.tuning import render
 
@@ -247,35 +255,49 @@ def _measurer(simulator: Simulator, jobs: int) -> Measurer:
     return here if jobs == 1 else ExecutorMeasurer(here, jobs=jobs)
 
 
-def _row(layer: TunedLayer, named: bool, form: str) -> Row:
+def _rows(tuned: list[TunedLayer], named: bool, form: str) -> list[Row]:
+    if form != "table":
+        return [_row(layer, named) for layer in tuned]
+    return [_shown(layer) for layer in tuned]
+
+
+def _row(layer: TunedLayer, named: bool) -> Row:
+    """A layer for programs: what was not found is empty."""
     best, result = layer.result.best, layer.result
     row: Row = {"workload": layer.workload.name} if named else {}
     if best is not None:
         index = np.array([best.index], dtype=np.int64)
         (row,) = config_rows(layer.simulator.space.problem, index, named)
-    counts = {
-        "measured": result.measured,
-        "from log": len(result.trials) - result.measured,
-        "failed": result.failed,
-    }
-    if form == "table":
-        measures: Row = {
-            "cycles": layer.best_cycles,
-            "GOPS": f"{layer.gops:.1f}" if layer.gops is not None else None,
-            "above bound": f"{layer.gap:.2%}" if layer.gap is not None else None,
-        }
-        row |= {key: "none runs" if value is None else value for key, value in measures.items()}
-        return row | counts
-    seconds = None if best is None else best.result.seconds
     return row | {
         "cycles": layer.best_cycles,
-        "seconds": seconds,
+        "seconds": None if best is None else best.result.seconds,
         "gops": layer.gops,
         "bound": layer.bound,
         "gap": layer.gap,
         "found at": None if best is None else best.number,
-        **counts,
+        "measured": result.measured,
+        "from log": len(result.trials) - result.measured,
+        "failed": result.failed,
     }
+
+
+def _shown(layer: TunedLayer) -> Row:
+    """A layer for people, in 80 columns."""
+    best, result = layer.result.best, layer.result
+    row: Row = {
+        "layer": layer.workload.name,
+        "best configuration": "nothing that was measured runs",
+    }
+    if best is not None:
+        config = result.space.config(best.index)
+        row["index"] = best.index
+        row["configuration"] = " ".join(f"{knob}={n}" for knob, n in config.items() if n != 1)
+        row["cycles"] = layer.best_cycles
+        row["GOPS"] = f"{layer.gops:.1f}"
+        row["gap"] = f"{layer.gap:.2%}"
+    known = len(result.trials) - result.measured
+    row["measured"] = f"{result.measured}, {known} known" if known else result.measured
+    return row | ({"failed": result.failed} if result.failed else {})
 
 
 def _check_writable(path: str | None) -> None:

@@ -80,8 +80,8 @@ def _keys(legend: Legend) -> str:
         for label, colour in marks
     )
     return (
-        f'<div class="keys"><b>Measured</b>{shown}</div>'
-        f'<div class="keys"><b>Not measured</b>{legend.html()}</div>'
+        f'<div class="keys"><b>Measured</b><div>{shown}</div></div>'
+        f'<div class="keys"><b>Not measured</b><div>{legend.html()}</div></div>'
     )
 
 

@@ -49,14 +49,18 @@ def ranked(
 
 
 def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list[int]:
-    """The ``n`` feasible programs with the lowest analytic bound of cycles, best first.
+    """The ``n`` feasible programs of a space with the lowest analytic bound of cycles, best first.
 
     Found by CP-SAT on :func:`~vtacsp.tune.cycle_bound`, without listing the space; one index of
     each program, equal bounds in AutoTVM order.  Fewer when there are fewer programs.
     """
     from vtacsp.tune.ranking import lowest
 
-    return lowest(Problem(space.workload, space.hardware), _at_most(space, n), timing)
+    if isinstance(space, FeasibleSet):  # with the rules that it was compiled under
+        problem = space.feasible.problem
+    else:
+        problem = Problem(space.workload, space.hardware)
+    return lowest(problem, _at_most(space, n), timing, space)
 
 
 @dataclass(frozen=True)

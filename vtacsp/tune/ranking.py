@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 from ortools.sat.python import cp_model
 
@@ -15,11 +17,11 @@ __all__ = ["lowest"]
 _MARGIN = 64  # of the lowest bound: how far above it to look first
 
 
-def lowest(problem: Problem, n: int, timing: TimingModel) -> list[int]:
+def lowest(problem: Problem, n: int, timing: TimingModel, within: Container[int]) -> list[int]:
     """The ``n`` feasible programs with the lowest cycle bound, best first, one index each.
 
-    The bound is minimised over the constraints of the layer, then what lies little above is
-    enumerated, and more until there are enough: nothing else is listed.
+    Only indices ``within`` count.  The bound is minimised over the constraints of the layer, then
+    what lies little above is enumerated, and more until there are enough: nothing else is listed.
     """
     if n < 1:
         return []
@@ -29,7 +31,7 @@ def lowest(problem: Problem, n: int, timing: TimingModel) -> list[int]:
     margin = max(first // _MARGIN, 1)
     while True:
         ranking = _Ranking(problem, timing)
-        programs = ranking.up_to(first + margin)
+        programs = ranking.up_to(first + margin, within)
         if len(programs) >= n or first + margin >= ranking.largest:
             return programs[:n]
         margin *= 4
@@ -62,14 +64,14 @@ class _Ranking:
         status = solver.solve(self.model.model)
         return int(solver.objective_value) if status == cp_model.OPTIMAL else None
 
-    def up_to(self, limit: int) -> list[int]:
+    def up_to(self, limit: int, within: Container[int]) -> list[int]:
         """Programs with a bound of at most ``limit``, lowest first."""
         self.model.model.add(self.bound <= limit)
         solver = self._solver()
         solver.parameters.enumerate_all_solutions = True
         found = Collector(self.model)
         solver.solve(self.model.model, found)
-        indices = np.array(sorted(found.found), dtype=np.int64)
+        indices = np.array(sorted(i for i in found.found if i in within), dtype=np.int64)
         _, first = np.unique(self.problem.knob_space.program(indices), return_index=True)
         indices = np.sort(indices[first])
         bounds = self.problem.at(indices).evaluate(self._expression)

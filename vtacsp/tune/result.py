@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from vtacsp.space.problem import OK
+
 __all__ = ["MeasureErrorNo", "Result", "error_of"]
 
 
@@ -68,6 +70,7 @@ class Result:
 # while it records a kernel: the exception comes back from the device.  AutoTVM does not compare
 # outputs for VTA by default; a measurement that is trusted does.
 _ERRORS = {
+    OK: MeasureErrorNo.NO_ERROR,
     "lowering": MeasureErrorNo.COMPILE_HOST,
     "tensorize": MeasureErrorNo.COMPILE_HOST,
     "vthread_split": MeasureErrorNo.COMPILE_HOST,
