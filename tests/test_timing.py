@@ -81,7 +81,8 @@ def test_the_cycles_of_every_module_add_up(layer, max_transfer):
         assert time.busy_cycles + sum(time.stalls.values()) == result.cycles, name
         read += sum(n for kind, n in time.busy.items() if kind.startswith(("load", "read")))
     beats = sum(int((part.reads[:, 3] - part.reads[:, 2] + 1).sum()) for part in result.launches)
-    assert read == beats
+    overtaken = any((part.done > part.cycles).any() for part in result.launches)
+    assert read <= beats if overtaken else read == beats
     counters = program.counters()
     busy = result.modules["compute"].busy
     assert busy.get("gemm", 0) >= counters["gemm_counter"]

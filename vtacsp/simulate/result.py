@@ -148,12 +148,13 @@ class TimingResult:
             memory = done = 0
             for segment, launch in zip(self.program.segments, self.launches, strict=True):
                 mine = np.flatnonzero(launch.module == number)
-                start = launch.start[mine]
-                # an instruction holds its module up to the cycle of its end
+                # an instruction holds its module up to the cycle of its end; tokens that were left
+                # over can let FINISH overtake a load, of which the launch counts what it saw
+                start = np.minimum(launch.start[mine], launch.cycles)
                 end = np.minimum(launch.done[mine] + 1, launch.cycles)
                 part = slice(segment.start, segment.stop)
-                held, transfer = end - start, launch.beats[mine]
-                reading = transfer > 0
+                held, reading = end - start, launch.beats[mine] > 0
+                transfer = np.minimum(launch.beats[mine], held)
                 memory += int((held - transfer)[reading].sum())
                 held = np.where(reading, transfer, held)
                 np.add.at(busy, kind[part][mine], held)
