@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, log
 from pathlib import Path
@@ -38,6 +39,11 @@ class Layer:
     im2col: float
 
     @property
+    def at_the_bar(self) -> float:
+        """The ratio if the functional simulation took what its own bar allows."""
+        return (self.build + BAR_IM2COL * self.im2col) / (self.build + self.timing)
+
+    @property
     def ratio(self) -> float:
         return (self.build + self.functional) / (self.build + self.timing)
 
@@ -52,6 +58,13 @@ def im2col(layer: Conv2D, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return columns @ weight.reshape(len(weight), -1).T
 
 
+def seconds(work: Callable[[], object]) -> float:
+    """How long a call takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
 def measure(layer: Conv2D, every: int) -> Layer:
     """Build, time and execute the feasible set of a layer, each program in turn."""
     hardware = VTAConfig()
@@ -59,7 +72,7 @@ def measure(layer: Conv2D, every: int) -> Layer:
     operands = random_operands(layer, hardware, 0)
     indices = space.indices[::every].tolist()
     spent = np.zeros(3)
-    instructions, slowest = 0, 0.0
+    instructions, slowest, slow = 0, 0.0, indices[0]
     for turn, index in enumerate([indices[0], *indices]):
         begun = time.perf_counter()
         program = build(layer, hardware, index)
@@ -70,17 +83,16 @@ def measure(layer: Conv2D, every: int) -> Layer:
         done = time.perf_counter()
         if turn:  # the first one is a warm-up
             spent += built - begun, timed - built, done - timed
-            slowest = max(slowest, done - timed)
+            if done - timed > slowest:
+                slowest, slow = done - timed, index
             instructions += len(program)
     rng = np.random.default_rng(0)
     data = rng.integers(-128, 128, (layer.in_channels, layer.height, layer.width), dtype=np.int32)
     shape = (layer.out_channels, layer.in_channels, *layer.kernel)
     weight = rng.integers(-128, 128, shape, dtype=np.int32)
-    peer = []
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        im2col(layer, data, weight)
-        peer.append(time.perf_counter() - begun)
+    program = build(layer, hardware, slow)
+    peer = [seconds(lambda: im2col(layer, data, weight)) for _ in range(ROUNDS)]
+    slowest = min(seconds(lambda: simulate(program, operands)) for _ in range(ROUNDS))
     gc.collect()
     n = len(indices)
     return Layer(layer.name, n, instructions / n, *(spent / n).tolist(), slowest, min(peer))
@@ -122,6 +134,7 @@ def page(
 ) -> str:
     """The page, verdicts included."""
     ratio = exp(sum(log(layer.ratio) for layer in layers) / len(layers))
+    allowed = exp(sum(log(x.at_the_bar) for x in layers) / len(layers))
     worst = max(layers, key=lambda layer: layer.slowest / layer.im2col)
     im2col_ratio = worst.slowest / worst.im2col
     seconds, programs = best
@@ -158,7 +171,9 @@ def page(
     lines += [
         "",
         f"- Build and timing against build and functional simulation, geometric mean: "
-        f"**{ratio:.1f}** times faster; the bar is {BAR_RATIO} ({verdict(ratio >= BAR_RATIO)}).",
+        f"**{ratio:.1f}** times faster; the bar is {BAR_RATIO} ({verdict(ratio >= BAR_RATIO)}). "
+        f"A functional simulation as slow as the next bar allows ({BAR_IM2COL} times im2col) would "
+        f"make it {allowed:.0f}.",
         f"- Functional simulation against the convolution in int32 numpy: at worst "
         f"{im2col_ratio:.1f} times slower ({worst.name}); the bar is {BAR_IM2COL} "
         f"({verdict(im2col_ratio <= BAR_IM2COL)}).",
