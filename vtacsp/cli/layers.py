@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "compile_all",
     "config_columns",
     "config_rows",
+    "config_text",
     "exit_when_empty",
     "progress",
 ]
@@ -73,6 +74,11 @@ def config_rows(
     names = ["index", *columns]
     prefix: Row = {"workload": problem.workload.name} if named else {}
     return [{**prefix, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True)]
+
+
+def config_text(config: Mapping[str, int]) -> str:
+    """The knobs that are not 1, for tables that people read in 80 columns."""
+    return " ".join(f"{knob}={n}" for knob, n in config.items() if n != 1)
 
 
 def config_columns(spaces: Sequence[FeasibleSpace] | Sequence[Problem]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,7 @@ from vtacsp.cli.layers import (
     chosen,
     config_columns,
     config_rows,
+    config_text,
     exit_when_empty,
     progress,
 )
@@ -192,14 +193,33 @@ def best(
             advance()
     spaces = [simulator.space for simulator in simulators]
     measures = ["cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated"]
+    columns = [*config_columns(spaces), *measures]
     title = f"{workload}: {simulators[0].timing.note}"
     if form == "table":
-        shown = [row for row in rows if row["slower"] <= SHOWN]
+        shown = [_point(row) for row in rows if row["slower"] <= SHOWN]
+        title += "\nconfiguration: knobs that are not 1; margin: to the next other program"
         if len(shown) < len(rows):
             title += f"\n{len(rows) - len(shown)} points more than twice as slow are not shown"
-        rows = shown
-    emit(rows, [*config_columns(spaces), *measures], form, output, title)
+        rows, columns = shown, list(dict.fromkeys(key for row in shown for key in row))
+    emit(rows, columns, form, output, title)
     exit_when_empty(spaces)
+
+
+def _point(row: Row) -> Row:
+    """A point of the Pareto set for people, in 80 columns."""
+    measures = {"cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated"}
+    layer = {"layer": row["workload"]} if "workload" in row else {}
+    knobs = {k: v for k, v in row.items() if k not in {"workload", "index", *measures}}
+    return {
+        **layer,
+        "index": row["index"],
+        "configuration": config_text(knobs),
+        "cycles": row["cycles"],
+        "slower": row["slower"],
+        "bytes": row["scratchpad bytes"],
+        "GOPS": row["GOPS"],
+        "margin": row["margin"],
+    }
 
 
 COMMANDS = (simulate, best)
@@ -272,16 +292,23 @@ def _one(simulator: Simulator, index: int, form: str, output: str | None) -> Non
         }
         emit([row], [], form, output)
         return
-    reasons = dict.fromkeys(r for time in result.modules.values() for r in time.stalls)
-    rows: list[Row] = []
-    for name, time in result.modules.items():
-        busy = ", ".join(f"{kind} {cycles:,}" for kind, cycles in time.busy.items())
-        row = {"module": name, "busy": time.busy_cycles / result.cycles, "busy with": busy}
-        stalls = {f"waits {r}": time.stalls.get(r, 0) / result.cycles for r in reasons}
-        rows.append({**row, **{r: share if share else "" for r, share in stalls.items()}})
-    columns = list(rows[0])
+    rows: list[Row] = [
+        {
+            "module": name,
+            "busy": time.busy_cycles / result.cycles,
+            "with": _spent(time.busy, result.cycles),
+            "waits for": _spent(time.stalls, result.cycles),
+        }
+        for name, time in result.modules.items()
+    ]
     head = _headline(simulator, index, result)
-    write(render(rows, columns, form, head, to_file=output is not None), output)
+    write(render(rows, list(rows[0]), form, head, to_file=output is not None), output)
+
+
+def _spent(cycles: Mapping[str, int], total: int) -> str:
+    """What took cycles, most first."""
+    most = sorted(cycles.items(), key=lambda item: -item[1])
+    return ", ".join(f"{what} {n / total:.1%}" for what, n in most if n)
 
 
 def _headline(simulator: Simulator, index: int, result: TimingResult) -> str:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from vtacsp.cli.layers import NOTHING_FEASIBLE, config_columns, config_rows, exit_when_empty
+from vtacsp.cli.layers import (
+    NOTHING_FEASIBLE,
+    config_columns,
+    config_rows,
+    config_text,
+    exit_when_empty,
+)
 from vtacsp.cli.live import Live
 from vtacsp.cli.options import hardware_option, output_options, workload_argument
 from vtacsp.cli.output import Row, emit, write
@@ -291,7 +297,7 @@ def _shown(layer: TunedLayer) -> Row:
     if best is not None:
         config = result.space.config(best.index)
         row["index"] = best.index
-        row["configuration"] = " ".join(f"{knob}={n}" for knob, n in config.items() if n != 1)
+        row["configuration"] = config_text(config)
         row["cycles"] = layer.best_cycles
         row["GOPS"] = f"{layer.gops:.1f}"
         row["gap"] = f"{layer.gap:.2%}"
