@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -33,8 +34,20 @@ class SpaceStatistics:
         return self.feasible / self.size
 
 
+_COUNTED: WeakKeyDictionary[FeasibleSpace, SpaceStatistics] = WeakKeyDictionary()
+
+
 def statistics(space: FeasibleSpace) -> SpaceStatistics:
-    """Count the whole grid of a compiled space; rules that refuse nothing are left out."""
+    """Count the whole grid of a compiled space; rules that refuse nothing are left out.
+
+    A space is counted once, however many tables and pages ask.
+    """
+    if space not in _COUNTED:
+        _COUNTED[space] = _count(space)
+    return _COUNTED[space]
+
+
+def _count(space: FeasibleSpace) -> SpaceStatistics:
     problem = space.problem
     everything = np.arange(len(space.knob_space), dtype=np.int64)
     first = problem.first_violations(everything)
