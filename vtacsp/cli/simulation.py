@@ -77,13 +77,14 @@ def timing_options(function: F) -> F:
 @index_option
 @knob_option
 @click.option("--best", "fastest", is_flag=True, help="The fastest of all feasible ones.")
-@click.option("--all", "everything", is_flag=True, help="Every feasible configuration.")
 @click.option(
-    "--sequence",
+    "--all",
+    "everything",
     is_flag=True,
-    help="With --all: one after the other in one process, as rtl_cycles was measured; a program "
-    "may leave a token that the next one pops first.",
+    help="Every feasible configuration, one after the other in one process, as rtl_cycles was "
+    "measured: a program may leave a token that the next one pops first.",
 )
+@click.option("--alone", is_flag=True, help="With --all: each program on its own, as with --index.")
 @timing_options
 @jobs_option
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write a Perfetto trace.")
@@ -97,7 +98,7 @@ def simulate(
     knobs: tuple[str, ...],
     fastest: bool,
     everything: bool,
-    sequence: bool,
+    alone: bool,
     preset: str,
     overrides: tuple[str, ...],
     jobs: int | None,
@@ -107,11 +108,11 @@ def simulate(
     """Cycles of configurations on the simulated accelerator, and where they go."""
     if fastest and (indices or knobs or everything):
         raise VtacspError("choose configurations with --index, or --knob, or --best, or --all")
-    if sequence and not everything:
-        raise VtacspError("--sequence goes with --all")
+    if alone and not everything:
+        raise VtacspError("--alone goes with --all")
     simulators = packed_simulators(workload, hardware_file, preset, overrides)
     picked: list[tuple[Simulator, np.ndarray[Any, np.dtype[np.int64]]]] = []
-    with _executor(simulators, jobs if everything or fastest else 1) as executor:
+    with _executor(simulators, jobs if alone or fastest else 1) as executor:
         for simulator in simulators:
             space = simulator.space
             if fastest or everything:
@@ -130,7 +131,7 @@ def simulate(
             for simulator, mine in picked:
                 cycles = (
                     simulator.sequence(mine.tolist())
-                    if sequence
+                    if everything and not alone
                     else simulator.cycles_many(mine.tolist(), executor)
                 )
                 for row, n in zip(
