@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "packed_simulators", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
+MEASURES = ("cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -193,8 +194,7 @@ def best(
                     })  # fmt: skip
             advance()
     spaces = [simulator.space for simulator in simulators]
-    measures = ["cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated"]
-    columns = [*config_columns(spaces), *measures]
+    columns = [*config_columns(spaces), *MEASURES]
     title = f"{workload}: {simulators[0].timing.note}"
     if form == "table":
         shown = [_point(row) for row in rows if row["slower"] <= SHOWN]
@@ -208,9 +208,8 @@ def best(
 
 def _point(row: Row) -> Row:
     """A point of the Pareto set for people, in 80 columns."""
-    measures = {"cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated"}
     layer = {"layer": row["workload"]} if "workload" in row else {}
-    knobs = {k: v for k, v in row.items() if k not in {"workload", "index", *measures}}
+    knobs = {k: v for k, v in row.items() if k not in {"workload", "index", *MEASURES}}
     return {
         **layer,
         "index": row["index"],

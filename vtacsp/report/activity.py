@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, waits_for
+from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, spans
 
 __all__ = ["WAIT", "WORK", "Part", "Stretch", "legend", "shares"]
 
@@ -94,16 +92,12 @@ class Stretch:
             middle = len(gemms) // 2 - GEMMS // 2
             first, last = int(gemms[middle]), int(gemms[middle + GEMMS])
         lanes: dict[str, list[Part]] = {}
-        for lane, module in enumerate(MODULES):
-            parts, idle = [], 0
-            for i in np.flatnonzero(launch.module == lane).tolist():
-                start, end = int(launch.start[i]), int(launch.done[i]) + 1
-                reason = waits_for(module, int(launch.reason[i]))
-                if start > idle and reason:
-                    parts.append(Part(reason, idle, start, waits=True))
-                parts.append(Part(KINDS[kind[i]], start, end))
-                idle = end
-            lanes[module] = parts
+        for module in MODULES:
+            lanes[module] = parts = []
+            for span in spans(launch, module):
+                if span.waited_for:
+                    parts.append(Part(span.waited_for, span.idle, span.start, waits=True))
+                parts.append(Part(KINDS[kind[span.instruction]], span.start, span.end))
         lanes["memory reads"] = [
             Part("read" if i < 0 else KINDS[kind[i]], begin, end + 1)
             for i, _, begin, end in launch.reads.tolist()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from vtacsp.program.isa import Memory, Opcode, Records
 from vtacsp.simulate.engine import Schedule
 from vtacsp.simulate.timing import TimingModel
 
-__all__ = ["KINDS", "MODULES", "ModuleTime", "TimingResult", "kinds", "waits_for"]
+__all__ = ["KINDS", "MODULES", "ModuleTime", "Span", "TimingResult", "kinds", "spans"]
 
 MODULES = ("load", "compute", "store")
 
@@ -35,9 +36,28 @@ _BUSY = 0.75  # below this share nothing is the bound: the modules wait for each
 IntArray = NDArray[np.int64]
 
 
-def waits_for(module: str, reason: int) -> str:
-    """What an instruction waited for: ``fetch`` or the module of a token; "" when it did not."""
-    return _WAITS[module][reason - 1] if reason else ""
+class Span(NamedTuple):
+    """An instruction on the time line of its module: it holds it from ``start`` to ``end``.
+
+    From ``idle`` on the module had nothing to do; ``waited_for`` says why it did not start then:
+    ``fetch``, the module of a token, or "" when it did not wait.
+    """
+
+    instruction: int
+    idle: int
+    start: int
+    end: int
+    waited_for: str
+
+
+def spans(launch: Schedule, module: str) -> Iterator[Span]:
+    """The instructions of a module in the order in which it ran them."""
+    idle = 0
+    for i in np.flatnonzero(launch.module == MODULES.index(module)).tolist():
+        start, end, reason = int(launch.start[i]), int(launch.done[i]) + 1, int(launch.reason[i])
+        waited = _WAITS[module][reason - 1] if reason and start > idle else ""
+        yield Span(i, idle, start, end, waited)
+        idle = end
 
 
 def kinds(instructions: Records) -> NDArray[np.int8]:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vtacsp.errors import VtacspError
 from vtacsp.program.listing import line
-from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, waits_for
+from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, spans
 
 __all__ = ["trace", "write_trace"]
 
@@ -85,16 +83,12 @@ def _slices(result: TimingResult) -> Iterator[Event]:
             yield event(0, "read instructions", granted, arrived + 1, instructions=count)
             yield event(0, "dispatch", arrived + 1, last + 1, instructions=count)
         for number, module in enumerate(MODULES):
-            idle = 0
-            for i in np.flatnonzero(launch.module == number).tolist():
+            for i, idle, start, end, waited_for in spans(launch, module):
                 at = segment.start + i
-                start, end = int(launch.start[i]), int(launch.done[i]) + 1
-                reason = waits_for(module, int(launch.reason[i]))
-                if start > idle and reason:
-                    yield event(number + 1, f"waits for {reason}", idle, start)
+                if waited_for:
+                    yield event(number + 1, f"waits for {waited_for}", idle, start)
                 text = " ".join(line(program, at).split()[1:])
                 yield event(number + 1, KINDS[kind[at]], start, end, instruction=at, listing=text)
-                idle = end
         lane = len(_LANES) - 1
         for i, granted, first, last in launch.reads.tolist():
             name = "instructions" if i < 0 else KINDS[kind[segment.start + i]]
