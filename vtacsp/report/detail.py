@@ -41,19 +41,13 @@ def detail(space: FeasibleSpace, counts: SpaceStatistics, legend: Legend, anchor
 
 def _map(space: FeasibleSpace, legend: Legend) -> str:
     fmap = FeasibilityMap.of(space)
-    lay = drawing.layout(fmap)
-    figures = []
-    for panel, values in enumerate(fmap.settings(fmap.panels)):
-        name = ", ".join(f"{knob} {value}" for knob, value in values.items()) or "all"
-        codes = fmap.codes[panel]
+
+    def panel(number: int) -> tuple[str, str]:
+        codes = fmap.codes[number]
         feasible = int(np.count_nonzero(codes == fmap.causes.index(OK)))
-        figures.append(
-            f"<figure><figcaption><b>{escape(name)}</b> "
-            f'<span class="soft">{feasible:,} of {codes.size:,}</span></figcaption>'
-            f"{drawing.draw_panel(fmap, panel, lay, legend.colours, name)}</figure>"
-        )
-    data = f'<script type="application/json">{drawing.map_data(fmap)}</script>'
-    return f'<div class="panels">{"".join(figures)}</div>{data}'
+        return f"{feasible:,} of {codes.size:,}", ""
+
+    return drawing.draw_panels(fmap, drawing.layout(fmap), legend.colours, panel)
 
 
 def _bars(counts: SpaceStatistics, legend: Legend) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from json import dumps
@@ -12,7 +12,7 @@ import numpy as np
 from vtacsp.knobs import IntArray, Knob
 from vtacsp.report.feasibility import FeasibilityMap
 
-__all__ = ["CODES", "Layout", "draw_histogram", "draw_panel", "layout", "map_data", "text"]
+__all__ = ["CODES", "Layout", "draw_histogram", "draw_panels", "layout", "text"]
 
 CODES = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """One character per cause in ``data-codes``."""
@@ -66,7 +66,32 @@ def layout(fmap: FeasibilityMap) -> Layout:
     )
 
 
-def draw_panel(
+def draw_panels(
+    fmap: FeasibilityMap,
+    lay: Layout,
+    colours: Mapping[str, str],
+    panel: Callable[[int], tuple[str, str]],
+    notes: Mapping[int, str] | None = None,
+) -> str:
+    """The whole map: a figure per panel, and the data of its tooltips.
+
+    ``panel`` gives what the caption of a panel counts, and what is drawn over its cells;
+    ``notes`` are words on cells, by the index of the cell.
+    """
+    figures = []
+    for number, values in enumerate(fmap.settings(fmap.panels)):
+        name = ", ".join(f"{knob} {value}" for knob, value in values.items()) or "all"
+        count, overlay = panel(number)
+        figures.append(
+            f"<figure><figcaption><b>{escape(name)}</b> "
+            f'<span class="soft">{count}</span></figcaption>'
+            f"{_draw_panel(fmap, number, lay, colours, name, overlay)}</figure>"
+        )
+    data = f'<script type="application/json">{_map_data(fmap, notes)}</script>'
+    return f'<div class="panels">{"".join(figures)}</div>{data}'
+
+
+def _draw_panel(
     fmap: FeasibilityMap,
     panel: int,
     lay: Layout,
@@ -187,7 +212,7 @@ def text(
     )
 
 
-def map_data(fmap: FeasibilityMap, notes: Mapping[int, str] | None = None) -> str:
+def _map_data(fmap: FeasibilityMap, notes: Mapping[int, str] | None = None) -> str:
     """What the tooltips need: values of every axis, causes, index of every cell.
 
     ``notes`` are words on cells, by the index of the cell.

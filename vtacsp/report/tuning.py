@@ -163,10 +163,9 @@ def _map(layer: TunedLayer, legend: Legend) -> str:
         int(fmap.indices[cell]): "; ".join(_words(layer, trial) for trial in trials)
         for cell, trials in cells.items()
     }
-    figures = []
-    for panel, values in enumerate(fmap.settings(fmap.panels)):
-        name = ", ".join(f"{knob} {value}" for knob, value in values.items()) or "all"
-        mine = {cell: trials for cell, trials in cells.items() if cell[0] == panel}
+
+    def panel(number: int) -> tuple[str, str]:
+        mine = {cell: trials for cell, trials in cells.items() if cell[0] == number}
         overlay = "".join(
             _point(layer, fmap, lay, cell, trials) for cell, trials in sorted(mine.items())
         )
@@ -174,13 +173,9 @@ def _map(layer: TunedLayer, legend: Legend) -> str:
         overlay += "".join(
             _ring(fmap, lay, cell) for cell, trials in mine.items() if layer.result.best in trials
         )
-        figures.append(
-            f"<figure><figcaption><b>{escape(name)}</b> "
-            f'<span class="soft">{len(mine):,} measured</span></figcaption>'
-            f"{drawing.draw_panel(fmap, panel, lay, legend.colours, name, overlay)}</figure>"
-        )
-    data = f'<script type="application/json">{drawing.map_data(fmap, notes)}</script>'
-    return f'<div class="panels">{"".join(figures)}</div>{data}'
+        return f"{len(mine):,} measured", overlay
+
+    return drawing.draw_panels(fmap, lay, legend.colours, panel, notes)
 
 
 def _words(layer: TunedLayer, trial: Trial) -> str:
