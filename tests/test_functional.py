@@ -23,7 +23,7 @@ from vtacsp import (
 )
 from vtacsp.errors import DeadlockError, ProgramError, RaceError, SimulationError
 from vtacsp.knobs import KnobSpace
-from vtacsp.program import build
+from vtacsp.program import Stream, build
 from vtacsp.program.isa import Opcode
 from vtacsp.simulate import Operands, random_operands, reference, simulate, verdict
 from vtacsp.space.explanation import explain
@@ -179,7 +179,7 @@ def change(program, **columns):
     instructions = program.instructions.copy()
     for name, (at, value) in columns.items():
         instructions[name][at] = value
-    return dataclasses.replace(program, instructions=instructions)
+    return dataclasses.replace(program, stream=Stream.of(instructions))
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_a_dropped_wait_is_a_race(built):
     broken = program.instructions.copy()
     broken["pop_prev_dep"][broken["opcode"] == Opcode.STORE] = 0
     with pytest.raises(RaceError, match=r"GEMM.*no token orders"):
-        simulate(dataclasses.replace(program, instructions=broken), operands)
+        simulate(dataclasses.replace(program, stream=Stream.of(broken)), operands)
 
 
 def test_all_loads_before_their_turn_are_a_race(built):
@@ -217,7 +217,7 @@ def test_all_loads_before_their_turn_are_a_race(built):
     loads = (broken["opcode"] == Opcode.LOAD) & (broken["memory_type"] == 2)
     broken["pop_next_dep"][loads] = 0
     with pytest.raises(RaceError, match=r"GEMM.*no token orders"):
-        simulate(dataclasses.replace(program, instructions=broken), operands)
+        simulate(dataclasses.replace(program, stream=Stream.of(broken)), operands)
 
 
 @pytest.mark.parametrize(

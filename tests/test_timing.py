@@ -23,6 +23,7 @@ from vtacsp.errors import (
     TimingError,
     VtacspError,
 )
+from vtacsp.program import Stream
 from vtacsp.program.isa import Opcode
 from vtacsp.report.timeline import timeline_figure
 from vtacsp.simulate import PYNQ, RTL, TimingModel, simulate_all, simulate_timing, trace
@@ -110,7 +111,7 @@ def test_a_wrong_token_order_is_a_deadlock():
     loads = np.flatnonzero(broken["opcode"] == Opcode.LOAD)
     broken["push_next_dep"][loads] = 0
     with pytest.raises(DeadlockError, match="waits for a token"):
-        simulate_timing(dataclasses.replace(program, instructions=broken))
+        simulate_timing(dataclasses.replace(program, stream=Stream.of(broken)))
 
 
 # ---------------------------------------------------------------- the timing model

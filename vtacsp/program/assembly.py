@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.copies import Copy
+from vtacsp.program.copies import Copy, Table
 from vtacsp.program.isa import (
     INSTRUCTION,
     MICRO_OP,
@@ -19,6 +20,7 @@ from vtacsp.program.isa import (
     Stage,
     as_stored,
     depths,
+    fits,
     pack,
 )
 from vtacsp.program.kernel import Kernel
@@ -26,9 +28,12 @@ from vtacsp.program.nest import VARIABLES, Loop
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.runtime import Calls, Issued, Queue, issue
 from vtacsp.program.schedule import schedule
+from vtacsp.program.stream import Stream
 from vtacsp.workload import Workload
 
 __all__ = ["Assembly"]
+
+IntArray = NDArray[np.int64]
 
 MAX_VARIANTS = 100
 """Kernels that one call site can hold (``UopKernelMap`` of the runtime)."""
@@ -49,8 +54,9 @@ class Assembly:
         self.split = threads
         self.threads = prod(threads.values())
         self._kernels: list[Kernel] = []
-        self._records: list[bytes] = []
+        self._moves: list[bytes] = []
         self._rows: dict[str, list[list[int]]] = {}
+        self._tables: dict[str, Mapping[str, Table]] = {}
 
     def load(self, name: str, memory: Memory, copy: Copy, sram: Sequence[int]) -> None:
         """A DMA load to element ``sram[thread]``.
@@ -73,26 +79,15 @@ class Assembly:
         copy: Copy,
         sram: Sequence[int],
     ) -> None:
-        fields = {**copy.fields, "memory_type": memory}
+        self._moves.append(pack(opcode, {**copy.fields, "memory_type": memory}, self.hardware))
         strides = [copy.strides.get(v, 0) * self.split.get(v, 1) for v in VARIABLES]
         rows = []
         for thread in range(self.threads):
-            first = {v: thread % count for v, count in self.split.items()}
-            fields["sram_base"] = sram[thread]
-            fields["dram_base"] = copy.start + sum(
-                copy.strides.get(v, 0) * tile for v, tile in first.items()
+            start = copy.start + sum(
+                copy.strides.get(v, 0) * (thread % count) for v, count in self.split.items()
             )
-            record = self._append([pack(opcode, fields, self.hardware)])
-            tables = [-1] * len(VARIABLES)
-            for v, table in copy.tables.items():
-                mine = table[first.get(v, 0) :: self.split.get(v, 1)]
-                tables[VARIABLES.index(v)] = self._append(mine)
-            rows.append([stage, record, *strides, *tables])
-        self._rows[name] = rows
-
-    def _append(self, records: Sequence[bytes]) -> int:
-        self._records.extend(records)
-        return len(self._records) - len(records)
+            rows.append([stage, len(self._moves) - 1, sram[thread], start, *strides])
+        self._rows[name], self._tables[name] = rows, copy.tables
 
     def kernel(
         self,
@@ -120,8 +115,7 @@ class Assembly:
                 raise ProgramError("sram:uop", f"a kernel of {size} micro-ops, UOP holds {depth}")
             self._kernels.append(kernel)
         strides = [self.threads if variants > 1 and v == by else 0 for v in VARIABLES]
-        tables = [-1] * len(VARIABLES)
-        self._rows[name] = [[0, first + t, *strides, *tables] for t in range(self.threads)]
+        self._rows[name] = [[0, first + t, 0, 0, *strides] for t in range(self.threads)]
 
     def finish(
         self,
@@ -139,25 +133,48 @@ class Assembly:
         """
         looped = frozenset(v for v, extent in self.extents.items() if extent > 1)
         steps = schedule(nest, looped, self.threads, loop_is_function)
-        sizes = [len(kernel.micro_ops) for kernel in self._kernels]
         calls = Calls(
             np.array([row for name in steps.calls for row in self._rows[name]]),
-            _unpack(self._records),
+            _unpack(self._moves),
             _unpack([kernel.instruction for kernel in self._kernels]),
-            np.array(sizes),
+            np.array([len(kernel.micro_ops) for kernel in self._kernels]),
+            *self._flat_tables(steps.calls),
         )
         uop_depth = depths(self.hardware)["uop"]
         issued = issue(steps, self.extents, calls, uop_depth, queue)
+        stream = issued.stream
+        if not fits(self.hardware):
+            stream = Stream.of(as_stored(stream.expand(), self.hardware))
         return Program(
             workload=workload,
             hardware=self.hardware,
             config=dict(config),
-            instructions=as_stored(issued.instructions, self.hardware),
+            stream=stream,
             segments=self._segments(issued),
             dram=dict(dram),
             waits=queue.waits,
             leaves=issued.pending,
         )
+
+    def _flat_tables(self, calls: Sequence[str]) -> tuple[IntArray, IntArray, IntArray, Records]:
+        """The last four fields of :class:`~vtacsp.program.runtime.Calls`."""
+        rows: list[list[int]] = []
+        shapes: list[bytes] = []
+        at = 0
+        which, dram = [_NOTHING], [_NOTHING]
+        for number, name in enumerate(calls):
+            for variable, table in self._tables.get(name, {}).items():
+                split = self.split.get(variable, 1)
+                for thread in range(self.threads):
+                    mine = slice(thread % split, None, split)
+                    which.append(table.which[mine])
+                    dram.append(table.dram[mine])
+                    row = number * self.threads + thread, VARIABLES.index(variable)
+                    rows.append([*row, at, len(shapes), len(table.shapes)])
+                    at += len(which[-1])
+                shapes.extend(table.shapes)
+        flat = np.concatenate(which), np.concatenate(dram)
+        return np.array(rows, dtype=np.int64).reshape(-1, 5), *flat, _unpack(shapes)
 
     def _segments(self, issued: Issued) -> tuple[Segment, ...]:
         segments = []
@@ -170,6 +187,7 @@ class Assembly:
         return tuple(segments)
 
 
+_NOTHING = np.zeros(0, dtype=np.int64)
 _NO_MICRO_OPS = np.zeros((0, 3), dtype=np.uint32)
 
 

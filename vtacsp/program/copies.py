@@ -6,16 +6,21 @@ DRAM, with zeros around them.  Source: ``InjectDMAIntrin`` and ``InjectCopyIntri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.isa import Opcode, pack
 
-__all__ = ["Axis", "Copy", "Pads", "Table", "added", "padded", "plain"]
+__all__ = ["Axis", "Copy", "Pads", "Table", "padded", "plain", "shape"]
+
+IntArray = NDArray[np.int64]
 
 
 class Axis(NamedTuple):
@@ -25,11 +30,26 @@ class Axis(NamedTuple):
     stride: int
 
 
-Table = Sequence[bytes]
-"""What the iterations of a loop add to an instruction: a record for each, see :func:`added`."""
+class Table(NamedTuple):
+    """What the iterations of a loop add to an instruction.
+
+    Iteration ``i`` adds the fields of the record ``shapes[which[i]]``, see :func:`shape`, and
+    ``dram[i]`` DRAM elements; both arrays have shape (iterations,).
+    """
+
+    shapes: tuple[bytes, ...]
+    which: IntArray
+    dram: IntArray
+
+    @classmethod
+    def of(cls, shapes: Sequence[bytes], dram: Iterable[int]) -> Table:
+        """The table of one shape per iteration; those that are alike become one."""
+        number = {record: k for k, record in enumerate(dict.fromkeys(shapes))}
+        which = np.array([number[record] for record in shapes])
+        return cls(tuple(number), which, np.array([*dram]))
 
 
-def added(fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
+def shape(fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
     """The record whose fields are added to those of a copy."""
     return pack(Opcode.LOAD, fields, hardware)  # LOAD is 0: the opcode stays
 
@@ -146,12 +166,11 @@ def _edges(
     axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None, hardware: VTAConfig
 ) -> Table:
     """Extents, pads and first element of the data of every tile along an axis."""
-    table = []
-    for number in range(axis.tiles):
-        before, after = axis.around(number)
-        fields = {"dram_base": before * stride}
-        fields |= dict.fromkeys(sizes, axis.tile - before - after)
+    around = [axis.around(number) for number in range(axis.tiles)]
+    shapes = {}
+    for before, after in set(around):
+        fields = dict.fromkeys(sizes, axis.tile - before - after)
         if pad:
             fields |= {f"{pad}_pad_0": before, f"{pad}_pad_1": after}
-        table.append(added(fields, hardware))
-    return table
+        shapes[before, after] = shape(fields, hardware)
+    return Table.of([shapes[a] for a in around], [before * stride for before, _ in around])

@@ -12,7 +12,7 @@ from functools import cache
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, added, plain
+from vtacsp.program.copies import Axis, Copy, Table, plain, shape
 from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
@@ -84,7 +84,8 @@ def build_dense(
     a.load("wgt", Memory.WGT, Copy(wgt, {"co": ci, "k": ci1}), wgt_at)
     a.kernel("gemm", lambda thread, row: record(thread, row, False), rows, "row")
     epilogue(a, tile, tile, acc_at, bias_at, load_bias)
-    next_row = [added({"sram_base": row}, hardware) for row in range(rows)]
+    shapes = [shape({"sram_base": row}, hardware) for row in range(rows)]
+    next_row = Table.of(shapes, [0] * rows)
     element = {"y_size": 1, "x_size": 1, "x_stride": 1}
     out = Copy(element, {"b": rows * co, "row": co, "co": 1}, {"row": next_row})
     a.store("out", out, acc_at)

@@ -20,6 +20,7 @@ from vtacsp.hardware import VTAConfig
 
 __all__ = [
     "ALU_NAMES",
+    "DEPENDENCIES",
     "INSTRUCTION",
     "MICRO_OP",
     "AluOp",
@@ -31,6 +32,7 @@ __all__ = [
     "depths",
     "encode",
     "field_bits",
+    "fits",
     "log_depths",
     "pack",
     "pack_micro_ops",
@@ -83,13 +85,15 @@ class Stage(IntEnum):
 
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 
-_DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
+DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
+"""Flags of every instruction: tokens taken from and given to the modules before and behind it."""
+
 _FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in")
 
 INSTRUCTION = np.dtype(
     [
         ("opcode", "u1"),
-        *((name, "u1") for name in _DEPENDENCIES),
+        *((name, "u1") for name in DEPENDENCIES),
         ("memory_type", "u1"),
         ("sram_base", "u2"),  # elements of the scratchpad
         ("dram_base", "u4"),  # elements of the memory type from the start of the operand
@@ -138,7 +142,7 @@ def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
     log = log_depths(hardware)
     return {
         "opcode": widths.OPCODE,
-        **dict.fromkeys(_DEPENDENCIES, widths.DEPENDENCY_FLAG),
+        **dict.fromkeys(DEPENDENCIES, widths.DEPENDENCY_FLAG),
         "memory_type": widths.MEMORY_ID,
         "sram_base": widths.SRAM_ADDRESS,
         "dram_base": widths.DRAM_ADDRESS,
@@ -162,7 +166,7 @@ def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
     }
 
 
-_HEAD = ("opcode", *_DEPENDENCIES)
+_HEAD = ("opcode", *DEPENDENCIES)
 _LOOPS = ("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in")
 _MEM = (
     *_HEAD,
@@ -265,13 +269,14 @@ def as_stored(instructions: Records, hardware: VTAConfig) -> Records:
     The same, unless GEMM or ALU instructions are longer than 128 bits on this hardware: the
     next instruction is then written over their end.
     """
-    if _fits(hardware):
+    if fits(hardware):
         return instructions
     return decode(encode(instructions, hardware), hardware)
 
 
 @lru_cache(maxsize=64)
-def _fits(hardware: VTAConfig) -> bool:
+def fits(hardware: VTAConfig) -> bool:
+    """Whether every instruction has at most 128 bits."""
     return all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
 
 

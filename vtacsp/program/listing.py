@@ -9,13 +9,12 @@ import numpy as np
 
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.build import build
-from vtacsp.program.isa import ALU_NAMES, AluOp, Memory, Opcode
+from vtacsp.program.isa import ALU_NAMES, DEPENDENCIES, AluOp, Memory, Opcode
 from vtacsp.program.program import Program
 from vtacsp.workload import Workload
 
 __all__ = ["disassemble", "line", "listing", "records"]
 
-_DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
 _NEIGHBOURS = {  # module -> what lies before and behind it
     "load": (None, "compute"),
     "compute": ("load", "store"),
@@ -42,7 +41,7 @@ def _record(row: Any, lowest: Mapping[int, int]) -> dict[str, Any]:
     name = _name(row)
     if name == "FINISH":
         return {"op": name}
-    result: dict[str, Any] = {"op": name, "dep": [int(row[d]) for d in _DEPENDENCIES]}
+    result: dict[str, Any] = {"op": name, "dep": [int(row[d]) for d in DEPENDENCIES]}
     if name.startswith("NOP"):
         return result
     if row["opcode"] in (Opcode.LOAD, Opcode.STORE):
@@ -92,7 +91,7 @@ def line(program: Program, index: int) -> str:
     before, behind = _NEIGHBOURS[module]
     tokens = []
     for field, verb, other in zip(
-        _DEPENDENCIES, ("pop", "pop", "push", "push"), (before, behind) * 2, strict=True
+        DEPENDENCIES, ("pop", "pop", "push", "push"), (before, behind) * 2, strict=True
     ):
         if row[field] and other:
             tokens.append(f"{verb} {other}")

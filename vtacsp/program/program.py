@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.isa import Memory, Opcode, Records, Words, encode, pack_micro_ops, stages
 from vtacsp.program.isa import Stage as Module
+from vtacsp.program.stream import Stream
 from vtacsp.workload import Workload
 
 __all__ = ["OPERANDS", "Program", "Segment"]
@@ -37,8 +39,8 @@ class Segment:
 class Program:
     """The instructions of a configuration.
 
-    ``instructions`` has the dtype ``INSTRUCTION``; DRAM addresses are in elements of the
-    memory type from the start of the operand (micro-ops: of the segment's image).
+    ``stream`` holds them in short, :attr:`instructions` in full; DRAM addresses are in elements
+    of the memory type from the start of the operand (micro-ops: of the segment's image).
     ``dram`` is the number of elements of each operand.  ``waits`` says that the first
     compute instruction also pops a token which the program before left behind, ``leaves``
     that this one leaves such a token (the upstream runtime carries it over).
@@ -47,14 +49,19 @@ class Program:
     workload: Workload
     hardware: VTAConfig
     config: Mapping[str, int]
-    instructions: Records = field(repr=False)
+    stream: Stream = field(repr=False)
     segments: tuple[Segment, ...] = field(repr=False)
     dram: Mapping[str, int]
     waits: bool = False
     leaves: bool = False
 
     def __len__(self) -> int:
-        return len(self.instructions)
+        return len(self.stream.which)
+
+    @cached_property
+    def instructions(self) -> Records:
+        """Every instruction with all of its fields, shape (n,), dtype ``INSTRUCTION``."""
+        return self.stream.expand()
 
     @property
     def micro_ops(self) -> Records:
@@ -66,33 +73,37 @@ class Program:
 
         The names are the columns of the ground truth.
         """
-        ins, hw = self.instructions, self.hardware
+        ins, hw = self.stream.records, self.hardware
+        times = np.bincount(self.stream.which, minlength=len(ins))
         opcode, memory = ins["opcode"], ins["memory_type"]
         loads, stores = opcode == Opcode.LOAD, opcode == Opcode.STORE
+        gemm, alu, reset = opcode == Opcode.GEMM, opcode == Opcode.ALU, ins["reset_reg"] == 1
         empty = (loads | stores) & (ins["x_size"] == 0)
+        of = {m.name.lower(): memory == m for m in Memory}
         cells = ins["x_size"].astype(np.int64) * ins["y_size"]
-        result: dict[str, int] = {}
-        for name in ("inp", "wgt", "acc", "uop"):
-            mine = loads & (memory == Memory[name.upper()])
-            result[f"{name}_load_nbytes"] = int(cells[mine].sum()) * hw.element_bytes(name)
-        result["out_store_nbytes"] = int(cells[stores].sum()) * hw.element_bytes("out")
         work = ins["iter_out"].astype(np.int64) * ins["iter_in"]
         work = work * (ins["uop_end"].astype(np.int64) - ins["uop_bgn"])
-        gemm, alu, reset = opcode == Opcode.GEMM, opcode == Opcode.ALU, ins["reset_reg"] == 1
-        result["gemm_counter"] = int(work[gemm & ~reset].sum())
-        result["alu_counter"] = int(work[alu].sum())
-        for name in ("inp", "wgt", "acc", "uop"):
-            mine = loads & ~empty & (memory == Memory[name.upper()])
-            result[f"load_{name}"] = int(mine.sum())
+
+        def total(mine: NDArray[np.bool_], amount: NDArray[np.int64] | int = 1) -> int:
+            return int((times * amount)[mine].sum())
+
+        inputs = ("inp", "wgt", "acc", "uop")
+        result = {
+            f"{name}_load_nbytes": total(loads & of[name], cells) * hw.element_bytes(name)
+            for name in inputs
+        }
+        result["out_store_nbytes"] = total(stores, cells) * hw.element_bytes("out")
+        result["gemm_counter"] = total(gemm & ~reset, work)
+        result["alu_counter"] = total(alu, work)
+        result |= {f"load_{name}": total(loads & ~empty & of[name]) for name in inputs}
+        result["gemm"] = total(gemm)
+        result["gemm_reset"] = total(gemm & reset)
+        result["alu"] = total(alu)
+        result["store"] = total(stores & ~empty)
         module = stages(ins)
-        result["gemm"] = int(gemm.sum())
-        result["gemm_reset"] = int((gemm & reset).sum())
-        result["alu"] = int(alu.sum())
-        result["store"] = int((stores & ~empty).sum())
-        result["nop_load"] = int((empty & (module == Module.LOAD)).sum())
-        result["nop_compute"] = int((empty & (module == Module.COMPUTE)).sum())
-        result["nop_store"] = int((empty & (module == Module.STORE)).sum())
-        result["finish"] = int((opcode == Opcode.FINISH).sum())
+        for name in ("load", "compute", "store"):
+            result[f"nop_{name}"] = total(empty & (module == Module[name.upper()]))
+        result["finish"] = total(opcode == Opcode.FINISH)
         return result
 
     def encode(self, bases: Mapping[str, int] | None = None) -> Words:

@@ -2,7 +2,9 @@
 
 Source: ``InsnQueue``, ``UopQueue`` and ``CommandQueue`` of TVM's ``vta/runtime/runtime.cc``.
 The steps are walked as the accelerated function would walk them, and every instruction is
-written as it is issued: a record copied from a table, with its address and flags set.
+noted as it is issued: which record it is, how far its address is moved, its flags.  An
+iteration of a loop that leaves the runtime as it found it is walked once; those after it are
+the same instructions at other addresses.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from vtacsp.program.isa import INSTRUCTION, Memory, Opcode, Records, Stage
 from vtacsp.program.nest import VARIABLES
 from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
+from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
 __all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 
@@ -26,11 +29,6 @@ MAX_TRANSFER = 1 << 22
 INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
-
-KEEP = 1 << 18
-"""Instructions of the longest program whose scratch memory is kept for the next one."""
-
-_SCRATCH: list[Records] = []  # fresh memory costs more than what is written on it
 
 IntArray = NDArray[np.int64]
 
@@ -46,15 +44,25 @@ class Calls(NamedTuple):
     """What the calls of a schedule do, for every call and thread.
 
     A row of ``rows``: the module of a DMA call, or 0 for a kernel; the number of its record in
-    ``moves`` or ``kernels``; per loop variable, what one iteration adds to the DRAM address,
-    or to the number of the kernel; per loop variable, the number in ``moves`` of what its
-    first iteration adds to the record, or -1.  ``sizes``: micro-ops of each kernel.
+    ``moves`` or ``kernels``; SRAM and DRAM element that are added to it; per loop variable, what
+    one iteration adds to the DRAM address, or to the number of the kernel.
+
+    A row of ``tables`` says what a variable adds to a DMA call besides: the row of the call, the
+    variable, where the table begins in ``which`` and ``dram``, where its shapes begin in
+    ``shapes`` and how many it has.  Iteration ``i`` adds the record ``shapes[which[i]]`` and
+    ``dram[i]`` elements.
+
+    ``sizes``: micro-ops of each kernel.
     """
 
     rows: IntArray
     moves: Records
     kernels: Records
     sizes: IntArray
+    tables: IntArray
+    which: IntArray
+    dram: IntArray
+    shapes: Records
 
 
 class Issued(NamedTuple):
@@ -65,7 +73,7 @@ class Issued(NamedTuple):
     up to each synchronisation; ``pending`` says that a token of the store module is left.
     """
 
-    instructions: Records
+    stream: Stream
     ends: IntArray
     image: IntArray
     image_ends: IntArray
@@ -84,10 +92,7 @@ def issue(
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
     room = 2 * steps + SYNCHRONISATION * syncs
-    scratch = _SCRATCH.pop() if _SCRATCH else np.empty(0, dtype=INSTRUCTION)
-    if len(scratch) < room:
-        scratch = np.empty(room, dtype=INSTRUCTION)
-    count, *rest = _issue(
+    *stream, ends, image, image_ends, pending = _issue(
         schedule.steps,
         np.array([extents[name] for name in VARIABLES]),
         *calls,
@@ -96,12 +101,9 @@ def issue(
         queue.waits,
         capacity,
         syncs,
-        scratch,
+        room,
     )
-    words = scratch[:count].view(np.uint64).copy()  # numpy copies records field by field
-    if count <= KEEP:
-        _SCRATCH.append(scratch)
-    return Issued(words.view(INSTRUCTION), *rest)
+    return Issued(Stream(*stream), ends, image, image_ends, pending)
 
 
 def _own_records() -> Records:
@@ -117,104 +119,147 @@ _LOAD, _COMPUTE, _STORE = 1, 2, 3
 _UOP_LOAD, _FINISH = 0, 4
 _OWN = _own_records()  # an argument: as a constant its padding would be arbitrary
 _VARIABLES = len(VARIABLES)
+_ADDRESS, _STRIDES = 3, 4  # columns of a row
+_RECORD = INSTRUCTION  # numba knows a dtype by a name of the module
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    steps, extents, rows, moves, kernels, sizes, own, uop_depth, waits, capacity, max_syncs, out
-):
+    steps, extents, rows, moves, kernels, sizes, tables, table_which, table_dram, shapes, own,
+    uop_depth, waits, capacity, max_syncs, room,
+):  # fmt: skip
+    records, size, first, factor = _records(rows, moves, tables, shapes, own, 2 * len(sizes))
+    which = np.empty(room, np.int32)
+    dram = np.empty(room, np.uint32)
+    flags = np.empty(room, np.uint8)
+    call = np.empty(room, np.int32)  # the row that issued an instruction, or the one past the last
+    nobody = len(rows)
+    moved = np.zeros(len(rows) + 1, np.int64)  # by how much an iteration moves an address
+
     at = np.zeros(_VARIABLES, np.int64)
-    pops = np.zeros((4, 2), np.uint8)  # from the module before, from the one behind
-    if waits:
-        pops[_COMPUTE, 1] = 1
+    # loops: where the iteration began, and what the runtime was like then
+    begun = np.full(_VARIABLES, -1, np.int64)
+    found = np.zeros(_VARIABLES, np.int64)
+    before = np.zeros(_VARIABLES, np.int64)
+    # a loop of which each iteration has kernels of its own is walked
+    plain = np.ones(_VARIABLES, np.bool_)
+    for i in range(len(rows)):
+        for v in range(_VARIABLES):
+            plain[v] &= rows[i, 0] != 0 or rows[i, _STRIDES + v] == 0
+
+    pops = 1 << 2 * _COMPUTE + 1 if waits else 0  # two bits per module: before, behind
     begin = np.zeros(len(sizes), np.int64)
     end = np.zeros(len(sizes), np.int64)
+    written = np.full(len(sizes), -1, np.int64)  # first of the two records of a cached kernel
     cache = np.zeros(len(sizes) + 1, np.int64)
     cached = cursor = sram_begin = sram_end = 0
     ends = np.zeros(max_syncs, np.int64)
     image = np.zeros(max_syncs * len(sizes), np.int64)
     image_ends = np.zeros(max_syncs, np.int64)
     syncs = images = n = start = 0
+    events = 0  # changes of the cache
     last = 0  # module of the last instruction, as far as a push may ride on it
 
     # closures: numba counts references to the arrays that it hands to functions
 
-    def create(n: int, module: int) -> int:
+    def create(
+        n: int, pops: int, module: int, record: int, address: int, row: int
+    ) -> tuple[int, int]:
         # the new instruction takes the pops that its module waits with
-        out[n].pop_prev_dep, out[n].pop_next_dep = pops[module, 0], pops[module, 1]
-        pops[module, 0] = pops[module, 1] = 0
-        return n + 1
+        which[n], dram[n], call[n] = record, address, row
+        flags[n] = (pops >> 2 * module) & 3
+        return n + 1, pops & ~(3 << 2 * module)
 
-    def commit(n: int, last: int, module: int) -> tuple[int, int]:
+    def commit(n: int, pops: int, last: int, module: int) -> tuple[int, int, int]:
         # pops that no instruction took along get a no-op of their own
-        if pops[module, 0] or pops[module, 1]:
-            out[n] = own[module]
+        if (pops >> 2 * module) & 3:
             last = _STORE if module == _STORE else 0
-            n = create(n, module)
-        return n, last
+            n, pops = create(n, pops, module, module, 0, nobody)
+        return n, pops, last
 
     def push(n: int, last: int, source: int, target: int) -> tuple[int, int]:
         # the last instruction pushes when it is of that module, else a no-op
-        behind = source < target
-        if last != source or (out[n - 1].push_next_dep if behind else out[n - 1].push_prev_dep):
-            out[n] = own[source]
+        flag = PUSH_NEXT if source < target else PUSH_PREV
+        if last != source or flags[n - 1] & flag:
+            which[n], dram[n], call[n], flags[n] = source, 0, nobody, 0
             last = _STORE if source == _STORE else 0
             n += 1
-        if behind:
-            out[n - 1].push_next_dep = 1
-        else:
-            out[n - 1].push_prev_dep = 1
+        flags[n - 1] |= flag
         return n, last
 
-    def pop(n: int, last: int, source: int, target: int) -> tuple[int, int]:
+    def pop(n: int, pops: int, last: int, source: int, target: int) -> tuple[int, int, int]:
         # the next instruction of the module pops
-        side = 0 if source < target else 1
-        if pops[target, side]:
-            n, last = commit(n, last, target)
-        pops[target, side] = 1
-        return n, last
+        side = 1 << 2 * target + (0 if source < target else 1)
+        if pops & side:
+            n, pops, last = commit(n, pops, last, target)
+        return n, pops | side, last
 
     step = 0
     while step < len(steps):
-        kind, first, second = steps[step, 0], steps[step, 1], steps[step, 2]
+        kind, one, two = steps[step, 0], steps[step, 1], steps[step, 2]
         step += 1
         sync = kind == SYNC
         if kind == END:
-            at[first] += 1
-            if at[first] < extents[first]:
-                step = second
+            at[one] += 1
+            # a push may ride on the last instruction, unless it has pushed already
+            state = (events << 16) + (pops << 8) + (last << 4)
+            state += flags[n - 1] & (PUSH_PREV | PUSH_NEXT) if last else 0
+            if begun[one] >= 0 and found[one] == state and plain[one] and n > begun[one]:
+                length = n - begun[one]
+                tail = flags[begun[one] - 1] ^ before[one] if begun[one] else 0
+                for i in range(len(rows)):
+                    moved[i] = rows[i, _STRIDES + one]
+                while at[one] < extents[one] and n + length - start + RESERVE <= capacity:
+                    alike = True
+                    for t in range(len(tables)):
+                        if tables[t, 1] == one:
+                            i, entry = tables[t, 0], tables[t, 2] + at[one]
+                            alike &= table_which[entry] == table_which[entry - 1]
+                            moved[i] = rows[i, _STRIDES + one]
+                            moved[i] += table_dram[entry] - table_dram[entry - 1]
+                    if not alike:
+                        break
+                    flags[n - 1] |= tail
+                    for i in range(n - length, n):
+                        which[i + length], flags[i + length] = which[i], flags[i]
+                        dram[i + length] = dram[i] + moved[call[i]]
+                        call[i + length] = call[i]
+                    n += length
+                    at[one] += 1
+            if at[one] < extents[one]:
+                step = two
+                begun[one], found[one], before[one] = n, state, flags[n - 1]
             else:
-                at[first] = 0
+                at[one], begun[one] = 0, -1
         elif kind == PUSH:
-            n, last = commit(n, last, first)
-            n, last = push(n, last, first, second)
+            n, pops, last = commit(n, pops, last, one)
+            n, last = push(n, last, one, two)
         elif kind == POP:
-            n, last = pop(n, last, first, second)
+            n, pops, last = pop(n, pops, last, one, two)
         elif kind == CALL:
-            module, number = rows[first, 0], rows[first, 1]
-            offset = 0
-            for i in range(_VARIABLES):
-                offset += at[i] * rows[first, 2 + i]
+            module, address = rows[one, 0], rows[one, _ADDRESS]
+            for v in range(_VARIABLES):
+                address += at[v] * rows[one, _STRIDES + v]
             if module:
-                out[n] = moves[number]
-                out[n].dram_base += np.uint32(offset)
-                for i in range(_VARIABLES):
-                    table = rows[first, 2 + _VARIABLES + i]
-                    if table >= 0:
-                        _add(out[n], moves[table + at[i]])
+                record = first[one]
+                for t in range(len(tables)):
+                    if tables[t, 0] == one:
+                        entry = tables[t, 2] + at[tables[t, 1]]
+                        record += table_which[entry] * factor[t]
+                        address += table_dram[entry]
                 # an empty load belongs to no module
-                last = module if out[n].x_size or module == _STORE else 0
-                n = create(n, module)
+                last = module if records[record].x_size or module == _STORE else 0
+                n, pops = create(n, pops, module, record, address, one)
             else:
-                kernel = number + offset
-                size = sizes[kernel]
+                kernel = rows[one, 1] + address
+                uops = sizes[kernel]
                 if end[kernel] == begin[kernel]:  # not cached
                     uop_begin = 0
-                    if sram_end + size > uop_depth:  # evict from the start
-                        cursor, sram_begin, sram_end = 0, 0, size
+                    if sram_end + uops > uop_depth:  # evict from the start
+                        cursor, sram_begin, sram_end = 0, 0, uops
                     else:
                         uop_begin = sram_end
-                        sram_end += size
+                        sram_end += uops
                     evict = cursor
                     while cursor < cached and begin[cache[cursor]] < sram_end:
                         begin[cache[cursor]] = 0
@@ -231,28 +276,36 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     cached += shift
                     cache[evict] = kernel
                     cursor = evict + 1
-                    out[n] = own[_UOP_LOAD]
-                    out[n].sram_base = sram_begin
-                    out[n].x_size = out[n].x_stride = size
+                    events += 1
+                    record = written[kernel]
+                    if record < 0 or records[record + 1].uop_bgn != uop_begin:
+                        if size + 2 > len(records):
+                            records = _longer(records)
+                        record = written[kernel] = size
+                        records[size] = own[_UOP_LOAD]
+                        records[size].sram_base = sram_begin
+                        records[size].x_size = records[size].x_stride = uops
+                        records[size + 1] = kernels[kernel]
+                        records[size + 1].uop_bgn = uop_begin
+                        records[size + 1].uop_end = sram_end
+                        size += 2
+                    address = 0
                     for i in range(cursor - 1):
-                        out[n].dram_base += np.uint32(sizes[cache[i]])
-                    n = create(n, _COMPUTE)
+                        address += sizes[cache[i]]
+                    n, pops = create(n, pops, _COMPUTE, record, address, nobody)
                     sram_begin = sram_end
-                out[n] = kernels[kernel]
-                out[n].uop_bgn = begin[kernel]
-                out[n].uop_end = end[kernel]
                 last = _COMPUTE
-                n = create(n, _COMPUTE)
+                n, pops = create(n, pops, _COMPUTE, written[kernel] + 1, 0, nobody)
             sync = n - start + RESERVE > capacity
         if sync:
             # FINISH waits for the last store and the last load
             for source in (_STORE, _LOAD):
-                n, last = commit(n, last, source)
+                n, pops, last = commit(n, pops, last, source)
                 n, last = push(n, last, source, _COMPUTE)
             for source in (_STORE, _LOAD):
-                n, last = pop(n, last, source, _COMPUTE)
-            n, last = commit(n, last, _COMPUTE)
-            out[n] = own[_FINISH]
+                n, pops, last = pop(n, pops, last, source, _COMPUTE)
+            n, pops, last = commit(n, pops, last, _COMPUTE)
+            which[n], dram[n], call[n], flags[n] = _FINISH, 0, nobody, 0
             n, last = n + 1, 0
             for i in range(cached):
                 image[images] = cache[i]
@@ -262,15 +315,45 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             ends[syncs], image_ends[syncs] = n, images
             syncs += 1
             start = n
+            events += 1
             cached = cursor = sram_begin = sram_end = 0
-    leaves = pops[_COMPUTE, 1] == 1
-    return n, ends[:syncs], image[:images], image_ends[:syncs], leaves
+    leaves = (pops >> 2 * _COMPUTE + 1) & 1 == 1
+    stream = records[:size], which[:n], dram[:n], flags[:n]
+    return (*stream, ends[:syncs], image[:images], image_ends[:syncs], leaves)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _records(rows, moves, tables, shapes, own, room):  # type: ignore[no-untyped-def]
+    """All records that DMA calls can issue, those of the runtime in front; room for others.
+
+    Also their number, the first one of each call, and by how much a table's entries are apart.
+    """
+    first, count = np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64)
+    factor = np.zeros(len(tables), np.int64)
+    for t in range(len(tables)):
+        factor[t] = count[tables[t, 0]]
+        count[tables[t, 0]] *= tables[t, 4]
+    size = len(own)
+    for i in range(len(rows)):
+        first[i] = size
+        size += count[i] if rows[i, 0] else 0
+    records = np.zeros(size + room, _RECORD)
+    for k in range(len(own)):
+        records[k] = own[k]
+    for i in range(len(rows)):
+        for k in range(count[i] if rows[i, 0] else 0):
+            record = records[first[i] + k]
+            records[first[i] + k] = moves[rows[i, 1]]
+            record.sram_base += rows[i, 2]
+            for t in range(len(tables)):
+                if tables[t, 0] == i:
+                    _add(record, shapes[tables[t, 3] + k // factor[t] % tables[t, 4]])
+    return records, size, first, factor
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _add(record, more):  # type: ignore[no-untyped-def]
     record.sram_base += more.sram_base
-    record.dram_base += more.dram_base
     record.y_size += more.y_size
     record.x_size += more.x_size
     record.x_stride += more.x_stride
@@ -278,3 +361,11 @@ def _add(record, more):  # type: ignore[no-untyped-def]
     record.y_pad_1 += more.y_pad_1
     record.x_pad_0 += more.x_pad_0
     record.x_pad_1 += more.x_pad_1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _longer(records):  # type: ignore[no-untyped-def]
+    longer = np.zeros(2 * len(records), _RECORD)
+    for i in range(len(records)):
+        longer[i] = records[i]
+    return longer

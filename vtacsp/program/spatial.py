@@ -13,7 +13,7 @@ from functools import cache
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Pads, Table, added, padded, plain
+from vtacsp.program.copies import Axis, Copy, Pads, Table, padded, plain, shape
 from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
@@ -99,7 +99,7 @@ def _inp_copy(t: Tiling) -> Copy:
     tables: dict[str, Table] = {}
     if s["G"] > 1:
         first = (tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0))
-        tables["co"] = [added({"dram_base": element}, t.hardware) for element in first]
+        tables["co"] = Table.of([shape({}, t.hardware)] * t.co0, first)
     has_pads = s["PH"] or s["PW"] if t.transposed else s["PH"]
     if not has_pads:
         axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]

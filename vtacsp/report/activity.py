@@ -85,7 +85,7 @@ class Stretch:
     def of(cls, result: TimingResult) -> Stretch:
         """From the middle of the program on, until some GEMM instructions have been seen."""
         launch, segment = result.launches[0], result.program.segments[0]
-        kind = kinds(result.program.instructions[segment.start : segment.stop])
+        kind = kinds(result.program)[segment.start : segment.stop]
         gemms = launch.start[kind == KINDS.index("gemm")]
         first, last = 0, int(launch.cycles)
         if len(gemms) > GEMMS:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.program import Program
-from vtacsp.program.isa import Memory, Opcode, Records
+from vtacsp.program.isa import Memory, Opcode
 from vtacsp.simulate.engine import Schedule
 from vtacsp.simulate.timing import TimingModel
 
@@ -60,23 +60,24 @@ def spans(launch: Schedule, module: str) -> Iterator[Span]:
         idle = end
 
 
-def kinds(instructions: Records) -> NDArray[np.int8]:
+def kinds(program: Program) -> NDArray[np.int8]:
     """Index into :data:`KINDS` of every instruction."""
-    opcode, memory = instructions["opcode"], instructions["memory_type"]
+    records = program.stream.records
+    opcode, memory = records["opcode"], records["memory_type"]
     moves = np.isin(opcode, (Opcode.LOAD, Opcode.STORE))
-    result = np.full(len(instructions), KINDS.index("sync"), dtype=np.int8)
+    result = np.full(len(records), KINDS.index("sync"), dtype=np.int8)
     for name in ("inp", "wgt", "uop", "acc"):
         result[(opcode == Opcode.LOAD) & (memory == Memory[name.upper()])] = KINDS.index(
             f"load {name}"
         )
     result[opcode == Opcode.STORE] = KINDS.index("store")
-    result[moves & (instructions["x_size"] == 0)] = KINDS.index("sync")
+    result[moves & (records["x_size"] == 0)] = KINDS.index("sync")
     gemm = opcode == Opcode.GEMM
     result[gemm] = KINDS.index("gemm")
-    result[gemm & (instructions["reset_reg"] == 1)] = KINDS.index("reset")
+    result[gemm & (records["reset_reg"] == 1)] = KINDS.index("reset")
     result[opcode == Opcode.ALU] = KINDS.index("alu")
     result[opcode == Opcode.FINISH] = KINDS.index("finish")
-    return result
+    return result[program.stream.which]
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class TimingResult:
     def modules(self) -> dict[str, ModuleTime]:
         """Where the cycles of ``fetch``, ``load``, ``compute`` and ``store`` went."""
         found: dict[str, ModuleTime] = {"fetch": self._fetch()}
-        kind = kinds(self.program.instructions)
+        kind = kinds(self.program)
         for number, name in enumerate(MODULES):
             busy = np.zeros(len(KINDS), dtype=np.int64)
             waits = np.zeros(len(_WAITS[name]) + 1, dtype=np.int64)

@@ -35,17 +35,18 @@ def simulate_timing(
     ``record_reads`` keeps every read request of the schedule.  Raises
     :class:`~vtacsp.errors.DeadlockError` for a program whose modules wait for each other.
     """
-    words = program.instructions.view(np.uint32).reshape(len(program), -1)
     launches = []
-    tokens = first_tokens(program.waits)
-    for segment in program.segments:
-        launch = schedule(
-            words[segment.start : segment.stop], program.hardware, timing, tokens, record_reads
-        )
+    for launch in schedule(
+        program.stream,
+        (slice(segment.start, segment.stop) for segment in program.segments),
+        program.hardware,
+        timing,
+        first_tokens(program.waits),
+        record_reads,
+    ):
         if launch.cycles < 0:
             raise DeadlockError("deadlock: every module waits for a token; simulate() says which")
         launches.append(launch)
-        tokens = launch.tokens
     return TimingResult(program, timing, tuple(launches))
 
 

@@ -63,7 +63,7 @@ def _title(result: TimingResult) -> str:
 
 def _slices(result: TimingResult) -> Iterator[Event]:
     program = result.program
-    kind = kinds(program.instructions)
+    kind = kinds(program)
     microseconds = 1e6 / result.timing.clock_hz
     begun = 0
 
