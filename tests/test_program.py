@@ -18,8 +18,9 @@ import vtacsp
 from tests.conftest import DATA, measured, truth
 from vtacsp import Conv2D, Dense, VTAConfig
 from vtacsp.errors import ConfigError, ProgramError
-from vtacsp.program import INSTRUCTION, MICRO_OP, build, decode, encode
+from vtacsp.program import INSTRUCTION, MICRO_OP, Stream, build, decode, encode
 from vtacsp.program.isa import (
+    Memory,
     Opcode,
     as_stored,
     field_bits,
@@ -110,6 +111,34 @@ def test_a_queue_that_overflows_is_synchronised_and_reloads_micro_ops():
     for column in ("inp_load_nbytes", "gemm_counter", "alu_counter", "store"):
         assert parts.counters()[column] == whole.counters()[column]
     assert parts.counters()["load_uop"] > whole.counters()["load_uop"]
+
+
+def test_a_stream_holds_what_differs_once_and_expands_to_every_instruction():
+    program = build(SMALL, VTAConfig(), 0)
+    assert len(program.stream.records) < len(program) / 20
+    again = Stream.of(program.instructions)
+    assert np.array_equal(again.expand(), program.instructions)
+    assert again.flags.tolist() == program.stream.flags.tolist()
+
+
+def test_kernels_that_evict_each_other_are_records_wherever_they_were():
+    """More micro-op loads that differ than there is room for at first: the queue is run again."""
+    case = measured()[140]
+    program = build(case.workload, case.hardware, 0, max_transfer=512)
+    loads = program.stream.records["memory_type"] == Memory.UOP
+    loads &= (program.stream.records["opcode"] == Opcode.LOAD) & (
+        program.stream.records["x_size"] > 0
+    )
+    assert loads.sum() > 1000
+    ins = program.instructions
+    begun = {}
+    for record in ins[:200_000]:  # a kernel runs the micro-ops that were loaded where it begins
+        if record["opcode"] == Opcode.FINISH:
+            begun = {}
+        elif record["opcode"] == Opcode.LOAD and record["memory_type"] == Memory.UOP:
+            begun[int(record["sram_base"])] = int(record["x_size"])
+        elif record["opcode"] in (Opcode.GEMM, Opcode.ALU):
+            assert begun[int(record["uop_bgn"])] == record["uop_end"] - record["uop_bgn"]
 
 
 def test_programs_share_no_memory_and_come_out_the_same_byte_for_byte():

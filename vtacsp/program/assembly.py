@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -12,16 +12,15 @@ from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.copies import Copy, Table
 from vtacsp.program.isa import (
-    INSTRUCTION,
-    MICRO_OP,
+    KERNEL,
+    MOVE,
     Memory,
     Opcode,
-    Records,
     Stage,
     as_stored,
     depths,
     fits,
-    pack,
+    places,
 )
 from vtacsp.program.kernel import Kernel
 from vtacsp.program.nest import VARIABLES, Loop
@@ -53,8 +52,9 @@ class Assembly:
         self.extents = {v: tiles.get(v, 1) // threads.get(v, 1) for v in VARIABLES}
         self.split = threads
         self.threads = prod(threads.values())
+        self._uop_depth = depths(hardware)["uop"]
         self._kernels: list[Kernel] = []
-        self._moves: list[bytes] = []
+        self._moves: list[tuple[int, ...]] = []
         self._rows: dict[str, list[list[int]]] = {}
         self._tables: dict[str, Mapping[str, Table]] = {}
 
@@ -79,42 +79,45 @@ class Assembly:
         copy: Copy,
         sram: Sequence[int],
     ) -> None:
-        self._moves.append(pack(opcode, {**copy.fields, "memory_type": memory}, self.hardware))
+        self._moves.append((int(opcode), int(memory), *copy.shape))
         strides = [copy.strides.get(v, 0) * self.split.get(v, 1) for v in VARIABLES]
-        rows = []
+        number, rows = len(self._moves) - 1, []
         for thread in range(self.threads):
-            start = copy.start + sum(
-                copy.strides.get(v, 0) * (thread % count) for v, count in self.split.items()
-            )
-            rows.append([stage, len(self._moves) - 1, sram[thread], start, *strides])
+            start = copy.start
+            for v, count in self.split.items():
+                start += copy.strides.get(v, 0) * (thread % count)
+            rows.append([int(stage), number, sram[thread], start, *strides])
         self._rows[name], self._tables[name] = rows, copy.tables
 
-    def kernel(
-        self,
-        name: str,
-        record: Callable[[int, int], Kernel],
-        variants: int = 1,
-        by: str | None = None,
-    ) -> None:
-        """A call site with a kernel ``record(thread, variant)`` per thread and variant.
+    def kernel(self, name: str, kernels: Iterable[Kernel]) -> None:
+        """A call site with one kernel per thread.
 
-        Iterations of the loop over ``by`` each run a variant of their own.  Kernels are
-        recorded here in the order in which the runtime first reaches them, and refused as it
-        refuses them.
+        Raises :class:`~vtacsp.errors.ProgramError` for one that the runtime refuses.
         """
-        first, depth = len(self._kernels), depths(self.hardware)["uop"]
-        for number in range(variants * self.threads):
-            if number + 1 >= MAX_VARIANTS * self.threads:
+        rows = [[0, len(self._kernels) + t, 0, 0, *_STILL] for t in range(self.threads)]
+        self._rows[name] = rows
+        for kernel in kernels:
+            size = len(kernel.micro_ops)
+            if size > self._uop_depth:
+                raise ProgramError(
+                    "sram:uop", f"a kernel of {size} micro-ops, UOP holds {self._uop_depth}"
+                )
+            self._kernels.append(kernel)
+
+    def kernels(self, name: str, variants: Iterable[Iterable[Kernel]], by: str) -> None:
+        """A call site where each iteration of the loop over ``by`` has kernels of its own.
+
+        They are recorded here in the order in which the runtime first reaches them, and refused
+        as it refuses them.
+        """
+        first = len(self._kernels)
+        for number, variant in enumerate(variants):
+            if number + 1 >= MAX_VARIANTS:
                 raise ProgramError(
                     "uop_signature", f"more than {MAX_VARIANTS - 1} kernels at one call site"
                 )
-            variant, thread = divmod(number, self.threads)
-            kernel = record(thread, variant)
-            size = len(kernel.micro_ops)
-            if size > depth:
-                raise ProgramError("sram:uop", f"a kernel of {size} micro-ops, UOP holds {depth}")
-            self._kernels.append(kernel)
-        strides = [self.threads if variants > 1 and v == by else 0 for v in VARIABLES]
+            self.kernel(name, variant)
+        strides = [self.threads if v == by else 0 for v in VARIABLES]
         self._rows[name] = [[0, first + t, 0, 0, *strides] for t in range(self.threads)]
 
     def finish(
@@ -135,13 +138,14 @@ class Assembly:
         steps = schedule(nest, looped, self.threads, loop_is_function)
         calls = Calls(
             np.array([row for name in steps.calls for row in self._rows[name]]),
-            _unpack(self._moves),
-            _unpack([kernel.instruction for kernel in self._kernels]),
+            np.array(self._moves),
+            places(MOVE, self.hardware),
+            np.array([kernel.fields for kernel in self._kernels]),
+            places(KERNEL, self.hardware),
             np.array([len(kernel.micro_ops) for kernel in self._kernels]),
             *self._flat_tables(steps.calls),
         )
-        uop_depth = depths(self.hardware)["uop"]
-        issued = issue(steps, self.extents, calls, uop_depth, queue)
+        issued = issue(steps, self.extents, calls, self._uop_depth, queue)
         stream = issued.stream
         if not fits(self.hardware):
             stream = Stream.of(as_stored(stream.expand(), self.hardware))
@@ -156,40 +160,37 @@ class Assembly:
             leaves=issued.pending,
         )
 
-    def _flat_tables(self, calls: Sequence[str]) -> tuple[IntArray, IntArray, IntArray, Records]:
+    def _flat_tables(self, calls: Sequence[str]) -> tuple[IntArray, ...]:
         """The last four fields of :class:`~vtacsp.program.runtime.Calls`."""
-        rows: list[list[int]] = []
-        shapes: list[bytes] = []
-        at = 0
-        which, dram = [_NOTHING], [_NOTHING]
+        rows: list[tuple[int, ...]] = []
+        shapes: list[IntArray] = []
+        which: list[IntArray] = []
+        dram: list[IntArray] = []
+        at = shape = 0
         for number, name in enumerate(calls):
             for variable, table in self._tables.get(name, {}).items():
-                split = self.split.get(variable, 1)
+                place, split = VARIABLES.index(variable), self.split.get(variable, 1)
                 for thread in range(self.threads):
-                    mine = slice(thread % split, None, split)
-                    which.append(table.which[mine])
-                    dram.append(table.dram[mine])
-                    row = number * self.threads + thread, VARIABLES.index(variable)
-                    rows.append([*row, at, len(shapes), len(table.shapes)])
+                    row, first = number * self.threads + thread, thread % split
+                    which.append(table.which[first::split])
+                    dram.append(table.dram[first::split])
+                    rows.append((row, place, at, shape, len(table.shapes)))
                     at += len(which[-1])
-                shapes.extend(table.shapes)
-        flat = np.concatenate(which), np.concatenate(dram)
-        return np.array(rows, dtype=np.int64).reshape(-1, 5), *flat, _unpack(shapes)
+                shapes.append(table.shapes)
+                shape += len(table.shapes)
+        if not rows:
+            return _NO_TABLES
+        return np.array(rows), *map(np.concatenate, (which, dram, shapes))
 
     def _segments(self, issued: Issued) -> tuple[Segment, ...]:
         segments = []
         start = images = 0
         for stop, last in zip(issued.ends.tolist(), issued.image_ends.tolist(), strict=True):
             kernels = [self._kernels[k].micro_ops for k in issued.image[images:last].tolist()]
-            image = np.concatenate([_NO_MICRO_OPS, *kernels])
-            segments.append(Segment(start, stop, image.view(MICRO_OP).reshape(-1)))
+            segments.append(Segment(start, stop, kernels))
             start, images = stop, last
         return tuple(segments)
 
 
-_NOTHING = np.zeros(0, dtype=np.int64)
-_NO_MICRO_OPS = np.zeros((0, 3), dtype=np.uint32)
-
-
-def _unpack(records: Sequence[bytes]) -> Records:
-    return np.frombuffer(b"".join(records), dtype=INSTRUCTION)
+_STILL = (0,) * len(VARIABLES)
+_NO_TABLES = tuple(np.zeros(shape, dtype=np.int64) for shape in ((0, 5), 0, 0, (0, 8)))

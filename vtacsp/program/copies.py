@@ -6,7 +6,7 @@ DRAM, with zeros around them.  Source: ``InjectDMAIntrin`` and ``InjectCopyIntri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import Opcode, pack
 
-__all__ = ["Axis", "Copy", "Pads", "Table", "padded", "plain", "shape"]
+__all__ = ["Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
 
 IntArray = NDArray[np.int64]
 
@@ -30,39 +28,46 @@ class Axis(NamedTuple):
     stride: int
 
 
+class Shape(NamedTuple):
+    """Fields of a load or store that say what is moved where in the scratchpad, in elements."""
+
+    sram_base: int = 0
+    y_size: int = 0
+    x_size: int = 0
+    x_stride: int = 0
+    y_pad_0: int = 0
+    y_pad_1: int = 0
+    x_pad_0: int = 0
+    x_pad_1: int = 0
+
+
 class Table(NamedTuple):
     """What the iterations of a loop add to an instruction.
 
-    Iteration ``i`` adds the fields of the record ``shapes[which[i]]``, see :func:`shape`, and
-    ``dram[i]`` DRAM elements; both arrays have shape (iterations,).
+    Iteration ``i`` adds the fields of :class:`Shape` in ``shapes[which[i]]`` and ``dram[i]`` DRAM
+    elements; ``shapes`` (s, 8) has each of them once, both others have shape (iterations,).
     """
 
-    shapes: tuple[bytes, ...]
+    shapes: IntArray
     which: IntArray
     dram: IntArray
 
     @classmethod
-    def of(cls, shapes: Sequence[bytes], dram: Iterable[int]) -> Table:
+    def of(cls, shapes: Sequence[Shape], dram: Sequence[int]) -> Table:
         """The table of one shape per iteration; those that are alike become one."""
-        number = {record: k for k, record in enumerate(dict.fromkeys(shapes))}
-        which = np.array([number[record] for record in shapes])
-        return cls(tuple(number), which, np.array([*dram]))
-
-
-def shape(fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
-    """The record whose fields are added to those of a copy."""
-    return pack(Opcode.LOAD, fields, hardware)  # LOAD is 0: the opcode stays
+        number = {shape: k for k, shape in enumerate(dict.fromkeys(shapes))}
+        which = np.array([number[shape] for shape in shapes])
+        return cls(np.array([*number]), which, np.array(dram))
 
 
 class Copy(NamedTuple):
     """The copies of one call site, over the loop variables around it.
 
-    ``fields`` of the instruction are those of the first copy, which begins at DRAM element
-    ``start``; an iteration of a variable adds ``strides`` DRAM elements and what ``tables``
-    say.
+    ``shape`` is that of the first copy, which begins at DRAM element ``start``; an iteration of a
+    variable adds ``strides`` DRAM elements and what ``tables`` say.
     """
 
-    fields: Mapping[str, int]
+    shape: Shape
     strides: Mapping[str, int]
     tables: Mapping[str, Table] = MappingProxyType({})
     start: int = 0
@@ -102,7 +107,7 @@ class Pads(NamedTuple):
         return self.tile <= self.step and begins_at_bound
 
 
-def plain(axes: Sequence[Axis], cause: str) -> dict[str, int]:
+def plain(axes: Sequence[Axis], cause: str) -> Shape:
     """Sizes of a copy without padding: unit axes vanish, contiguous neighbours merge."""
     groups: list[Axis] = []
     for axis in reversed([a for a in axes if a.extent != 1]):
@@ -113,25 +118,26 @@ def plain(axes: Sequence[Axis], cause: str) -> dict[str, int]:
     if not groups or groups[0].stride != 1:
         groups.insert(0, Axis(1, 1))  # a row of one element
     if len(groups) > 2:
-        shape = " x ".join(f"{g.extent} (stride {g.stride})" for g in reversed(groups))
-        raise ProgramError(cause, f"a copy of {shape} elements is not a 2-D pattern")
+        extents = " x ".join(f"{g.extent} (stride {g.stride})" for g in reversed(groups))
+        raise ProgramError(cause, f"a copy of {extents} elements is not a 2-D pattern")
     columns, rows = groups[0], groups[1] if len(groups) == 2 else Axis(1, groups[0].extent)
-    return {"y_size": rows.extent, "x_size": columns.extent, "x_stride": rows.stride}
+    return Shape(y_size=rows.extent, x_size=columns.extent, x_stride=rows.stride)
 
 
+@lru_cache(maxsize=1024)
 def padded(
-    channels: int, y: Pads, x: Pads, hardware: VTAConfig, cause: str = "dma_2d:inp"
-) -> tuple[dict[str, int], Table, Table]:
+    channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp"
+) -> tuple[Shape, Table, Table]:
     """Sizes of a padded load, and what the tiles along y and along x add to them.
 
-    ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of BATCH rows; nothing merges,
+    ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of ``batch`` rows; nothing merges,
     unit axes vanish all the same.  The pads of the instruction are taken from where an axis
     stands, not from where it belongs.
     """
     for name, axis in (("rows", y), ("columns", x)):
         if axis.clip_is_lost():
             raise ProgramError("dma_clip", f"the clip bounds of the {name} cannot be read off")
-    extents = {"c": channels, "y": y.tile, "x": x.tile, "b": hardware.batch}
+    extents = {"c": channels, "y": y.tile, "x": x.tile, "b": batch}
     names = [name for name, extent in extents.items() if extent != 1] + ["i"]
     if len(names) < 3:
         raise ProgramError("dma_pad", f"a padded load of {len(names)} axes")
@@ -156,15 +162,12 @@ def padded(
 
     def table(name: str, axis: Pads) -> Table:
         sizes = tuple(field for field, of in axis_of.items() if of == name)
-        return _edges(axis, strides[name], sizes, pads.get(name), hardware)
+        return _edges(axis, strides[name], sizes, pads.get(name))
 
-    return fields, table("y", y), table("x", x)
+    return Shape(**fields), table("y", y), table("x", x)
 
 
-@lru_cache(maxsize=1024)
-def _edges(
-    axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None, hardware: VTAConfig
-) -> Table:
+def _edges(axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None) -> Table:
     """Extents, pads and first element of the data of every tile along an axis."""
     around = [axis.around(number) for number in range(axis.tiles)]
     shapes = {}
@@ -172,5 +175,5 @@ def _edges(
         fields = dict.fromkeys(sizes, axis.tile - before - after)
         if pad:
             fields |= {f"{pad}_pad_0": before, f"{pad}_pad_1": after}
-        shapes[before, after] = shape(fields, hardware)
+        shapes[before, after] = Shape(**fields)
     return Table.of([shapes[a] for a in around], [before * stride for before, _ in around])

@@ -12,7 +12,7 @@ from functools import cache
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Table, plain, shape
+from vtacsp.program.copies import Axis, Copy, Shape, Table, plain
 from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
@@ -70,24 +70,26 @@ def build_dense(
     tiles = {"b": n // rows, "co": co, "row": rows, "k": ci // ci1}
     a = Assembly(hardware, tiles, {"co": threads})
 
-    def record(thread: int, row: int, reset: bool) -> Kernel:
-        base = acc_at[thread] + row, inp_at[thread], wgt_at[thread]
+    def record(row: int, reset: bool) -> list[Kernel]:
+        bases = zip((at + row for at in acc_at), inp_at, wgt_at, strict=True)
         loops = [] if reset else [KernelLoop(ci1, 0, 1, 1)]
-        return record_gemm(loops, base, hardware, reset=reset)
+        return record_gemm(loops, bases, hardware, reset=reset)
 
     tile = [KernelLoop(rows, 1, 1)]
     load_bias = None
     if bias:
         load_bias = Copy(plain([Axis(rows, co)], "dma_2d:acc"), {"b": rows * co, "co": 1})
-    a.kernel("reset", lambda thread, row: record(thread, row, True), rows, "row")
+    a.kernels("reset", (record(row, reset=True) for row in range(rows)), by="row")
     a.load("inp", Memory.INP, Copy(inp, {"b": rows * ci, "row": ci, "k": ci1}), inp_at)
     a.load("wgt", Memory.WGT, Copy(wgt, {"co": ci, "k": ci1}), wgt_at)
-    a.kernel("gemm", lambda thread, row: record(thread, row, False), rows, "row")
+    a.kernels("gemm", (record(row, reset=False) for row in range(rows)), by="row")
     epilogue(a, tile, tile, acc_at, bias_at, load_bias)
-    shapes = [shape({"sram_base": row}, hardware) for row in range(rows)]
-    next_row = Table.of(shapes, [0] * rows)
-    element = {"y_size": 1, "x_size": 1, "x_stride": 1}
-    out = Copy(element, {"b": rows * co, "row": co, "co": 1}, {"row": next_row})
+    next_row = Table.of([Shape(sram_base=row) for row in range(rows)], [0] * rows)
+    out = Copy(
+        Shape(y_size=1, x_size=1, x_stride=1),
+        {"b": rows * co, "row": co, "co": 1},
+        {"row": next_row},
+    )
     a.store("out", out, acc_at)
     dram = {"inp": n * ci, "wgt": co * ci, "acc": n * co if bias else 0, "out": n * co}
     return a.finish(workload, config, _nest(bias), dram, queue=queue, loop_is_function=True)

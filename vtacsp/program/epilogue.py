@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
 from vtacsp.program.isa import AluOp, Memory, Stage
-from vtacsp.program.kernel import Kernel, KernelLoop, alu_loops, record_alu
+from vtacsp.program.kernel import KernelLoop, alu_loops, alu_micro_ops, record_alu
 from vtacsp.program.nest import Call, Scope
 
 __all__ = ["CLIP_HIGH", "CLIP_LOW", "SHIFT", "epilogue", "epilogue_scope"]
@@ -36,20 +36,12 @@ def epilogue(
     ``acc`` and ``bias`` the first element of either per thread, ``load`` the load of the
     bias tile, None for a workload without one.
     """
-    tile, add = alu_loops(tile), alu_loops(add)
-
-    def immediate(op: AluOp, value: int) -> None:
-        def record(thread: int, _: int) -> Kernel:
-            return record_alu(op, tile, (acc[thread], acc[thread]), a.hardware, value)
-
-        a.kernel(op.name.lower(), record)
-
-    def record_add(thread: int, _: int) -> Kernel:
-        return record_alu(AluOp.ADD, add, (acc[thread], bias[thread]), a.hardware)
-
-    immediate(AluOp.SHR, SHIFT)
+    loops, hardware = alu_loops(tile), a.hardware
+    in_place = alu_micro_ops(zip(acc, acc, strict=True), hardware)
+    a.kernel("shr", record_alu(AluOp.SHR, loops, in_place, SHIFT))
     if load is not None:
         a.load("bias", Memory.ACC, load, bias)
-        a.kernel("add", record_add)
-    immediate(AluOp.MIN, CLIP_HIGH)
-    immediate(AluOp.MAX, CLIP_LOW)
+        both = alu_micro_ops(zip(acc, bias, strict=True), hardware)
+        a.kernel("add", record_alu(AluOp.ADD, alu_loops(add), both))
+    a.kernel("min", record_alu(AluOp.MIN, loops, in_place, CLIP_HIGH))
+    a.kernel("max", record_alu(AluOp.MAX, loops, in_place, CLIP_LOW))

@@ -22,7 +22,9 @@ __all__ = [
     "ALU_NAMES",
     "DEPENDENCIES",
     "INSTRUCTION",
+    "KERNEL",
     "MICRO_OP",
+    "MOVE",
     "AluOp",
     "Memory",
     "Opcode",
@@ -34,8 +36,8 @@ __all__ = [
     "field_bits",
     "fits",
     "log_depths",
-    "pack",
     "pack_micro_ops",
+    "places",
     "stages",
     "unpack_micro_ops",
 ]
@@ -204,21 +206,33 @@ def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, i
     return tuple(layout)
 
 
+_SHAPE = ("y_size", "x_size", "x_stride", "y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1")
+MOVE = ("opcode", "memory_type", "sram_base", *_SHAPE)
+"""Columns of a table of loads and stores."""
+
+KERNEL = (
+    *("opcode", "reset_reg"),
+    *("iter_out", "dst_factor_out", "src_factor_out", "wgt_factor_out"),
+    *("iter_in", "dst_factor_in", "src_factor_in", "wgt_factor_in"),
+    *("alu_opcode", "use_imm", "imm", "uop_bgn", "uop_end"),
+)
+"""Columns of a table of GEMM and ALU instructions."""
+
+
 @lru_cache(maxsize=64)
-def _places(opcode: Opcode, hardware: VTAConfig) -> Mapping[str, tuple[int, int]]:
-    """Mask of every field of a format, and where it begins in a record, in bits."""
-    offset = {name: 8 * place[1] for name, place in INSTRUCTION.fields.items()}  # type: ignore[union-attr]
-    return {name: ((1 << bits) - 1, offset[name]) for name, _, _, bits in _layout(opcode, hardware)}
+def places(columns: tuple[str, ...], hardware: VTAConfig) -> NDArray[np.int64]:
+    """Where records hold the columns of a table, by opcode: int64 of shape (5, columns, 3).
 
-
-def pack(opcode: Opcode, fields: Mapping[str, int], hardware: VTAConfig) -> bytes:
-    """A record of :data:`INSTRUCTION`; fields are cut to their width."""
-    places = _places(opcode, hardware)
-    record = int(opcode)
-    for name, value in fields.items():
-        mask, shift = places[name]
-        record |= (value & mask) << shift
-    return record.to_bytes(INSTRUCTION.itemsize, "little")
+    The 64-bit word of the record, the shift and the mask, which is 0 when instructions of this
+    opcode have no such field.
+    """
+    result = np.zeros((len(Opcode), len(columns), 3), dtype=np.int64)
+    for opcode in Opcode:
+        bits = {name: width for name, _, _, width in _layout(opcode, hardware)}
+        for row, name in zip(result[opcode], columns, strict=True):
+            offset = INSTRUCTION.fields[name][1]  # type: ignore[index]
+            row[:] = offset // 8, offset % 8 * 8, (1 << bits.get(name, 0)) - 1
+    return result
 
 
 def encode(instructions: Records, hardware: VTAConfig) -> Words:

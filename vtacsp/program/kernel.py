@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import AluOp, Opcode, log_depths, pack
+from vtacsp.program.isa import AluOp, Opcode, log_depths
 
-__all__ = ["Kernel", "KernelLoop", "alu_loops", "record_alu", "record_gemm"]
+__all__ = ["Kernel", "KernelLoop", "alu_loops", "alu_micro_ops", "record_alu", "record_gemm"]
 
 HARDWARE_LOOPS = 2
+_ONCE = (1, 0, 0, 0)  # no loop
+_NO_LOOPS = np.zeros((0, 5), dtype=np.int64)
 
 
 class KernelLoop(NamedTuple):
@@ -34,54 +37,62 @@ class KernelLoop(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """A recorded kernel: its packed instruction, and micro-ops in rows of three indices."""
+    """A recorded kernel: its fields, in the order of ``KERNEL``, and micro-ops of three indices."""
 
-    instruction: bytes
+    fields: tuple[int, ...]
     micro_ops: NDArray[np.uint32]
 
 
 def record_gemm(
     loops: Sequence[KernelLoop],
-    base: tuple[int, int, int],
+    bases: Iterable[tuple[int, int, int]],
     hardware: VTAConfig,
     *,
     reset: bool = False,
-) -> Kernel:
-    """Record a GEMM (or reset) kernel, ``base`` being its first ACC, INP and WGT index.
+) -> list[Kernel]:
+    """Record the GEMM (or reset) kernels of threads: first ACC, INP and WGT index of each.
 
     The two outermost loops of extent above 1 become hardware loops as long as the indices
     are linear in them (``FoldUopLoop``); the others are unrolled into micro-ops.
     """
     loops = [loop for loop in loops if loop.extent != 1]
-    if reset:
-        loops = [KernelLoop(loop.extent, loop.dst, unrolled=loop.unrolled) for loop in loops]
-        base = (base[0], 0, 0)
     outer = 0
     for loop in loops[:HARDWARE_LOOPS]:
         if loop.unrolled or loop.steps:
             break
         outer += 1
-    unrolled = [(*loop[:4], len(loop.steps)) for loop in loops[outer:]]
-    steps = [step for loop in loops[outer:] for step in loop.steps]
-    micro_ops, at, distance, dst = _unroll(
-        np.array(unrolled, dtype=np.int64).reshape(-1, 5),
-        np.array(steps, dtype=np.int64),
-        base,
-        _masks(hardware),
-    )
-    if distance:
-        raise ProgramError(
-            "uop_hazard",
-            f"micro-op {at} writes accumulator {dst}, as does the micro-op {distance} before it",
-        )
-    fields = _loop_fields(loops[:outer], ("out", "in"), ("dst", "src", "wgt"))
-    return Kernel(pack(Opcode.GEMM, {**fields, "reset_reg": reset}, hardware), micro_ops)
+    indices = [loop[:4] for loop in loops]
+    if reset:
+        indices = [(loop.extent, loop.dst, 0, 0) for loop in loops]
+        bases = [(base[0], 0, 0) for base in bases]
+    out, inside = [*indices[:outer], _ONCE, _ONCE][:HARDWARE_LOOPS]
+    fields = (int(Opcode.GEMM), int(reset), *out, *inside, 0, 0, 0, 0, 0)
+    unrolled = [
+        (*index, len(loop.steps))
+        for index, loop in zip(indices[outer:], loops[outer:], strict=True)
+    ]
+    rows = np.array(unrolled) if unrolled else _NO_LOOPS
+    steps = np.array([step for loop in loops[outer:] for step in loop.steps], dtype=np.int64)
+    masks = _masks(hardware)
+    kernels = []
+    for base in bases:
+        micro_ops, at, distance, dst = _unroll(rows, steps, base, masks)
+        if distance:
+            raise ProgramError(
+                "uop_hazard",
+                f"micro-op {at} writes accumulator {dst}, as does the micro-op {distance} before "
+                "it",
+            )
+        kernels.append(Kernel(fields, micro_ops))
+    return kernels
 
 
 def alu_loops(loops: Sequence[KernelLoop]) -> list[KernelLoop]:
     """Loops of an element-wise operation with contiguous neighbours merged."""
     merged: list[KernelLoop] = []
-    for loop in reversed([loop for loop in loops if loop.extent != 1]):
+    for loop in reversed(loops):
+        if loop.extent == 1:
+            continue
         inner = merged[-1] if merged else None
         if (
             inner is not None
@@ -95,38 +106,34 @@ def alu_loops(loops: Sequence[KernelLoop]) -> list[KernelLoop]:
     return merged
 
 
+def alu_micro_ops(
+    bases: Iterable[tuple[int, int]], hardware: VTAConfig
+) -> list[NDArray[np.uint32]]:
+    """The one micro-op of the ALU kernels of threads: first destination and source of each."""
+    acc, source, _ = _masks(hardware)
+    return [np.array([[dst & acc, src & source, 0]], dtype=np.uint32) for dst, src in bases]
+
+
 def record_alu(
     alu: AluOp,
     loops: Sequence[KernelLoop],
-    base: tuple[int, int],
-    hardware: VTAConfig,
+    micro_ops: Iterable[NDArray[np.uint32]],
     immediate: int | None = None,
-) -> Kernel:
-    """Record an ALU kernel of one micro-op, ``base`` being its destination and source.
+) -> list[Kernel]:
+    """Record an ALU kernel for each of these :func:`alu_micro_ops`.
 
     ``loops`` are those of :func:`alu_loops`.
     """
     if len(loops) > HARDWARE_LOOPS:
         raise ProgramError("alu_pattern", f"{len(loops)} loops around an ALU micro-op")
     # a GEMM with one loop runs it outside, an ALU operation inside
-    fields = _loop_fields(loops, ("out", "in")[-len(loops) :], ("dst", "src"))
-    fields |= {"alu_opcode": alu, "use_imm": immediate is not None, "imm": immediate or 0}
-    acc, source, _ = _masks(hardware)
-    micro_ops = np.array([[base[0] & acc, base[1] & source, 0]], dtype=np.uint32)
-    return Kernel(pack(Opcode.ALU, fields, hardware), micro_ops)
+    out, inside = [_ONCE, _ONCE, *(loop[:4] for loop in loops)][-HARDWARE_LOOPS:]
+    operand = (0, 0) if immediate is None else (1, immediate)
+    fields = (int(Opcode.ALU), 0, *out, *inside, int(alu), *operand, 0, 0)
+    return [Kernel(fields, part) for part in micro_ops]
 
 
-def _loop_fields(
-    loops: Sequence[KernelLoop], places: Sequence[str], factors: Sequence[str]
-) -> dict[str, int]:
-    fields = {"iter_out": 1, "iter_in": 1}
-    for place, loop in zip(places, loops, strict=False):
-        fields[f"iter_{place}"] = loop.extent
-        for name in factors:
-            fields[f"{name}_factor_{place}"] = getattr(loop, name)
-    return fields
-
-
+@lru_cache(maxsize=64)
 def _masks(hardware: VTAConfig) -> tuple[int, int, int]:
     """Bits that a micro-op has for its three indices; a larger index wraps."""
     log = log_depths(hardware)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import Memory, Opcode, Records, Words, encode, pack_micro_ops, stages
+from vtacsp.program.isa import (
+    MICRO_OP,
+    Memory,
+    Opcode,
+    Records,
+    Words,
+    encode,
+    pack_micro_ops,
+    stages,
+)
 from vtacsp.program.isa import Stage as Module
 from vtacsp.program.stream import Stream
 from vtacsp.workload import Workload
@@ -25,14 +34,20 @@ OPERANDS = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.ACC, "out": Memo
 class Segment:
     """What one launch of the accelerator runs: instructions up to a FINISH.
 
-    ``start`` and ``stop`` delimit them in the program; ``micro_ops`` is the image that the
-    micro-op loads of these instructions read.  Only a program that overflows the runtime's
-    queue has more than one.
+    ``start`` and ``stop`` delimit them in the program; ``kernels`` are the micro-ops of its
+    kernels, uint32 of shape (micro-ops, 3).  Only a program that overflows the runtime's queue
+    has more than one segment.
     """
 
     start: int
     stop: int
-    micro_ops: Records = field(repr=False)
+    kernels: Sequence[NDArray[np.uint32]] = field(repr=False)
+
+    @cached_property
+    def micro_ops(self) -> Records:
+        """The image that the micro-op loads of these instructions read, dtype ``MICRO_OP``."""
+        image = np.concatenate([np.zeros((0, 3), dtype=np.uint32), *self.kernels])
+        return image.view(MICRO_OP).reshape(-1)
 
 
 @dataclass(frozen=True)

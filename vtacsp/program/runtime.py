@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vtacsp.program.isa import INSTRUCTION, Memory, Opcode, Records, Stage
+from vtacsp.program.isa import INSTRUCTION, KERNEL, MOVE, Memory, Opcode
 from vtacsp.program.nest import VARIABLES
 from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
@@ -32,6 +32,10 @@ SYNCHRONISATION = 8  # what it adds at most, the last one included
 
 IntArray = NDArray[np.int64]
 
+# Memory that is fresh from the system costs more than what is written on it.  The C library keeps
+# what is freed once a block of this size has been freed (mallopt(3): M_MMAP_THRESHOLD).
+np.empty(31 << 20, dtype=np.uint8)
+
 
 class Queue(NamedTuple):
     """State and size of the runtime's queue; see :func:`vtacsp.program.build`."""
@@ -43,26 +47,29 @@ class Queue(NamedTuple):
 class Calls(NamedTuple):
     """What the calls of a schedule do, for every call and thread.
 
-    A row of ``rows``: the module of a DMA call, or 0 for a kernel; the number of its record in
+    A row of ``rows``: the module of a DMA call, or 0 for a kernel; the number of its row in
     ``moves`` or ``kernels``; SRAM and DRAM element that are added to it; per loop variable, what
-    one iteration adds to the DRAM address, or to the number of the kernel.
+    one iteration adds to the DRAM address, or to the number of the kernel.  ``moves`` has the
+    columns ``MOVE``, ``kernels`` has the columns ``KERNEL``; see :func:`~.isa.places`.
 
     A row of ``tables`` says what a variable adds to a DMA call besides: the row of the call, the
     variable, where the table begins in ``which`` and ``dram``, where its shapes begin in
-    ``shapes`` and how many it has.  Iteration ``i`` adds the record ``shapes[which[i]]`` and
-    ``dram[i]`` elements.
+    ``shapes`` and how many it has.  Iteration ``i`` adds ``shapes[which[i]]``, the columns
+    ``MOVE`` from the third on, and ``dram[i]`` elements.
 
     ``sizes``: micro-ops of each kernel.
     """
 
     rows: IntArray
-    moves: Records
-    kernels: Records
+    moves: IntArray
+    move_places: IntArray
+    kernels: IntArray
+    kernel_places: IntArray
     sizes: IntArray
     tables: IntArray
     which: IntArray
     dram: IntArray
-    shapes: Records
+    shapes: IntArray
 
 
 class Issued(NamedTuple):
@@ -92,47 +99,57 @@ def issue(
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
     room = 2 * steps + SYNCHRONISATION * syncs
-    *stream, ends, image, image_ends, pending = _issue(
-        schedule.steps,
-        np.array([extents[name] for name in VARIABLES]),
-        *calls,
-        _OWN,
-        uop_depth,
-        queue.waits,
-        capacity,
-        syncs,
-        room,
-    )
-    return Issued(Stream(*stream), ends, image, image_ends, pending)
-
-
-def _own_records() -> Records:
-    """What the runtime makes up itself: micro-op load, no-ops by module, FINISH."""
-    records = np.zeros(5, dtype=INSTRUCTION)
-    records["opcode"][[Stage.STORE, _FINISH]] = Opcode.STORE, Opcode.FINISH
-    records["memory_type"][Stage.LOAD] = Memory.INP
-    records["y_size"][_UOP_LOAD] = 1
-    return records
+    most = 8 * len(calls.sizes)  # micro-op loads that differ; more only where kernels evict another
+    done = False
+    while not done:
+        done, (words, *stream), rest = _issue(
+            schedule.steps,
+            np.array([extents[name] for name in VARIABLES]),
+            *calls,
+            _OWN,
+            uop_depth,
+            queue.waits,
+            capacity,
+            syncs,
+            room,
+            most,
+        )
+        most *= 16
+    return Issued(Stream(words.view(INSTRUCTION).reshape(-1), *stream), *rest)
 
 
 _LOAD, _COMPUTE, _STORE = 1, 2, 3
-_UOP_LOAD, _FINISH = 0, 4
-_OWN = _own_records()  # an argument: as a constant its padding would be arbitrary
+_FINISH = 0  # records of the runtime itself: FINISH, then a no-op for each module
+
+
+def _own_records() -> NDArray[np.uint64]:
+    records = np.zeros(4, dtype=INSTRUCTION)
+    records["opcode"][[_FINISH, _STORE]] = Opcode.FINISH, Opcode.STORE
+    records["memory_type"][_LOAD] = Memory.INP
+    return records.view(np.uint64).reshape(len(records), -1)
+
+
+_OWN = _own_records()
 _VARIABLES = len(VARIABLES)
 _ADDRESS, _STRIDES = 3, 4  # columns of a row
-_RECORD = INSTRUCTION  # numba knows a dtype by a name of the module
+_UOP_BEGIN, _UOP_END = KERNEL.index("uop_bgn"), KERNEL.index("uop_end")
+_X_SIZE = MOVE.index("x_size")
+_OP_LOAD, _UOP = int(Opcode.LOAD), int(Memory.UOP)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    steps, extents, rows, moves, kernels, sizes, tables, table_which, table_dram, shapes, own,
-    uop_depth, waits, capacity, max_syncs, room,
+    steps, extents, rows, moves, move_places, kernels, kernel_places, sizes, tables, table_which,
+    table_dram, shapes, own, uop_depth, waits, capacity, max_syncs, room, most,
 ):  # fmt: skip
-    records, size, first, factor = _records(rows, moves, tables, shapes, own, 2 * len(sizes))
-    which = np.empty(room, np.int32)
+    words, first, factor, empty = _move_records(rows, moves, move_places, tables, shapes, own)
+    # kernels that got into the cache, and where their micro-ops are then: two records each
+    size, loaded = len(words), 0
+    load_kernel, load_begin = np.empty(most, np.int64), np.empty(most, np.int64)
+    which = np.empty(room, np.uint32)
     dram = np.empty(room, np.uint32)
     flags = np.empty(room, np.uint8)
-    call = np.empty(room, np.int32)  # the row that issued an instruction, or the one past the last
+    call = np.empty(room, np.uint8)  # the row that issued an instruction, or the one past the last
     nobody = len(rows)
     moved = np.zeros(len(rows) + 1, np.int64)  # by how much an iteration moves an address
 
@@ -150,9 +167,9 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     pops = 1 << 2 * _COMPUTE + 1 if waits else 0  # two bits per module: before, behind
     begin = np.zeros(len(sizes), np.int64)
     end = np.zeros(len(sizes), np.int64)
-    written = np.full(len(sizes), -1, np.int64)  # first of the two records of a cached kernel
+    latest = np.full(len(sizes), -1, np.int64)  # number of the last of these of each kernel
     cache = np.zeros(len(sizes) + 1, np.int64)
-    cached = cursor = sram_begin = sram_end = 0
+    cached = cursor = sram_end = 0
     ends = np.zeros(max_syncs, np.int64)
     image = np.zeros(max_syncs * len(sizes), np.int64)
     image_ends = np.zeros(max_syncs, np.int64)
@@ -209,23 +226,35 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 tail = flags[begun[one] - 1] ^ before[one] if begun[one] else 0
                 for i in range(len(rows)):
                     moved[i] = rows[i, _STRIDES + one]
-                while at[one] < extents[one] and n + length - start + RESERVE <= capacity:
-                    alike = True
+                times = 1
+                while times > 0 and at[one] < extents[one]:
+                    # as many as differ in their addresses only, by the same step, and fit the queue
+                    times = (capacity - RESERVE - (n - start)) // length
+                    times = min(times, extents[one] - at[one])
                     for t in range(len(tables)):
                         if tables[t, 1] == one:
-                            i, entry = tables[t, 0], tables[t, 2] + at[one]
-                            alike &= table_which[entry] == table_which[entry - 1]
-                            moved[i] = rows[i, _STRIDES + one]
-                            moved[i] += table_dram[entry] - table_dram[entry - 1]
-                    if not alike:
-                        break
-                    flags[n - 1] |= tail
-                    for i in range(n - length, n):
-                        which[i + length], flags[i + length] = which[i], flags[i]
-                        dram[i + length] = dram[i] + moved[call[i]]
-                        call[i + length] = call[i]
-                    n += length
-                    at[one] += 1
+                            entry = tables[t, 2] + at[one]
+                            more = table_dram[entry] - table_dram[entry - 1]
+                            moved[tables[t, 0]] = rows[tables[t, 0], _STRIDES + one] + more
+                            alike = 0
+                            while (
+                                alike < times
+                                and table_which[entry + alike] == table_which[entry - 1]
+                                and table_dram[entry + alike] - table_dram[entry + alike - 1]
+                                == more
+                            ):
+                                alike += 1
+                            times = alike
+                    if times > 0:
+                        pushed = flags[n - 1]
+                        flags[n - 1] |= tail
+                        for i in range(n, n + times * length):
+                            new, old = np.uint64(i), np.uint64(i - length)
+                            which[new], flags[new], call[new] = which[old], flags[old], call[old]
+                            dram[new] = dram[old] + moved[call[old]]
+                        n += times * length
+                        flags[n - 1] = pushed
+                        at[one] += times
             if at[one] < extents[one]:
                 step = two
                 begun[one], found[one], before[one] = n, state, flags[n - 1]
@@ -248,7 +277,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                         record += table_which[entry] * factor[t]
                         address += table_dram[entry]
                 # an empty load belongs to no module
-                last = module if records[record].x_size or module == _STORE else 0
+                last = 0 if empty[record] and module != _STORE else module
                 n, pops = create(n, pops, module, record, address, one)
             else:
                 kernel = rows[one, 1] + address
@@ -256,7 +285,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 if end[kernel] == begin[kernel]:  # not cached
                     uop_begin = 0
                     if sram_end + uops > uop_depth:  # evict from the start
-                        cursor, sram_begin, sram_end = 0, 0, uops
+                        cursor, sram_end = 0, uops
                     else:
                         uop_begin = sram_end
                         sram_end += uops
@@ -277,25 +306,20 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     cache[evict] = kernel
                     cursor = evict + 1
                     events += 1
-                    record = written[kernel]
-                    if record < 0 or records[record + 1].uop_bgn != uop_begin:
-                        if size + 2 > len(records):
-                            records = _longer(records)
-                        record = written[kernel] = size
-                        records[size] = own[_UOP_LOAD]
-                        records[size].sram_base = sram_begin
-                        records[size].x_size = records[size].x_stride = uops
-                        records[size + 1] = kernels[kernel]
-                        records[size + 1].uop_bgn = uop_begin
-                        records[size + 1].uop_end = sram_end
-                        size += 2
+                    number = latest[kernel]
+                    if number < 0 or load_begin[number] != uop_begin:
+                        if loaded == most:
+                            loaded += 1
+                            break
+                        number = latest[kernel] = loaded
+                        load_kernel[number], load_begin[number] = kernel, uop_begin
+                        loaded += 1
                     address = 0
                     for i in range(cursor - 1):
                         address += sizes[cache[i]]
-                    n, pops = create(n, pops, _COMPUTE, record, address, nobody)
-                    sram_begin = sram_end
+                    n, pops = create(n, pops, _COMPUTE, size + 2 * number, address, nobody)
                 last = _COMPUTE
-                n, pops = create(n, pops, _COMPUTE, written[kernel] + 1, 0, nobody)
+                n, pops = create(n, pops, _COMPUTE, size + 2 * latest[kernel] + 1, 0, nobody)
             sync = n - start + RESERVE > capacity
         if sync:
             # FINISH waits for the last store and the last load
@@ -316,17 +340,30 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             syncs += 1
             start = n
             events += 1
-            cached = cursor = sram_begin = sram_end = 0
+            cached = cursor = sram_end = 0
     leaves = (pops >> 2 * _COMPUTE + 1) & 1 == 1
-    stream = records[:size], which[:n], dram[:n], flags[:n]
-    return (*stream, ends[:syncs], image[:images], image_ends[:syncs], leaves)
+    more = np.zeros((2 * loaded, words.shape[1]), np.uint64)
+    fields = np.zeros(moves.shape[1], np.int64)
+    for number in range(min(loaded, most)):
+        kernel = load_kernel[number]
+        fields[:] = 0
+        fields[:2] = _OP_LOAD, _UOP
+        fields[2], fields[_X_SIZE - 1] = load_begin[number], 1
+        fields[_X_SIZE] = fields[_X_SIZE + 1] = sizes[kernel]
+        _pack(more, 2 * number, fields, move_places)
+        kernels[kernel, _UOP_BEGIN] = load_begin[number]
+        kernels[kernel, _UOP_END] = load_begin[number] + sizes[kernel]
+        _pack(more, 2 * number + 1, kernels[kernel], kernel_places)
+    stream = np.concatenate((words, more)), which[:n], dram[:n], flags[:n]
+    return loaded <= most, stream, (ends[:syncs], image[:images], image_ends[:syncs], leaves)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _records(rows, moves, tables, shapes, own, room):  # type: ignore[no-untyped-def]
-    """All records that DMA calls can issue, those of the runtime in front; room for others.
+def _move_records(rows, moves, places, tables, shapes, own):  # type: ignore[no-untyped-def]
+    """All records that DMA calls can issue, those of the runtime in front.
 
-    Also their number, the first one of each call, and by how much a table's entries are apart.
+    Also the first one of each call, by how much a table's entries are apart, and which records
+    move nothing.
     """
     first, count = np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64)
     factor = np.zeros(len(tables), np.int64)
@@ -337,35 +374,24 @@ def _records(rows, moves, tables, shapes, own, room):  # type: ignore[no-untyped
     for i in range(len(rows)):
         first[i] = size
         size += count[i] if rows[i, 0] else 0
-    records = np.zeros(size + room, _RECORD)
-    for k in range(len(own)):
-        records[k] = own[k]
+    words = np.zeros((size, own.shape[1]), np.uint64)
+    words[: len(own)] = own
+    empty = np.zeros(size, np.bool_)
     for i in range(len(rows)):
         for k in range(count[i] if rows[i, 0] else 0):
-            record = records[first[i] + k]
-            records[first[i] + k] = moves[rows[i, 1]]
-            record.sram_base += rows[i, 2]
+            fields = moves[rows[i, 1]].copy()
+            fields[2] += rows[i, 2]
             for t in range(len(tables)):
                 if tables[t, 0] == i:
-                    _add(record, shapes[tables[t, 3] + k // factor[t] % tables[t, 4]])
-    return records, size, first, factor
+                    fields[2:] += shapes[tables[t, 3] + k // factor[t] % tables[t, 4]]
+            _pack(words, first[i] + k, fields, places)
+            empty[first[i] + k] = fields[_X_SIZE] == 0
+    return words, first, factor, empty
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _add(record, more):  # type: ignore[no-untyped-def]
-    record.sram_base += more.sram_base
-    record.y_size += more.y_size
-    record.x_size += more.x_size
-    record.x_stride += more.x_stride
-    record.y_pad_0 += more.y_pad_0
-    record.y_pad_1 += more.y_pad_1
-    record.x_pad_0 += more.x_pad_0
-    record.x_pad_1 += more.x_pad_1
-
-
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _longer(records):  # type: ignore[no-untyped-def]
-    longer = np.zeros(2 * len(records), _RECORD)
-    for i in range(len(records)):
-        longer[i] = records[i]
-    return longer
+def _pack(words, number, fields, places):  # type: ignore[no-untyped-def]
+    """Write a record; fields are cut to their width."""
+    for k in range(len(fields)):
+        word, shift, mask = places[fields[0], k]
+        words[number, word] |= np.uint64((fields[k] & mask) << shift)

@@ -7,13 +7,13 @@ store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Pads, Table, padded, plain, shape
+from vtacsp.program.copies import Axis, Copy, Pads, Shape, Table, padded, plain
 from vtacsp.program.epilogue import epilogue, epilogue_scope
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
@@ -98,16 +98,16 @@ def _inp_copy(t: Tiling) -> Copy:
     }
     tables: dict[str, Table] = {}
     if s["G"] > 1:
-        first = (tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0))
-        tables["co"] = Table.of([shape({}, t.hardware)] * t.co0, first)
+        first = [tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0)]
+        tables["co"] = Table.of([Shape()] * t.co0, first)
     has_pads = s["PH"] or s["PW"] if t.transposed else s["PH"]
     if not has_pads:
         axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
         return Copy(plain(axes, "dma_2d:inp"), strides, tables)
     rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
     columns = Pads(s["W"], s["PW"], t.columns, w_step, t.w0)
-    fields, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware)
-    return Copy(fields, strides, tables, start=-s["PH"] * s["W"] - s["PW"])
+    shape, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware.batch)
+    return Copy(shape, strides, tables, start=-s["PH"] * s["W"] - s["PW"])
 
 
 def _wgt_copy(t: Tiling) -> Copy:
@@ -115,8 +115,8 @@ def _wgt_copy(t: Tiling) -> Copy:
     if t.guarded_co:
         raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
     inner = t.s["CI"] * t.taps
-    fields = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
-    return Copy(fields, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
+    shape = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
+    return Copy(shape, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
 
 
 def _out_copy(t: Tiling) -> Copy:
@@ -125,9 +125,9 @@ def _out_copy(t: Tiling) -> Copy:
         raise ProgramError("vthread_split", "the store of the output tile keeps a guard")
     s = t.s
     area = s["OH"] * s["OW"]
-    fields = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
+    shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
     strides = {"b": s["CO"] * area, "h": t.h1 * s["OW"], "co": t.co1 * area, "w": t.w1}
-    return Copy(fields, strides)
+    return Copy(shape, strides)
 
 
 # ---------------------------------------------------------------- scratchpads and kernels
@@ -155,18 +155,18 @@ def _gemm(t: Tiling, a: Assembly, bases: Bases) -> None:
     if varies and t.threads > 1:
         raise ProgramError("uop_signature", "a kernel that depends on thread and tile")
 
-    def base(thread: int) -> tuple[int, int, int]:
-        return bases["acc"][thread], bases["inp"][thread], bases["wgt"][thread]
+    threads = [*zip(bases["acc"], bases["inp"], bases["wgt"], strict=True)]
 
-    def reset(thread: int, _: int) -> Kernel:
-        return record_gemm(_loops(t, None), base(thread), t.hardware, reset=True)
+    def gemm(tile: int) -> Iterator[Kernel]:
+        for thread, base in enumerate(threads):
+            loops = _loops(t, groups[tile + thread % t.oc_threads])
+            yield from record_gemm(loops, [base], t.hardware)
 
-    def gemm(thread: int, tile: int) -> Kernel:
-        steps = groups[tile + thread % t.oc_threads]
-        return record_gemm(_loops(t, steps), base(thread), t.hardware)
-
-    a.kernel("reset", reset)
-    a.kernel("gemm", gemm, t.co0 if varies else 1, "co")
+    a.kernel("reset", record_gemm(_loops(t, None), threads, t.hardware, reset=True))
+    if varies:
+        a.kernels("gemm", map(gemm, range(t.co0)), by="co")
+    else:
+        a.kernel("gemm", gemm(0))
 
 
 def _loops(t: Tiling, groups: tuple[int, ...] | None) -> list[KernelLoop]:

@@ -24,7 +24,7 @@ class Stream(NamedTuple):
     """
 
     records: Records
-    which: NDArray[np.int32]
+    which: NDArray[np.uint32]
     dram: NDArray[np.uint32]
     flags: NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ class Stream(NamedTuple):
         flags = np.zeros(len(instructions), dtype=np.uint8)
         for bit, name in enumerate(DEPENDENCIES):
             flags |= (instructions[name] != 0).astype(np.uint8) << np.uint8(bit)
-        which = np.arange(len(instructions), dtype=np.int32)
+        which = np.arange(len(instructions), dtype=np.uint32)
         return cls(instructions, which, np.zeros(len(instructions), dtype=np.uint32), flags)
 
     def expand(self) -> Records:
