@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.errors import DeadlockError
 from vtacsp.program import Program
 from vtacsp.program.isa import Memory, Opcode
-from vtacsp.simulate.engine import Schedule
+from vtacsp.simulate.engine import Schedule, first_tokens, schedule
 from vtacsp.simulate.timing import TimingModel
 
 __all__ = ["KINDS", "MODULES", "ModuleTime", "Span", "TimingResult", "kinds", "spans"]
@@ -100,20 +101,39 @@ class ModuleTime:
 
 @dataclass(frozen=True)
 class TimingResult:
-    """Cycles of a program, and where they went.
+    """Cycles of a program, and where they went; only the first is counted at once.
 
-    ``launches`` has the cycles of every instruction (:class:`~vtacsp.simulate.engine.Schedule`);
-    only a program that overflows the instruction queue has more than one.
+    Raises :class:`~vtacsp.errors.DeadlockError` when the modules wait for each other.
     """
 
     program: Program = field(repr=False)
     timing: TimingModel = field(repr=False)
-    launches: tuple[Schedule, ...] = field(repr=False)
 
     @cached_property
     def cycles(self) -> int:
         """Cycles from launch to finish, summed over launches."""
-        return sum(int(launch.cycles) for launch in self.launches)
+        return sum(int(launch.cycles) for launch in self._schedule(record=False))
+
+    @cached_property
+    def launches(self) -> tuple[Schedule, ...]:
+        """The cycles of every instruction and read (:class:`~vtacsp.simulate.engine.Schedule`).
+
+        Only a program that overflows the instruction queue has more than one launch.
+        """
+        return tuple(self._schedule(record=True))
+
+    def _schedule(self, record: bool) -> Iterator[Schedule]:
+        program = self.program
+        parts = [slice(segment.start, segment.stop) for segment in program.segments]
+        tokens = first_tokens(program.waits)
+        for launch in schedule(
+            program.stream, parts, program.hardware, self.timing, tokens, record=record
+        ):
+            if launch.cycles < 0:
+                raise DeadlockError(
+                    "deadlock: every module waits for a token; simulate() says which"
+                )
+            yield launch
 
     @property
     def seconds(self) -> float:
