@@ -75,13 +75,13 @@ def schedule(
     ``tokens`` are :func:`first_tokens`; what a launch leaves over, the next one finds.  ``record``
     asks for more than cycles; every load is served then.
     """
-    c = p.constants(hardware, timing)
-    plan = p.plan(stream.records, c)
+    values = p.constants(hardware, timing)
+    plan = p.plan(stream.records, values)
     module_of = plan[:, p.MODULE].astype(np.uint8)
     known = np.full((p.SLOTS, 2), -1, dtype=np.int64)
     for part in launches:
         mine = stream.which[part], stream.dram[part], stream.flags[part]
-        launch = Schedule(*_schedule(plan, module_of, *mine, c, tokens, known, record))
+        launch = Schedule(*_schedule(plan, module_of, *mine, values, tokens, known, record))
         tokens = launch.tokens
         yield launch
 
@@ -159,8 +159,8 @@ def _pad(readers, r, skips, first, last):  # type: ignore[no-untyped-def]
 
 
 @_jit  # type: ignore[misc, unused-ignore]
-def _schedule(plan, module_of, which, dram, flags, c, tokens, known, record):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    n = len(which)
+def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    c, n = p.Constants(*values), len(which)
     noted = n if record else 0
     start, done = np.empty(noted, np.int64), np.empty(noted, np.int64)
     module, reason = np.empty(noted, np.int8), np.empty(noted, np.int8)

@@ -74,7 +74,11 @@ _WGT, _INP, _ACC = int(Memory.WGT), int(Memory.INP), int(Memory.ACC)
 
 
 class Constants(NamedTuple):
-    """What the engine needs of timing model and hardware; numba reads it field by field."""
+    """What the engine needs of timing model and hardware.
+
+    Compiled functions take a plain tuple and name its fields themselves: numba is slow to tell the
+    type of a named one.
+    """
 
     uop_bytes: int
     wgt_bytes: int
@@ -109,8 +113,8 @@ class Constants(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def constants(hardware: VTAConfig, timing: TimingModel) -> Constants:
-    """The constants of a machine."""
+def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
+    """The fields of :class:`Constants` of a machine."""
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
         **{f"{name}_bytes": hardware.element_bytes(name) for name in ("inp", "wgt", "acc", "out")},
@@ -121,12 +125,13 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> Constants:
         "bus_shift": timing.bus_bytes.bit_length() - 1,
         "burst_shift": (timing.bus_bytes * timing.burst_beats).bit_length() - 1,
     }
-    return Constants(*(own[n] if n in own else getattr(timing, n) for n in Constants._fields))
+    return tuple(own[n] if n in own else getattr(timing, n) for n in Constants._fields)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def plan(records, c):  # type: ignore[no-untyped-def]
-    """The plan of each record, int64 of shape (r, 15)."""
+def plan(records, values):  # type: ignore[no-untyped-def]
+    """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants`."""
+    c = Constants(*values)
     result = np.zeros((len(records), 15), np.int64)
     for k in range(len(records)):
         record, row = records[k], result[k]
