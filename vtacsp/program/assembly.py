@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.copies import Copy, Table
+from vtacsp.program.copies import MOVE, Copy, Table
 from vtacsp.program.isa import (
-    KERNEL,
-    MOVE,
     Memory,
     Opcode,
     Stage,
@@ -22,7 +20,7 @@ from vtacsp.program.isa import (
     fits,
     places,
 )
-from vtacsp.program.kernel import Kernel
+from vtacsp.program.kernel import KERNEL, Kernel
 from vtacsp.program.nest import VARIABLES, Loop
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.runtime import Calls, Issued, Queue, issue

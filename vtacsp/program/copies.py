@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 
-__all__ = ["Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
+__all__ = ["MOVE", "Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
 
 IntArray = NDArray[np.int64]
 
@@ -39,6 +39,10 @@ class Shape(NamedTuple):
     y_pad_1: int = 0
     x_pad_0: int = 0
     x_pad_1: int = 0
+
+
+MOVE = ("opcode", "memory_type", *Shape._fields)
+"""Columns of a table of loads and stores."""
 
 
 class Table(NamedTuple):

@@ -22,9 +22,7 @@ __all__ = [
     "ALU_NAMES",
     "DEPENDENCIES",
     "INSTRUCTION",
-    "KERNEL",
     "MICRO_OP",
-    "MOVE",
     "AluOp",
     "Memory",
     "Opcode",
@@ -204,19 +202,6 @@ def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, i
         layout.append((name, word, shift, bits[name]))
         shift += bits[name]
     return tuple(layout)
-
-
-_SHAPE = ("y_size", "x_size", "x_stride", "y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1")
-MOVE = ("opcode", "memory_type", "sram_base", *_SHAPE)
-"""Columns of a table of loads and stores."""
-
-KERNEL = (
-    *("opcode", "reset_reg"),
-    *("iter_out", "dst_factor_out", "src_factor_out", "wgt_factor_out"),
-    *("iter_in", "dst_factor_in", "src_factor_in", "wgt_factor_in"),
-    *("alu_opcode", "use_imm", "imm", "uop_bgn", "uop_end"),
-)
-"""Columns of a table of GEMM and ALU instructions."""
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,23 @@ from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.isa import AluOp, Opcode, log_depths
 
-__all__ = ["Kernel", "KernelLoop", "alu_loops", "alu_micro_ops", "record_alu", "record_gemm"]
+__all__ = [
+    "KERNEL",
+    "Kernel",
+    "KernelLoop",
+    "alu_loops",
+    "alu_micro_ops",
+    "record_alu",
+    "record_gemm",
+]
+
+KERNEL = (
+    *("opcode", "reset_reg"),
+    *("iter_out", "dst_factor_out", "src_factor_out", "wgt_factor_out"),
+    *("iter_in", "dst_factor_in", "src_factor_in", "wgt_factor_in"),
+    *("alu_opcode", "use_imm", "imm", "uop_bgn", "uop_end"),
+)
+"""Columns of a table of GEMM and ALU instructions."""
 
 HARDWARE_LOOPS = 2
 _ONCE = (1, 0, 0, 0)  # no loop

@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vtacsp.program.isa import INSTRUCTION, KERNEL, MOVE, Memory, Opcode
+from vtacsp.program.copies import MOVE
+from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
+from vtacsp.program.kernel import KERNEL
 from vtacsp.program.nest import VARIABLES
 from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
