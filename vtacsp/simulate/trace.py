@@ -22,8 +22,7 @@ def trace(result: TimingResult) -> dict[str, Any]:
     """Events of the Chrome trace format: a lane per module, one for reads of the memory.
 
     Slices are instructions, and what a module waited for between them; times are in
-    microseconds at the clock of the timing model.  The memory lane needs a result with recorded
-    reads (:meth:`~vtacsp.simulate.Simulator.run` records them).
+    microseconds at the clock of the timing model.
     """
     events: list[Event] = [
         {"ph": "M", "pid": 0, "name": "process_name", "args": {"name": _title(result)}}
