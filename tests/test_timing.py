@@ -114,7 +114,7 @@ def test_the_cycles_of_every_module_add_up(layer, max_transfer):
     ),
 )
 def test_loads_that_are_known_take_as_long_as_loads_that_are_served(layer, waits, timing):
-    """Counting cycles leaves out what recording them does: served loads, a prompt dispatch."""
+    """Counting cycles serves one load of those that are alike, recording them serves every load."""
     workload, hardware, index = layer
     try:
         program = build(workload, hardware, index, waits=waits)

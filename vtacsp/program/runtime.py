@@ -135,7 +135,7 @@ _OWN = _own_records()
 _VARIABLES = len(VARIABLES)
 _ADDRESS, _STRIDES = 3, 4  # columns of a row
 _UOP_BEGIN, _UOP_END = KERNEL.index("uop_bgn"), KERNEL.index("uop_end")
-_X_SIZE = MOVE.index("x_size")
+_SRAM, _Y_SIZE, _X_SIZE, _X_STRIDE = map(MOVE.index, ("sram_base", "y_size", "x_size", "x_stride"))
 _OP_LOAD, _UOP = int(Opcode.LOAD), int(Memory.UOP)
 
 
@@ -350,8 +350,8 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
         kernel = load_kernel[number]
         fields[:] = 0
         fields[:2] = _OP_LOAD, _UOP
-        fields[2], fields[_X_SIZE - 1] = load_begin[number], 1
-        fields[_X_SIZE] = fields[_X_SIZE + 1] = sizes[kernel]
+        fields[_SRAM], fields[_Y_SIZE] = load_begin[number], 1
+        fields[_X_SIZE] = fields[_X_STRIDE] = sizes[kernel]
         _pack(more, 2 * number, fields, move_places)
         kernels[kernel, _UOP_BEGIN] = load_begin[number]
         kernels[kernel, _UOP_END] = load_begin[number] + sizes[kernel]
@@ -382,10 +382,10 @@ def _move_records(rows, moves, places, tables, shapes, own):  # type: ignore[no-
     for i in range(len(rows)):
         for k in range(count[i] if rows[i, 0] else 0):
             fields = moves[rows[i, 1]].copy()
-            fields[2] += rows[i, 2]
+            fields[_SRAM] += rows[i, 2]
             for t in range(len(tables)):
                 if tables[t, 0] == i:
-                    fields[2:] += shapes[tables[t, 3] + k // factor[t] % tables[t, 4]]
+                    fields[_SRAM:] += shapes[tables[t, 3] + k // factor[t] % tables[t, 4]]
             _pack(words, first[i] + k, fields, places)
             empty[first[i] + k] = fields[_X_SIZE] == 0
     return words, first, factor, empty

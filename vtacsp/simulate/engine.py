@@ -201,12 +201,25 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     port = bus = 0  # from when on they are free
     finish = np.full(1, -1, np.int64)  # cycle of the last instruction
 
+    def push(m: int, act: int, end: int, wake: int) -> int:
+        # the tokens of an instruction that has ended
+        if act & PUSH_PREV:
+            queue = _TO_PREV[m]
+            posts[queue, np.uint64(posted[queue])] = end
+            posted[queue] += 1
+            wake |= (waits[m - 1] == queue) << m - 1
+        if act & PUSH_NEXT:
+            queue = _TO_NEXT[m]
+            posts[queue, np.uint64(posted[queue])] = end
+            posted[queue] += 1
+            wake |= (waits[m + 1] == queue) << m + 1
+        return wake
+
     def run(m: int, wake: int, bus: int, full: int, due: int) -> int:  # noqa: PLR0912, PLR0915
         # a module runs what is in its queue until it lacks something; a closure: m is a constant in
         # each of its copies; unsigned indices: numba checks the others for being negative
         free, k = idle[m], head[m]
         from_prev, from_next = _FROM_PREV[m], _FROM_NEXT[m]
-        to_prev, to_next = _TO_PREV[m], _TO_NEXT[m]
         lacks, waits[m] = _INSTRUCTIONS, _DATA
         while k < dispatched[m]:
             slot = np.uint64(k & ring)
@@ -266,14 +279,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
                 finish[0] = end
             free = end + c.restart_delay
             k += 1
-            if act & PUSH_PREV:
-                posts[to_prev, np.uint64(posted[to_prev])] = end
-                posted[to_prev] += 1
-                wake |= (waits[m - 1] == to_prev) << m - 1
-            if act & PUSH_NEXT:
-                posts[to_next, np.uint64(posted[to_next])] = end
-                posted[to_next] += 1
-                wake |= (waits[m + 1] == to_next) << m + 1
+            wake = push(m, act, end, wake)
         idle[m], head[m], waits[m] = free, k, lacks
         return wake
 
@@ -415,15 +421,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
         act = flags[i] & _FLAGS[m]
         readers[who, _AT], readers[who, _FRESH], readers[who, _ALONE] = _FAR, 0, 0
         times[m, k & ring], idle[m], head[m] = end, end + c.restart_delay, k + 1
-        wake = 1 << m
-        if act & PUSH_PREV:
-            posts[_TO_PREV[m], posted[_TO_PREV[m]]] = end
-            posted[_TO_PREV[m]] += 1
-            wake |= (waits[m - 1] == _TO_PREV[m]) << m - 1
-        if act & PUSH_NEXT:
-            posts[_TO_NEXT[m], posted[_TO_NEXT[m]]] = end
-            posted[_TO_NEXT[m]] += 1
-            wake |= (waits[m + 1] == _TO_NEXT[m]) << m + 1
+        wake = push(m, act, end, 1 << m)
     return (
         finish[0], posted - popped, start, done, module, reason, beats, fetches[:bursts],
         reads[:grants],
