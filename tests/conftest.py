@@ -43,7 +43,8 @@ class Measured:
 
     @property
     def problem(self) -> Problem:
-        return Problem(self.workload, self.hardware)
+        """The rules that the stack's own functional simulator sees."""
+        return Problem(self.workload, self.hardware, stack_only=True)
 
     @property
     def feasible(self) -> list[int]:

@@ -24,6 +24,7 @@ from vtacsp.errors import (
     SpaceError,
     StudyError,
     TimingError,
+    UnwrittenError,
     VtacspError,
     WorkloadError,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "TimingError",
     "TimingModel",
     "TimingResult",
+    "UnwrittenError",
     "VTAConfig",
     "Violation",
     "VtacspError",

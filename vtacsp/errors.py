@@ -17,6 +17,7 @@ __all__ = [
     "SpaceError",
     "StudyError",
     "TimingError",
+    "UnwrittenError",
     "VtacspError",
     "WorkloadError",
 ]
@@ -91,9 +92,13 @@ class MissingDependencyError(VtacspError, ImportError):
 
 
 class RaceError(SimulationError):
-    """Two modules touch one scratchpad element and no token orders them."""
+    """Two modules touch one scratchpad element, no token orders them, and the output shows it."""
 
     cause = "race"
+
+
+class UnwrittenError(SimulationError):
+    """The output depends on a scratchpad element or micro-op that nothing has written."""
 
 
 class SearchError(VtacspError, ValueError):

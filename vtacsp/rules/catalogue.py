@@ -19,15 +19,17 @@ CATALOGUES: dict[str, tuple[Rule, ...]] = {
 }
 
 
-def catalogue(op: str) -> tuple[Rule, ...]:
+def catalogue(op: str, *, stack_only: bool = False) -> tuple[Rule, ...]:
     """The rules of an operator: ``conv2d``, ``group_conv2d``, ``conv2d_transpose``, ``dense``.
 
-    Raises :class:`~vtacsp.errors.RuleError` for another operator.
+    ``stack_only`` leaves out what upstream's functional simulator does not see: the rule
+    ``race``.  Raises :class:`~vtacsp.errors.RuleError` for another operator.
     """
-    try:
+    if op not in CATALOGUES:
+        raise RuleError(f"no rules for {op!r}; operators are {', '.join(CATALOGUES)}")
+    if not stack_only:
         return CATALOGUES[op]
-    except KeyError:
-        raise RuleError(f"no rules for {op!r}; operators are {', '.join(CATALOGUES)}") from None
+    return tuple(rule for rule in CATALOGUES[op] if rule.seen_by_stack)
 
 
 def quantity(op: str, rule: str, name: str) -> Int:

@@ -1,23 +1,29 @@
-"""Transposed convolution: accumulators written past the tile, and whether that matters.
+"""Transposed convolution: accumulators written past the tile, and what that does.
 
 The GEMM nest splits rows by 4 and columns by 2, and the guards of a split that does not divide
 are lost, so rows and columns past the tile are computed too.  A write is harmless when nothing
 lives there (behind the last tile, or in the slot of a bias that is loaded later) or when the
 input it multiplies is zero in every tile (padding, or a hole of the dilation).
+
+The zeros may be those of another virtual thread's tile, and no token makes a thread wait for the
+loads of another: before the first of them has landed they are anything.  Nor does it wait for the
+stores of another when it resets its accumulators, and those past its tile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from vtacsp.knobs import IntArray
 
-__all__ = ["COL_SPLIT", "ROW_SPLIT", "overflow_is_harmless"]
+__all__ = ["COL_SPLIT", "HARMLESS", "RACE", "ROW_SPLIT", "WRONG", "overflow"]
 
 ROW_SPLIT, COL_SPLIT = 4, 2
+WRONG, HARMLESS, RACE = range(3)
 
 
 class _Loop(NamedTuple):
@@ -30,7 +36,8 @@ class _Loop(NamedTuple):
     col: int = 0
 
 
-def overflow_is_harmless(
+@lru_cache(1 << 16)  # two rules ask
+def overflow(
     tile_h: int,
     tile_w: int,
     tile_ci: int,
@@ -50,14 +57,17 @@ def overflow_is_harmless(
     bias: int,
     acc_bits: int,
     inp_bits: int,
+    repeats: int,
 ) -> int:
-    """1 when the tile's accumulators are right and no index leaves a scratchpad.
+    """What is written past the tile does: WRONG, HARMLESS, or RACE, right in upstream's order only.
 
-    Reads behind the loaded tiles find what earlier programs left there and count as harmful.
+    Harmless: the tile's accumulators are right and no index leaves a scratchpad.  Reads behind
+    the loaded tiles find what earlier programs left there and count as wrong.  ``repeats`` tells
+    whether a thread computes more than one tile.
     """
     inner_h, inner_w = min(tile_h, ROW_SPLIT), min(tile_w, COL_SPLIT)
     if tile_h % inner_h == 0 and tile_w % inner_w == 0:
-        return 1
+        return HARMLESS
     rows, cols = tile_h + kernel_h - 1, tile_w + kernel_w - 1
     threads = oc_nthread * h_nthread
     acc_tile, inp_tile = tile_h * tile_w * tile_co, rows * cols * tile_ci
@@ -93,6 +103,7 @@ def overflow_is_harmless(
         )
         return zero
 
+    effect = HARMLESS
     for reset in (True, False):
         nest = outer[1:] if reset else outer
         kernel = [inner[0], inner[3]] if reset else inner
@@ -105,16 +116,19 @@ def overflow_is_harmless(
                 (acc_bits, max(acc_bits, inp_bits)),
             )
             if (target >> acc_bits).any():
-                return 0
-            if reset:
-                continue  # what is reset past the tile is not accumulated yet
-            if (source >> inp_bits).any():
-                return 0
+                return WRONG
             owner, element = np.divmod(target, slot)
             lives = (owner < threads) & (element < acc_tile)
-            if (lives & ~reads_zero(source)).any():
-                return 0
-    return 1
+            if reset:
+                # not accumulated yet, but the tile before may not have been stored
+                if repeats and (lives & (owner != thread)).any():
+                    effect = RACE
+                continue
+            if (source >> inp_bits).any() or (lives & ~reads_zero(source)).any():
+                return WRONG
+            if (lives & (source // inp_tile != thread)).any():
+                effect = RACE
+    return effect
 
 
 def _past_the_tile(

@@ -35,6 +35,8 @@ class Stage(IntEnum):
     UOP_HAZARD = 81
     UOP_SIZE = 82
     RESULT = 90
+    RACE = 95
+    """Where upstream's simulator sees nothing and the hardware computes wrong numbers."""
     USER = 100
 
 
@@ -94,6 +96,11 @@ class Rule:
             title=title,
             quantities=quantities,
         )
+
+    @property
+    def seen_by_stack(self) -> bool:
+        """Whether upstream's compiler, runtime or functional simulator meets one of the checks."""
+        return any(check.stage <= Stage.RESULT for check in self.checks)
 
     @property
     def holds(self) -> Bool:

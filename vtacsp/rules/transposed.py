@@ -8,7 +8,7 @@ columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
 
 from __future__ import annotations
 
-from vtacsp.expr import Int, all_of, any_of, choose, const, maximum, minimum, named, table
+from vtacsp.expr import Int, any_of, choose, const, if_else, maximum, minimum, named, table
 from vtacsp.rules.convolution import ACC as CONV_ACC
 from vtacsp.rules.convolution import ALU as CONV_ALU
 from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
@@ -32,7 +32,7 @@ from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
 from vtacsp.rules.machine import ISA_WIDTH
-from vtacsp.rules.overflow import COL_SPLIT, ROW_SPLIT, overflow_is_harmless
+from vtacsp.rules.overflow import COL_SPLIT, RACE, ROW_SPLIT, WRONG, overflow
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import (
@@ -144,6 +144,7 @@ HAZARD = Rule(
 )
 
 _none, _one = const(0), const(1)
+_tiles = N * h0 * w0 * co0 // threads
 _plane = tile_h * tile_w
 _reset_loops = [
     Loop(outer_w, (inner_w, _none, _none)),
@@ -175,31 +176,24 @@ UOP, EVICTION = micro_op_capacity(
         BIAS * tile_co,
         threads,
         ci0,
-        N * h0 * w0 * co0 // threads,
+        _tiles,
         unrolled_inside=(_reset_unrolled, _gemm_unrolled),
     ),
 )
 
-_fits = all_of(acc_total <= depth("acc"), threads * inp_tile <= depth("inp"))
+_effect = table(
+    "overflow",
+    overflow,
+    tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
+    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, BIAS,
+    acc_bits, inp_bits, if_else(_tiles > 1, 1, 0),
+)  # fmt: skip
+# nothing is written past the tile, or nothing is built
+_settled = any_of(~overflows, acc_total > depth("acc"), threads * inp_tile > depth("inp"))
 OVERFLOW = Rule(
     name="transpose_overflow",
     cause="wrong_result",
-    checks=(
-        Check(
-            Stage.RESULT,
-            any_of(
-                ~overflows,
-                ~_fits,  # not built then
-                table(
-                    "overflow_is_harmless",
-                    overflow_is_harmless,
-                    tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
-                    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, BIAS,
-                    acc_bits, inp_bits,
-                ) == 1,
-            ),
-        ),
-    ),
+    checks=(Check(Stage.RESULT, any_of(_settled, _effect != WRONG)),),
     title="accumulators written past the tile do no harm",
     message=(
         "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: rows or columns past "
@@ -212,7 +206,27 @@ OVERFLOW = Rule(
         "tiles depend on what earlier programs left and count as wrong."
     ),
     quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
-)  # fmt: skip
+)
+
+ORDER = Rule(
+    name="race",
+    checks=(Check(Stage.RACE, any_of(_settled, threads == 1, _effect != RACE)),),
+    title="the result does not depend on an order that no token fixes",
+    message=(
+        "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: one virtual thread "
+        "works on rows or columns past its tile, which belong to another thread, and does not "
+        "wait for that thread's loads and stores"
+    ),
+    mechanism=(
+        "Where the split does not divide, a thread's GEMM reads past its input tile and adds to "
+        "the accumulators of the next thread. In upstream's simulator, which runs the modules in "
+        "turns, the next tile has landed and is zero there. On the hardware it need not have "
+        "landed, and its place holds anything; and a reset may clear an accumulator of the next "
+        "thread before that has been stored. Measured on the RTL: wrong numbers, some with a "
+        "constant memory latency."
+    ),
+    quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
+)
 
 FIELDS = instruction_fields(
     choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
@@ -238,6 +252,7 @@ TRANSPOSED = (
     UOP,
     EVICTION,
     OVERFLOW,
+    ORDER,
     FIELDS,
     ISA_WIDTH,
 )

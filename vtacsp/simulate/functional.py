@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.errors import DeadlockError, ProgramError, RaceError, SimulationError
+from vtacsp.errors import (
+    DeadlockError,
+    ProgramError,
+    RaceError,
+    SimulationError,
+    UnwrittenError,
+)
 from vtacsp.hardware import VTAConfig
 from vtacsp.program import Program, build
 from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW
-from vtacsp.program.isa import Stage, stages
+from vtacsp.program.isa import Memory, Stage, stages
 from vtacsp.program.listing import line
 from vtacsp.simulate import machine
 from vtacsp.simulate.reference import (
@@ -31,7 +37,6 @@ IntArray = NDArray[Any]
 
 _COUNTERS = ("inp", "wgt", "acc", "uop", "out")
 _ATTEMPTS, _EVIDENCE = 8, 256  # a small output may be right by luck, all of it clipped
-_POISON = 0x5A  # scratchpads hold no zeros before they are written
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,27 @@ class SimulationResult:
     tokens: Mapping[str, int]
 
 
-def simulate(program: Program, operands: Operands, *, races: bool = True) -> SimulationResult:
-    """Execute a program; ``races`` False runs on past accesses that no token orders.
+def simulate(
+    program: Program,
+    operands: Operands,
+    *,
+    races: bool = True,
+    seed: int = 0,
+    order: int | None = None,
+) -> SimulationResult:
+    """Execute a program.
+
+    The modules run in the order that is hardest on a program that lacks a token, see
+    :mod:`vtacsp.simulate.machine`; ``races`` False runs them in turns as upstream's simulator
+    does, past everything that no token orders, and so does ``order`` in another of its orders.
+    Scratchpads hold random values (from ``seed``) before they are written.
 
     Raises :class:`~vtacsp.errors.SimulationError` for an access outside of a scratchpad or an
-    operand, :class:`~vtacsp.errors.DeadlockError` when every module waits for a token, and
-    :class:`~vtacsp.errors.RaceError` for an access that no token orders; each names the
-    instruction.
+    operand, :class:`~vtacsp.errors.DeadlockError` when every module waits for a token,
+    :class:`~vtacsp.errors.RaceError` when the output depends on an order that no token fixes and
+    :class:`~vtacsp.errors.UnwrittenError` when it depends on what was never written; each names
+    the instruction and the element.  An unordered access that cannot change the output is
+    harmless and no error.
     """
     hw, workload = program.hardware, program.workload
     data = operands.data
@@ -68,13 +87,11 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
     shape = workload.pack(hw).output
     out = np.zeros(shape, dtype=np.int32)  # stores cut to the output width: see below
     out_dram = out.reshape(-1, batch, block)
-
-    def scratchpad(name: str, *element: int) -> IntArray:
-        return np.full((hw.depth(name), *element), _POISON, dtype=np.int32)
-
-    inp, wgt = scratchpad("inp", batch, block), scratchpad("wgt", block, block)
-    acc = scratchpad("acc", batch, block)
-    uop = np.zeros((hw.depth("uop"), 3), dtype=np.int64)
+    depths = (hw.depth("uop"), hw.depth("inp"), hw.depth("wgt"), hw.depth("acc"))
+    scratchpads = machine.Scratchpads.of(depths, batch, block, seed)
+    strict = races and order is None
+    if order is None:
+        order = machine.EAGER if races else machine.IN_TURNS
     held = np.zeros(4, dtype=np.int64)
     held[2] = program.waits  # the token that the program before left
     counters = np.zeros(7, dtype=np.int64)
@@ -84,15 +101,20 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
     for segment in program.segments:
         part = slice(segment.start, segment.stop)
         images = [segment.micro_ops[n] for n in ("dst_idx", "src_idx", "wgt_idx")]
+        uop_dram = np.stack(images, axis=1).astype(np.int64)
         code, at, detail, where = machine.run_segment(
             words[part],
             modules[part],
-            np.stack(images, axis=1).astype(np.int64),
-            *(inp_dram, wgt_dram, acc_dram, out_dram),
-            *(uop, inp, wgt, acc, held, counters, races),
+            machine.Dram(uop_dram, inp_dram, wgt_dram, acc_dram, out_dram),
+            scratchpads,
+            held,
+            counters,
+            order,
+            strict,
         )
         if code != machine.OK:
-            _report(program, code, segment.start + int(at), int(detail), segment.start, where)
+            _report(program, code, int(at), detail.tolist(), segment.start, where)
+        scratchpads.settle()
     names = ("load->compute", "compute->load", "store->compute", "compute->store")
     return SimulationResult(
         output=out.astype(value_type(hw.log_inp_width)),
@@ -102,23 +124,30 @@ def simulate(program: Program, operands: Operands, *, races: bool = True) -> Sim
 
 
 def verdict(
-    workload: Workload, hardware: VTAConfig, config: Mapping[str, int] | int, seed: int = 0
+    workload: Workload,
+    hardware: VTAConfig,
+    config: Mapping[str, int] | int,
+    seed: int = 0,
+    *,
+    stack_only: bool = False,
 ) -> str:
     """``ok`` or the first cause: build the program, run it, compare with the reference.
 
     Operands are random, from ``seed`` on; they are drawn again until enough outputs that the
-    epilogue does not clip have been compared.
+    epilogue does not clip have been compared.  What upstream's simulator computes comes first;
+    ``race`` is the cause of a program that is right there and depends on an order that no token
+    fixes, or on what a scratchpad held before.  ``stack_only`` leaves it at upstream's.
     """
     try:
         program = build(workload, hardware, config)
         evidence = 0
-        for attempt in range(_ATTEMPTS):
-            operands = random_operands(workload, hardware, seed + attempt)
-            # upstream's simulator does not look for races, what it computes is what counts
-            output = simulate(program, operands, races=False).output
+        for attempt in range(seed, seed + _ATTEMPTS):
+            operands = random_operands(workload, hardware, attempt)
             right = reference(workload, hardware, operands)
-            if not np.array_equal(output, right):
-                return "wrong_result"
+            for races in (False,) if stack_only else (False, True):
+                output = simulate(program, operands, races=races, seed=attempt).output
+                if not np.array_equal(output, right):
+                    return "wrong_result"
             evidence += int(((right > CLIP_LOW) & (right < CLIP_HIGH)).sum())
             if evidence >= _EVIDENCE:
                 break
@@ -146,23 +175,41 @@ def _report(
     program: Program,
     code: int,
     at: int,
-    detail: int,
+    detail: Sequence[int],
     start: int,
     where: NDArray[np.int64],
 ) -> None:
-    text = f"instruction {at}: {line(program, at)}"
+    """Raise the error of a segment that begins at instruction ``start``."""
+
+    def text(instruction: int) -> str:
+        return f"instruction {start + instruction}: {line(program, start + instruction)}"
+
+    here, element = start + at, detail[0]
     if code == machine.SRAM_RANGE:
-        raise SimulationError(f"{text}: element {detail} is outside of the scratchpad", at)
+        raise SimulationError(f"{text(at)}: element {element} is outside of the scratchpad", here)
     if code == machine.DRAM_RANGE:
-        raise SimulationError(f"{text}: element {detail} is outside of the operand", at)
+        raise SimulationError(f"{text(at)}: element {element} is outside of the operand", here)
     if code == machine.RACE:
-        raise RaceError(f"{text}: no token orders its access to element {detail}", at)
+        raise RaceError(
+            f"{text(at)}: it changes ACC element {element}, and no token orders it and the store "
+            "that reads it",
+            here,
+        )
+    if code in (machine.STALE, machine.UNWRITTEN):
+        source, _, memory, element = detail
+        source = at if source < 0 else source
+        what = f"{text(source)}: it reads {Memory(memory).name} element {element}"
+        stored = "" if source == at else f"; the result is stored by {text(at)}"
+        if code == machine.UNWRITTEN:
+            raise UnwrittenError(f"{what}, which nothing has written{stored}", start + source)
+        raise RaceError(
+            f"{what}, and no token orders it and the load that writes it{stored}", start + source
+        )
     if code == machine.DEADLOCK:
         waiting = [
-            f"{Stage(module + 1).name} waits at instruction {start + int(i)}: "
-            f"{line(program, start + int(i))}"
+            f"{Stage(module + 1).name} waits at {text(int(i))}"
             for module, i in enumerate(where)
             if i >= 0
         ]
-        raise DeadlockError("deadlock: " + "; ".join(waiting), at)
-    raise SimulationError(f"{text}: no such operation", at)
+        raise DeadlockError("deadlock: " + "; ".join(waiting), here)
+    raise SimulationError(f"{text(at)}: no such operation", here)

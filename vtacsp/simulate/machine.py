@@ -2,21 +2,119 @@
 
 The fetch module hands each instruction to the queue of its module; a module runs the head of
 its queue as soon as the tokens are there.  Semantics of ``sim_driver.cc`` and ``sim_tlpp.cc``
-of tvm-vta.  Every token carries the progress of the module that pushed it (a vector clock),
-every scratchpad element the progress at which it was last read and written: an access that no
-token orders is a race.
+of tvm-vta.
+
+Upstream's simulator runs the modules in turns.  The hardware runs them at once, and only tokens
+say what comes first.  To tell whether that matters, the compute module is held back: load and
+store do what they may before it goes on (:data:`EAGER`).  Whatever no token orders then happens
+in front of the compute module's access, and two questions are left.  May what GEMM reads still
+be something else?  Every token carries the progress of the module that pushed it (a vector
+clock), every element of INP and WGT the progress at which its value last changed: a load that
+writes what was there already changes nothing.  And does the compute module still change what was
+stored?  An accumulator remembers the first doubtful value that went into it, until it is reset
+or loaded; a doubt that is never stored is harmless.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode
 
-__all__ = ["DEADLOCK", "DRAM_RANGE", "OK", "RACE", "SRAM_RANGE", "run_segment"]
+__all__ = [
+    "DEADLOCK",
+    "DRAM_RANGE",
+    "EAGER",
+    "IN_TURNS",
+    "LAZY",
+    "OK",
+    "RACE",
+    "SRAM_RANGE",
+    "STALE",
+    "UNWRITTEN",
+    "Dram",
+    "Scratchpads",
+    "run_segment",
+]
 
-OK, SRAM_RANGE, DRAM_RANGE, RACE, DEADLOCK, BAD_OPCODE = range(6)
+OK, SRAM_RANGE, DRAM_RANGE, RACE, STALE, UNWRITTEN, DEADLOCK, BAD_OPCODE = range(8)
+"""How a segment ends: RACE, a store and a later write are not ordered; STALE, a doubtful value is
+stored; UNWRITTEN, an element is used that nothing has written."""
+
+IN_TURNS, EAGER, LAZY = range(3)
+"""Orders of the modules: upstream's; load and store as early, and as late as tokens let them."""
+
+IntArray = NDArray[np.int64]
+Values = NDArray[np.int32]
+
+_FAR = np.int64(1 << 60)
+_CLEAN, _NEVER = -1, -2  # instead of the instruction that brought a doubt
+
+
+class Dram(NamedTuple):
+    """Operands and output, a row per element; micro-ops (n, 3); output channels of weights last."""
+
+    uop: IntArray
+    inp: Values
+    wgt: Values
+    acc: Values
+    out: Values
+
+
+class Scratchpads(NamedTuple):
+    """Contents, and what is known of every element.
+
+    ``uop`` (depth, 3), ``inp`` and ``acc`` (depth, batch, channel), ``wgt`` (depth, input
+    channel, output channel).  ``loaded`` tells which micro-ops were written.  ``inp_changed``
+    and ``wgt_changed`` are the progress of the load module at which an element got its value,
+    ``stored`` that of the store module when it last read an accumulator.  ``doubt`` (depth, 4)
+    says what made an accumulator doubtful: instruction, STALE or UNWRITTEN, memory, element.
+    """
+
+    uop: IntArray
+    inp: Values
+    wgt: Values
+    acc: Values
+    loaded: NDArray[np.bool_]
+    inp_changed: IntArray
+    wgt_changed: IntArray
+    stored: IntArray
+    doubt: IntArray
+
+    @classmethod
+    def of(
+        cls, depths: tuple[int, int, int, int], batch: int, block: int, seed: int
+    ) -> Scratchpads:
+        """Scratchpads of these depths (UOP, INP, WGT, ACC) that hold anything at all."""
+        uop, inp, wgt, acc = depths
+        noise = np.random.default_rng(seed).integers
+
+        def values(*shape: int) -> Values:
+            # bytes: what is left of an earlier program multiplies without overflow
+            return noise(-128, 128, shape, dtype=np.int8).astype(np.int32)
+
+        return cls(
+            uop=noise(0, 1 << 10, (uop, 3)),
+            inp=values(inp, batch, block),
+            wgt=values(wgt, block, block),
+            acc=values(acc, batch, block),
+            loaded=np.zeros(uop, dtype=np.bool_),
+            inp_changed=np.full(inp, _FAR),
+            wgt_changed=np.full(wgt, _FAR),
+            stored=np.zeros(acc, dtype=np.int64),
+            doubt=np.tile(np.array([_NEVER, UNWRITTEN, int(Memory.ACC), 0]), (acc, 1)),
+        )
+
+    def settle(self) -> None:
+        """All modules have finished: what they wrote is there."""
+        for changed in (self.inp_changed, self.wgt_changed):
+            changed[changed != _FAR] = 0
+        self.stored[:] = 0
+
 
 COLUMNS = (
     *("opcode", "pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep"),
@@ -53,38 +151,23 @@ _MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
 # compute->store
 _L, _C, _S = range(3)
 _L2C, _C2L, _S2C, _C2S = range(4)
+_ORDERS = np.array([[_L, _C, _S], [_L, _S, _C], [_C, _L, _S]])
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    words,
-    module,
-    uop_dram,
-    inp_dram,
-    wgt_dram,
-    acc_dram,
-    out_dram,
-    uop,
-    inp,
-    wgt,
-    acc,
-    held,
-    counters,
-    races,
-):
-    """Run one segment; returns (code, instruction, detail, position of every module).
+def run_segment(words, module, dram, pads, held, counters, order, strict):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+    """Run one segment; returns (code, instruction, detail (4,), position of every module).
 
     ``words`` (n, 16) instruction records as 32-bit words, ``module`` (n,) 0 load, 1 compute,
-    2 store.  DRAM operands and scratchpads have one row per element: data and weights
-    (rows, values), ``wgt`` as
-    (depth, input channel, output channel), ``acc`` (depth, batch, channel), micro-ops
-    (n, 3).  ``held`` (4,) is the number of tokens in each queue, before and after;
+    2 store.  ``held`` (4,) is the number of tokens in each queue, before and after;
     ``counters`` (7,) is added to: bytes are counted in elements (inp, wgt, acc, uop, out),
-    then GEMM and ALU micro-ops.  Without ``races``
-    an unordered access is no error.  ``detail`` is the element or micro-op that was refused.
+    then GEMM and ALU micro-ops.  With ``strict``, which goes with :data:`EAGER`, what is unordered
+    or doubtful is an error.  ``detail`` is the element that was refused; of a doubtful one, and
+    of a micro-op that is not there, instruction (-1: the same), code, memory and element.
     """
     n = len(words)
     row = np.zeros(len(_PLACES), np.int64)
+    detail = np.zeros(4, np.int64)
     queue = np.zeros((3, n), np.int64)
     length = np.zeros(3, np.int64)
     for i in range(n):
@@ -93,22 +176,15 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     head = np.zeros(3, np.int64)
 
     clock = np.zeros((3, 3), np.int64)
-    extra = held.max()
-    tokens = np.zeros((4, n + extra + 1, 3), np.int32)
+    tokens = np.zeros((4, n + held.max() + 1, 3), np.int32)
     pushed = held.copy()
     popped = np.zeros(4, np.int64)
-    inp_read = np.zeros(len(inp), np.int32)
-    inp_written = np.zeros(len(inp), np.int32)
-    wgt_read = np.zeros(len(wgt), np.int32)
-    wgt_written = np.zeros(len(wgt), np.int32)
-    acc_stored = np.zeros(len(acc), np.int32)
-    acc_written = np.zeros(len(acc), np.int32)
     where = np.full(3, -1, np.int64)
 
     moved = True
     while moved:
         moved = False
-        for m in range(3):
+        for m in _ORDERS[order]:
             while head[m] < length[m]:
                 i = queue[m, head[m]]
                 _read(words, i, row)
@@ -129,61 +205,7 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                             clock[m, j] = max(clock[m, j], tokens[q, popped[q], j])
                         popped[q] += 1
                 clock[m, m] += 1
-                now = clock[m, m] if races else 0
-
-                op = row[_OP]
-                code, detail = OK, 0
-                if op == _LOAD and row[_X] != 0:
-                    memory = row[_MEM]
-                    if memory == _INP:
-                        counters[0] += row[_X] * row[_Y]
-                        code, detail = _load(
-                            row, inp_dram, inp, inp_read, inp_written, clock[m, _C], now
-                        )
-                    elif memory == _WGT:
-                        counters[1] += row[_X] * row[_Y]
-                        code, detail = _load(
-                            row, wgt_dram, wgt, wgt_read, wgt_written, clock[m, _C], now
-                        )
-                    elif memory == _ACC:
-                        counters[2] += row[_X] * row[_Y]
-                        code, detail = _load(
-                            row, acc_dram, acc, acc_stored, acc_written, clock[m, _S], now
-                        )
-                    elif memory == _UOP:
-                        counters[3] += row[_X] * row[_Y]
-                        code, detail = _load_uop(row, uop_dram, uop)
-                    else:
-                        code = BAD_OPCODE
-                elif op == _STORE and row[_X] != 0:
-                    counters[4] += row[_X] * row[_Y]
-                    code, detail = _store(
-                        row, acc, out_dram, acc_stored, acc_written, clock[m, _C], now
-                    )
-                elif op == _GEMM:
-                    code, detail = _gemm(
-                        row,
-                        uop,
-                        inp,
-                        wgt,
-                        acc,
-                        inp_read,
-                        inp_written,
-                        wgt_read,
-                        wgt_written,
-                        acc_stored,
-                        acc_written,
-                        clock[m, _L],
-                        clock[m, _S],
-                        now,
-                        counters,
-                    )
-                elif op == _ALU_OP:
-                    code, detail = _alu(
-                        row, uop, acc, acc_stored, acc_written, clock[m, _S], now, counters
-                    )
-                elif op > _ALU_OP:
-                    code = BAD_OPCODE
+                code = _execute(row, i, dram, pads, clock[m], strict, counters, detail)
                 if code != OK:
                     return code, i, detail, where
                 push_prev = _C2L if m == _C else _S2C if m == _S else -1
@@ -194,14 +216,16 @@ def run_segment(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                         for j in range(3):
                             tokens[q, pushed[q], j] = clock[m, j]
                         pushed[q] += 1
+                if (order == EAGER and m == _C) or (order == LAZY and m != _C):
+                    break  # the others first
     for q in range(4):
         held[q] = pushed[q] - popped[q]
     for m in range(3):
         if head[m] < length[m]:
             where[m] = queue[m, head[m]]
     if where.max() >= 0:
-        return DEADLOCK, where.max(), 0, where
-    return OK, n, 0, where
+        return DEADLOCK, where.max(), detail, where
+    return OK, n, detail, where
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
@@ -215,95 +239,183 @@ def _read(words, i, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _load(row, dram, sram, read, written, seen, now):  # type: ignore[no-untyped-def]
-    """Rows of elements with zeros around them; ``seen`` is the progress known of the reader."""
+def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: ignore[no-untyped-def]
+    """One instruction; ``clock`` (3,) is the progress of every module as its own knows it."""
+    op, size = row[_OP], row[_X] * row[_Y]
+    # else everything counts as known to have happened
+    known = clock if strict else np.full(3, _FAR)
+    if op == _GEMM:
+        return _gemm(row, i, pads, known, counters, detail)
+    if op == _ALU_OP:
+        return _alu(row, pads, known, counters, detail)
+    if op > _ALU_OP:
+        return BAD_OPCODE
+    if op == _FINISH or row[_X] == 0:
+        return OK
+    if op == _STORE:
+        counters[4] += size
+        return _store(row, dram.out, pads, clock[_S], strict, detail)
+    memory = row[_MEM]
+    if memory == _INP:
+        counters[0] += size
+        return _load(row, dram.inp, pads.inp, pads.inp_changed, clock[_L], detail)
+    if memory == _WGT:
+        counters[1] += size
+        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, clock[_L], detail)
+    if memory == _ACC:
+        counters[2] += size
+        return _load_acc(row, dram.acc, pads, known[_S], detail)
+    if memory == _UOP:
+        counters[3] += size
+        return _load_uop(row, dram.uop, pads, detail)
+    return BAD_OPCODE
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _refuse(code, detail, element):  # type: ignore[no-untyped-def]
+    detail[0] = element
+    return code
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
+    """Whether a load leaves its operand or the scratchpad."""
     width = row[_X] + row[_X0] + row[_X1]
-    height = row[_Y] + row[_Y0] + row[_Y1]
-    begin, end = row[_SRAM], row[_SRAM] + width * height
+    end = row[_SRAM] + width * (row[_Y] + row[_Y0] + row[_Y1])
     if end > len(sram):
-        return SRAM_RANGE, end - 1
+        return _refuse(SRAM_RANGE, detail, end - 1)
     if row[_Y] > 0:
         last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
         if last > len(dram):
-            return DRAM_RANGE, last - 1
-    for e in range(begin, end):
-        if read[e] > seen:
-            return RACE, e
-        written[e] = now
+            return _refuse(DRAM_RANGE, detail, last - 1)
+    return OK
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _source(row, y, x):  # type: ignore[no-untyped-def]
+    """DRAM element of a place in a loaded tile, -1 in its padding."""
+    y -= row[_Y0]
+    x -= row[_X0]
+    if 0 <= y < row[_Y] and 0 <= x < row[_X]:
+        return row[_DRAM] + y * row[_STRIDE] + x
+    return -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def]
+    """Rows of elements with zeros around them."""
+    code = _outside(row, dram, sram, detail)
+    if code != OK:
+        return code
     size = sram.size // len(sram)
     flat_in, flat_out = dram.reshape(-1), sram.reshape(-1)
-    for y in range(height):
-        inside = row[_Y0] <= y < row[_Y0] + row[_Y]
-        at = (begin + y * width) * size
-        if not inside:
-            flat_out[at : at + width * size] = 0
-            continue
-        source = (row[_DRAM] + (y - row[_Y0]) * row[_STRIDE]) * size
-        left, middle = at + row[_X0] * size, at + (row[_X0] + row[_X]) * size
-        flat_out[at:left] = 0
-        for k in range(middle - left):
-            flat_out[left + k] = flat_in[source + k]
-        flat_out[middle : at + width * size] = 0
-    return OK, 0
+    e = row[_SRAM]
+    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
+        for x in range(row[_X] + row[_X0] + row[_X1]):
+            source, same = _source(row, y, x), changed[e] != _FAR
+            for k in range(size):
+                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
+                same &= flat_out[e * size + k] == value
+                flat_out[e * size + k] = value
+            if not same:
+                changed[e] = now
+            e += 1
+    return OK
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _load_uop(row, dram, uop):  # type: ignore[no-untyped-def]
+def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
+    """A load through the compute module; ``seen`` is the progress known of the store module."""
+    code = _outside(row, dram, pads.acc, detail)
+    if code != OK:
+        return code
+    size = pads.acc.size // len(pads.acc)
+    flat_in, flat_out = dram.reshape(-1), pads.acc.reshape(-1)
+    e = row[_SRAM]
+    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
+        for x in range(row[_X] + row[_X0] + row[_X1]):
+            source, same = _source(row, y, x), True
+            for k in range(size):
+                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
+                same &= flat_out[e * size + k] == value
+                flat_out[e * size + k] = value
+            if not same and pads.stored[e] > seen:
+                return _refuse(RACE, detail, e)
+            pads.doubt[e, 0] = _CLEAN
+            e += 1
+    return OK
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
     begin, size = row[_SRAM], row[_X] * row[_Y]
-    if begin + size > len(uop):
-        return SRAM_RANGE, begin + size - 1
+    if begin + size > len(pads.uop):
+        return _refuse(SRAM_RANGE, detail, begin + size - 1)
     if row[_DRAM] + size > len(dram):
-        return DRAM_RANGE, row[_DRAM] + size - 1
-    uop[begin : begin + size] = dram[row[_DRAM] : row[_DRAM] + size]
-    return OK, 0
+        return _refuse(DRAM_RANGE, detail, row[_DRAM] + size - 1)
+    pads.uop[begin : begin + size] = dram[row[_DRAM] : row[_DRAM] + size]
+    pads.loaded[begin : begin + size] = True
+    return OK
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _store(row, acc, out, stored, written, seen, now):  # type: ignore[no-untyped-def]
-    """Accumulators cut to the output width; ``seen`` is the progress known of compute."""
+def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
+    """Accumulators; the caller cuts them to the output width."""
+    acc = pads.acc
     if row[_SRAM] + row[_X] * row[_Y] > len(acc):
-        return SRAM_RANGE, row[_SRAM] + row[_X] * row[_Y] - 1
+        return _refuse(SRAM_RANGE, detail, row[_SRAM] + row[_X] * row[_Y] - 1)
     if row[_Y] > 0:
         last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
         if last > len(out):
-            return DRAM_RANGE, last - 1
+            return _refuse(DRAM_RANGE, detail, last - 1)
     e = row[_SRAM]
     for y in range(row[_Y]):
         for x in range(row[_X]):
-            if written[e] > seen:
-                return RACE, e
-            stored[e] = now
+            if strict and pads.doubt[e, 0] != _CLEAN:
+                detail[:] = pads.doubt[e]
+                if detail[0] == _NEVER:
+                    detail[0], detail[3] = -1, e
+                return detail[1]
+            pads.stored[e] = now
             target = row[_DRAM] + y * row[_STRIDE] + x
             for b in range(acc.shape[1]):
                 for c in range(acc.shape[2]):
                     out[target, b, c] = acc[e, b, c]
             e += 1
-    return OK, 0
+    return OK
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _gemm(  # type: ignore[no-untyped-def]  # noqa: PLR0912
-    row,
-    uop,
-    inp,
-    wgt,
-    acc,
-    inp_read,
-    inp_written,
-    wgt_read,
-    wgt_written,
-    acc_stored,
-    acc_written,
-    seen_load,
-    seen_store,
-    now,
-    counters,
-):
+def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
+    """Whether an instruction has micro-ops outside of the scratchpad, or that nothing loaded."""
+    if row[_END] > len(pads.uop):
+        return _refuse(SRAM_RANGE, detail, row[_END] - 1)
+    for u in range(row[_BGN], row[_END]):
+        if not pads.loaded[u]:
+            detail[0], detail[1], detail[2], detail[3] = -1, UNWRITTEN, _UOP, u
+            return UNWRITTEN
+    return OK
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _doubt(doubt, i, memory, element, changed, known):  # type: ignore[no-untyped-def]
+    """Note that what GEMM reads may still be something else."""
+    if changed > known:
+        doubt[0], doubt[1], doubt[2], doubt[3] = i, STALE, memory, element
+        if changed == _FAR:
+            doubt[1] = UNWRITTEN
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """acc[dst] += inp[src] times wgt[wgt] transposed, or acc[dst] = 0."""
-    if row[_END] > len(uop):
-        return SRAM_RANGE, row[_END] - 1
+    code = _missing(row, pads, detail)
+    if code != OK:
+        return code
+    uop, inp, wgt, acc, doubt = pads.uop, pads.inp, pads.wgt, pads.acc, pads.doubt
     reset = row[_RESET]
     batch, block = acc.shape[1], acc.shape[2]
+    before = np.empty((batch, block), np.int32)
     if not reset:
         counters[5] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
     for y in range(row[_OUT]):
@@ -314,52 +426,55 @@ def _gemm(  # type: ignore[no-untyped-def]  # noqa: PLR0912
             for u in range(row[_BGN], row[_END]):
                 dst = dst0 + uop[u, 0]
                 if dst >= len(acc):
-                    return SRAM_RANGE, dst
-                if acc_stored[dst] > seen_store:
-                    return RACE, dst
-                acc_written[dst] = now
+                    return _refuse(SRAM_RANGE, detail, dst)
                 target = acc[dst]
+                unordered = pads.stored[dst] > known[_S]
+                if unordered:
+                    before[:] = target
                 if reset:
                     target[:] = 0
-                    continue
-                src, w = src0 + uop[u, 1], wgt0 + uop[u, 2]
-                if src >= len(inp):
-                    return SRAM_RANGE, src
-                if w >= len(wgt):
-                    return SRAM_RANGE, w
-                if inp_written[src] > seen_load or wgt_written[w] > seen_load:
-                    return RACE, src
-                inp_read[src] = now
-                wgt_read[w] = now
-                data, weights = inp[src], wgt[w]
-                for b in range(batch):
-                    for k in range(block):
-                        value = data[b, k]
-                        for j in range(block):
-                            target[b, j] += value * weights[k, j]
-    return OK, 0
+                    doubt[dst, 0] = _CLEAN
+                else:
+                    src, w = src0 + uop[u, 1], wgt0 + uop[u, 2]
+                    if src >= len(inp):
+                        return _refuse(SRAM_RANGE, detail, src)
+                    if w >= len(wgt):
+                        return _refuse(SRAM_RANGE, detail, w)
+                    if doubt[dst, 0] == _CLEAN:
+                        _doubt(doubt[dst], i, _INP, src, pads.inp_changed[src], known[_L])
+                        _doubt(doubt[dst], i, _WGT, w, pads.wgt_changed[w], known[_L])
+                    data, weights = inp[src], wgt[w]
+                    for b in range(batch):
+                        for k in range(block):
+                            value = data[b, k]
+                            for j in range(block):
+                                target[b, j] += value * weights[k, j]
+                if unordered and (before != target).any():
+                    return _refuse(RACE, detail, dst)
+    return OK
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _alu(row, uop, acc, stored, written, seen, now, counters):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """acc[dst] = op(acc[dst], acc[src] or the immediate), 32-bit arithmetic."""
-    if row[_END] > len(uop):
-        return SRAM_RANGE, row[_END] - 1
+    code = _missing(row, pads, detail)
+    if code != OK:
+        return code
     counters[6] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
     op, use_imm, imm = row[_ALU], row[_USE_IMM], np.int32(row[_IMM])
-    flat = acc.reshape(len(acc), -1)
-    lanes = flat.shape[1]
+    uop, doubt = pads.uop, pads.doubt
+    flat = pads.acc.reshape(len(pads.acc), -1)
     for y in range(row[_OUT]):
         for x in range(row[_IN]):
             for u in range(row[_BGN], row[_END]):
                 dst = y * row[_DST_O] + x * row[_DST_I] + uop[u, 0]
                 src = y * row[_SRC_O] + x * row[_SRC_I] + uop[u, 1]
-                if dst >= len(acc) or src >= len(acc):
-                    return SRAM_RANGE, max(dst, src)
-                if stored[dst] > seen:
-                    return RACE, dst
-                written[dst] = now
-                for k in range(lanes):
+                if dst >= len(flat) or src >= len(flat):
+                    return _refuse(SRAM_RANGE, detail, max(dst, src))
+                if not use_imm and doubt[dst, 0] == _CLEAN:
+                    doubt[dst] = doubt[src]
+                same = True
+                for k in range(flat.shape[1]):
                     left = flat[dst, k]
                     right = imm if use_imm else flat[src, k]
                     if op == _MIN:
@@ -376,5 +491,8 @@ def _alu(row, uop, acc, stored, written, seen, now, counters):  # type: ignore[n
                     elif op == _MUL:
                         flat[dst, k] = left * right
                     else:
-                        return BAD_OPCODE, op
-    return OK, 0
+                        return _refuse(BAD_OPCODE, detail, op)
+                    same &= flat[dst, k] == left
+                if not same and pads.stored[dst] > known[_S]:
+                    return _refuse(RACE, detail, dst)
+    return OK

@@ -171,13 +171,19 @@ class _RankError(SpaceError, IndexError):
 
 
 def compile(
-    workload: Workload, hardware: VTAConfig | None = None, rules: Iterable[Rule] = ()
+    workload: Workload,
+    hardware: VTAConfig | None = None,
+    rules: Iterable[Rule] = (),
+    *,
+    stack_only: bool = False,
 ) -> FeasibleSpace:
     """The feasible space of a workload on a machine (the default one when not given).
 
-    ``rules`` are yours, on top of the operator's catalogue.  Raises
+    ``rules`` are yours, on top of the operator's catalogue.  ``stack_only`` gives the set of
+    upstream's own functional simulator, which runs the modules in turns: some of it computes
+    wrong numbers on the hardware (rule ``race``).  Raises
     :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
     :class:`~vtacsp.errors.RuleError` for a malformed rule.
     """
-    problem = Problem(workload, hardware or VTAConfig(), rules)
+    problem = Problem(workload, hardware or VTAConfig(), rules, stack_only=stack_only)
     return FeasibleSpace(problem, problem.feasible_indices())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,20 +29,34 @@ OK = "ok"
 class Problem:
     """A workload, a machine and the rules that a configuration has to meet.
 
-    ``rules`` are added to the operator's catalogue.  Raises
-    :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    ``rules`` are added to the operator's catalogue.  ``stack_only`` leaves out the rule ``race``:
+    what is left is what upstream's own functional simulator calls right, on hardware some of it
+    computes wrong numbers.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
     :class:`~vtacsp.errors.RuleError` when two rules share a name or a rule has a symbol that
     the operator does not know.
     """
 
-    def __init__(self, workload: Workload, hardware: VTAConfig, rules: Iterable[Rule] = ()) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        hardware: VTAConfig,
+        rules: Iterable[Rule] = (),
+        *,
+        stack_only: bool = False,
+    ) -> None:
         self.workload = workload
         self.hardware = hardware
+        self.stack_only = stack_only
         self.knob_space = KnobSpace.of(workload, hardware)
         self.user_rules = tuple(rules)
-        self.rules: tuple[Rule, ...] = (*catalogue(workload.op), *self.user_rules)
+        self.rules: tuple[Rule, ...] = (*self._catalogue(), *self.user_rules)
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
         self._check_rules()
+
+    def _catalogue(self) -> tuple[Rule, ...]:
+        return catalogue(self.workload.op, stack_only=self.stack_only)
 
     def _check_rules(self) -> None:
         names = [rule.name for rule in self.rules]
@@ -58,13 +73,14 @@ class Problem:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the catalogue holds closures: pickle what it is looked up by
-        if self.rules != (*catalogue(self.workload.op), *self.user_rules):
+        if self.rules != (*self._catalogue(), *self.user_rules):
             raise TypeError("a problem under other rules than its own cannot be pickled")
-        return Problem, (self.workload, self.hardware, self.user_rules)
+        make = partial(Problem, stack_only=self.stack_only)
+        return make, (self.workload, self.hardware, self.user_rules)
 
     def on(self, hardware: VTAConfig) -> Problem:
         """The same workload and rules on another machine."""
-        return Problem(self.workload, hardware, self.user_rules)
+        return Problem(self.workload, hardware, self.user_rules, stack_only=self.stack_only)
 
     def with_rules(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules instead."""
