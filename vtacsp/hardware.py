@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +21,13 @@ BUFFER_FIELDS = {name: f"LOG_{name.upper()}_BUFF_SIZE" for name in BUFFERS}
 """Scratchpad -> key of its size in ``vta_config.json`` (log2 of bytes)."""
 
 MAX_LOG = 31  # sizes are 32-bit integers in the stack's headers
+
+_MODEL = re.compile(
+    r"(?P<target>.+)_(?P<log_batch>\d{1,10})x(?P<log_block>\d{1,10})"
+    r"_i(?P<log_inp_width>\d{1,10})w(?P<log_wgt_width>\d{1,10})a(?P<log_acc_width>\d{1,10})"
+    + "".join(rf"_(?P<log_{name}_buff_size>\d{{1,10}})" for name in BUFFERS),
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,47 @@ class VTAConfig:
         """Widths in bits of the instruction and micro-op fields that bound a program."""
         logs = (self.depth(name).bit_length() - 1 for name in BUFFERS)
         return isa.field_widths(*logs)
+
+    # -- the name of the machine
+
+    @property
+    def model(self) -> str:
+        """What VTA calls the machine: ``sim_1x16_i8w8a32_15_15_18_17``.
+
+        Two descriptions with one name are one machine.  Source: ``Environment.MODEL`` of
+        ``vta/environment.py``, ``bitstream`` of ``pkg_config.py``.
+        """
+        widths = (self.log_inp_width, self.log_wgt_width, self.log_acc_width)
+        sizes = "_".join(str(getattr(self, f"log_{name}_buff_size")) for name in BUFFERS)
+        i, w, a = (1 << width for width in widths)
+        return f"{self.target}_{self.batch}x{self.block}_i{i}w{w}a{a}_{sizes}"
+
+    @classmethod
+    def from_model(cls, model: str) -> VTAConfig:
+        """The machine of a name (:attr:`model`).
+
+        Raises :class:`~vtacsp.errors.HardwareError` for a name of another form, or of sizes that
+        make no machine.
+        """
+        match = _MODEL.fullmatch(model)
+        if match is None:
+            raise HardwareError(
+                f"{model[:80]!r} does not name a VTA machine, as {cls().model} would"
+            )
+        sizes = match.groupdict()
+        target = sizes.pop("target")
+        logs: dict[str, Any] = {name: int(size) for name, size in sizes.items()}
+        for name, size in logs.items():
+            if name.endswith("_buff_size"):
+                continue  # is a log2 already
+            if size < 1 or size & (size - 1):
+                key = name.upper()
+                raise HardwareError(f"machine {model[:80]}: 2^{key} is {size}, no power of 2")
+            logs[name] = size.bit_length() - 1
+        try:
+            return cls(target=target, **logs)
+        except HardwareError as error:
+            raise HardwareError(f"machine {model[:80]}: {error}") from None
 
     # -- files
 

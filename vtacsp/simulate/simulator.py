@@ -16,7 +16,8 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.program import Program, build
 from vtacsp.simulate.result import TimingResult
 from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Problem, Space, layer_and_machine
 from vtacsp.workload import Workload
 
 __all__ = ["Simulator", "simulate_timing"]
@@ -36,22 +37,37 @@ def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Simulator:
     """Measures configurations of one layer on the cycle simulator.
 
-    A configuration (knob values, or its AutoTVM index) that the stack refuses is not measured:
+    ``workload`` is a space, whose machine and rules hold (``Simulator(space)``), or a bare
+    workload on ``hardware``, the default machine when not given.  A configuration (knob values,
+    or its AutoTVM index) that the stack refuses is not measured:
     :class:`~vtacsp.errors.ProgramError` carries the cause.
+
+    Raises :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
     """
 
     workload: Workload
-    hardware: VTAConfig = field(default_factory=VTAConfig)
-    timing: TimingModel = RTL
+    hardware: VTAConfig
+    timing: TimingModel
+    _layer: Workload | Space = field(repr=False)
+
+    def __init__(
+        self,
+        workload: Workload | Space,
+        hardware: VTAConfig | None = None,
+        timing: TimingModel = RTL,
+    ) -> None:
+        layer, machine = layer_and_machine(workload, hardware)
+        values = {"workload": layer, "hardware": machine, "timing": timing, "_layer": workload}
+        self.__dict__.update(values)  # frozen: what is made of one machine stays on it
 
     @cached_property
     def space(self) -> FeasibleSpace:
-        """What can run."""
-        return compile(self.workload, self.hardware)
+        """What can run, all of it; raises as :func:`vtacsp.compile`."""
+        return FeasibleSpace.of(Problem.of(self._layer, self.hardware))
 
     def program(self, config: Mapping[str, int] | int, *, waits: bool = False) -> Program:
         """The program of a feasible configuration; see :func:`vtacsp.program.build`.

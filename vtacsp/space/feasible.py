@@ -31,6 +31,11 @@ class FeasibleSpace:
         self.indices = indices
         self.indices.flags.writeable = False
 
+    @classmethod
+    def of(cls, problem: Problem) -> FeasibleSpace:
+        """Everything that is feasible."""
+        return cls(problem, problem.feasible_indices())
+
     @property
     def workload(self) -> Workload:
         """The layer."""
@@ -186,4 +191,4 @@ def compile(
     :class:`~vtacsp.errors.RuleError` for a malformed rule.
     """
     problem = Problem(workload, hardware or VTAConfig(), rules, stack_only=stack_only)
-    return FeasibleSpace(problem, problem.feasible_indices())
+    return FeasibleSpace.of(problem)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.errors import RuleError
+from vtacsp.errors import HardwareError, RuleError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.compiled import conjunction
 from vtacsp.hardware import VTAConfig
@@ -18,12 +18,41 @@ from vtacsp.knobs import IntArray, KnobSpace
 from vtacsp.rules import Rule, catalogue
 from vtacsp.workload import Workload
 
-__all__ = ["OK", "Problem"]
+__all__ = ["OK", "Problem", "Space", "layer_and_machine"]
 
 BoolArray = NDArray[np.bool_]
 
 OK = "ok"
 """The cause of a configuration that no rule refuses."""
+
+
+class Space(Protocol):
+    """What carries a layer, its machine and the rules: a compiled space, a search space."""
+
+    @property
+    def problem(self) -> Problem:
+        """Layer, machine and rules."""
+
+
+def layer_and_machine(
+    layer: Workload | Space, hardware: VTAConfig | None = None
+) -> tuple[Workload, VTAConfig]:
+    """The layer and the machine of a space, or a bare workload on ``hardware``.
+
+    A workload without a machine is on the default one.  Raises
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space that is of another one.
+    """
+    if isinstance(layer, Workload):
+        return layer, hardware or VTAConfig()
+    problem = getattr(layer, "problem", None)
+    if not isinstance(problem, Problem):
+        raise WorkloadError(f"a workload or a space of one is needed, got {layer!r:.80}")
+    if hardware is not None and hardware.model != problem.hardware.model:
+        raise HardwareError(
+            f"the space of {problem.workload.name} is for the machine {problem.hardware.model}, "
+            f"and the machine given is {hardware.model}: compile another space"
+        )
+    return problem.workload, problem.hardware
 
 
 class Problem:
@@ -54,6 +83,12 @@ class Problem:
         self.rules: tuple[Rule, ...] = (*self._catalogue(), *self.user_rules)
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
         self._check_rules()
+
+    @classmethod
+    def of(cls, layer: Workload | Space, hardware: VTAConfig | None = None) -> Problem:
+        """That of a space, or a bare workload's; raises as :func:`layer_and_machine`."""
+        workload, machine = layer_and_machine(layer, hardware)
+        return cls(workload, machine) if isinstance(layer, Workload) else layer.problem
 
     def _catalogue(self) -> tuple[Rule, ...]:
         return catalogue(self.workload.op, stack_only=self.stack_only)

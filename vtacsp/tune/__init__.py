@@ -24,14 +24,16 @@ from vtacsp.tune.records import (
     load_records,
     merge_records,
     read_log,
+    refuse_mixed,
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.space import FeasibleSet, SearchSpace, WholeGrid, search_space
-from vtacsp.tune.task import Task
+from vtacsp.tune.task import RTL_DEVICE, Task, device_of, hardware_of, target_of
 
 __all__ = [
+    "RTL_DEVICE",
     "ExecutorMeasurer",
     "FeasibleSet",
     "FunctionMeasurer",
@@ -59,15 +61,19 @@ __all__ = [
     "best_records",
     "cycle_bound",
     "cycle_bounds",
+    "device_of",
     "diverse",
     "error_of",
+    "hardware_of",
     "load_records",
     "lowest_bounds",
     "merge_records",
     "presample",
     "ranked",
     "read_log",
+    "refuse_mixed",
     "search_space",
+    "target_of",
     "tune",
     "uniform",
     "write_records",

@@ -58,6 +58,7 @@ class ExecutorMeasurer(Measurer):
             raise MeasureError(f"timeout is {timeout}, must be more than 0 seconds")
         self.function = function
         self.device = str(getattr(function, "device", ""))
+        self.task = getattr(function, "task", None)
         self.timeout = timeout
         self._make: Callable[[], Executor] | None = None
         self._executor: Executor | None = None

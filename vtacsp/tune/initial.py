@@ -16,8 +16,7 @@ from vtacsp.errors import SearchError
 from vtacsp.knobs import IntArray
 from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.space import sampling
-from vtacsp.space.feasible import compile
-from vtacsp.space.problem import Problem
+from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.tune.space import FeasibleSet, SearchSpace
 
 __all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "uniform"]
@@ -56,11 +55,7 @@ def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list
     """
     from vtacsp.tune.ranking import lowest
 
-    if isinstance(space, FeasibleSet):  # with the rules that it was compiled under
-        problem = space.feasible.problem
-    else:
-        problem = Problem(space.workload, space.hardware)
-    return lowest(problem, _at_most(space, n), timing, space)
+    return lowest(space.problem, _at_most(space, n), timing, space)
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def presample(
     without, the feasible set answers, as the real stack would.
     """
     if valid is None:
-        valid = FeasibleSet(compile(space.workload, space.hardware)).__contains__
+        valid = FeasibleSet(FeasibleSpace.of(space.problem)).__contains__
     rng = np.random.default_rng(seed)
     limit = min(limit, len(space))
     frontier = deque(int(i) for i in space.sample(min(batch, limit), rng))

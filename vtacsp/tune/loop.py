@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtacsp.errors import SearchError
+from vtacsp.errors import MeasureError, SearchError
 from vtacsp.knobs import Config
 from vtacsp.tune.measure import Measurer
 from vtacsp.tune.records import Record, TuningLog
@@ -88,13 +88,15 @@ def tune(
     Ctrl-C ends the run: the result holds everything measured so far.  Raises
     :class:`~vtacsp.errors.SearchError` for a number out of range,
     :class:`~vtacsp.errors.LogError` for a log that cannot be read or written and
-    :class:`~vtacsp.errors.MeasureError` when the measurer gives up.
+    :class:`~vtacsp.errors.MeasureError` when the measurer is of another layer or machine, or
+    gives up.
     """
     size = measurer.parallel if batch_size is None else batch_size
     numbers = {"trials": trials, "batch_size": size, "early_stopping": early_stopping}
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise SearchError(f"{name} is {value}, must be at least 1")
+    _refuse_another_machine(searcher.space, measurer)
     with ExitStack() as stack:
         book = _Book(
             searcher.space,
@@ -118,6 +120,22 @@ def tune(
     return TuningResult(searcher.space, tuple(run.done), interrupted)
 
 
+def _refuse_another_machine(space: SearchSpace, measurer: Measurer) -> None:
+    if measurer.task is None:
+        return
+    ours, theirs = Task.of(space.workload, space.hardware, measurer.device), measurer.task
+    if ours.model != theirs.model:
+        raise MeasureError(
+            f"the space is for the machine {ours.model}, the measurer for {theirs.model}: "
+            "make both of one space"
+        )
+    if not ours.matches(theirs):
+        raise MeasureError(
+            f"the measurer is of another layer than the space of {space.workload.name}: "
+            "make both of one space"
+        )
+
+
 class _Book:
     """What the log knows of one layer, and where new results go."""
 
@@ -125,7 +143,7 @@ class _Book:
         self.space = space
         self.log = log
         self.device = device
-        self.task = Task.of(space.workload, space.hardware)
+        self.task = Task.of(space.workload, space.hardware, device)
         self.known = {} if log is None else log.results(self.task, space.knob_space, device)
 
     def write(self, index: int, result: Result) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.hardware import VTAConfig
 from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
+from vtacsp.tune.task import Task, device_of
 from vtacsp.workload import Workload
 
 __all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
@@ -21,11 +23,13 @@ class Measurer(ABC):
 
     ``parallel`` is how many configurations it can measure at the same time.  ``device`` names
     what measures, in a word or two: results that a log has from another device are no results
-    of this one.
+    of this one.  ``task`` is the layer and the machine that it can measure, None when any:
+    :func:`~vtacsp.tune.tune` refuses the space of another one.
     """
 
     parallel: int = 1
     device: str = ""
+    task: Task | None = None
 
     @abstractmethod
     def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
@@ -67,27 +71,43 @@ class FunctionMeasurer(Measurer):
 
 
 class SimulatorMeasurer(FunctionMeasurer):
-    """Measures on the timing simulator, in process; seconds are cycles at the model's clock."""
+    """Measures on the timing simulator, in process; seconds are cycles at the model's clock.
+
+    ``workload`` is a space (compiled, or to be searched), whose machine and rules hold, or a bare
+    workload on ``hardware``, the default machine when not given.  Raises
+    :class:`~vtacsp.errors.WorkloadError` when it cannot be packed and
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+    """
 
     def __init__(
         self,
-        workload: Workload,
+        workload: Workload | Space,
         hardware: VTAConfig | None = None,
         timing: TimingModel = RTL,
     ) -> None:
         super().__init__(self.seconds)
-        self.workload = workload
-        self.hardware = hardware or VTAConfig()
+        self.problem = Problem.of(workload, hardware)
         self.timing = timing
-        self.device = f"simulator {timing.name}"
+        self.device = device_of(timing)
+        self.task = Task.of(self.workload, self.hardware, self.device)
         self._simulator: Any = None
+
+    @property
+    def workload(self) -> Workload:
+        """The layer."""
+        return self.problem.workload
+
+    @property
+    def hardware(self) -> VTAConfig:
+        """The machine."""
+        return self.problem.hardware
 
     def seconds(self, index: int) -> float:
         """Seconds of one configuration; raises the error that the stack has."""
         if self._simulator is None:  # compiled code, loaded when something is measured
             from vtacsp.simulate.simulator import Simulator
 
-            self._simulator = Simulator(self.workload, self.hardware, self.timing)
+            self._simulator = Simulator(self, timing=self.timing)
         return float(self._simulator.cycles(index)) / self.timing.clock_hz
 
     def __getstate__(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "load_records",
     "merge_records",
     "read_log",
+    "refuse_mixed",
     "write_records",
 ]
 
@@ -32,8 +33,11 @@ class Record:
     """One measurement of one configuration.
 
     ``workload`` is the name of the layer and ``device`` that of what measured
-    (:attr:`vtacsp.tune.Measurer.device`), both empty in a log that AutoTVM wrote.  ``line`` is
-    the line that the record was read from, without its end.
+    (:attr:`vtacsp.tune.Measurer.device`), both empty in a log that AutoTVM wrote.  The target of
+    the task says the device too: it is completed here, also for a log of before it did.
+    ``line`` is the line that the record was read from, without its end.
+
+    Raises :class:`ValueError` when target and ``device`` name two devices.
     """
 
     task: Task
@@ -43,6 +47,31 @@ class Record:
     workload: str = ""
     device: str = ""
     line: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        said = self.task.device
+        if said and self.device not in ("", said):
+            raise ValueError(f"its target is of device {said!r}, its key of {self.device!r}")
+        if said:
+            object.__setattr__(self, "device", said)
+        elif (task := self.task.on(self.device)).device:
+            moved = _rewritten(self.line, task.target, {}) if self.line else ""
+            object.__setattr__(self, "task", task)
+            object.__setattr__(self, "line", moved)
+
+    def measured_on(self, device: str) -> Record:
+        """The record of a device that it does not name; one that names any stays as it is."""
+        if self.device:
+            return self
+        task = self.task.on(device)
+        line = _rewritten(self.encode(), task.target, {"device": device})
+        return replace(self, task=task, device=device, line=line)
+
+    def for_vta(self) -> Record:
+        """The record for VTA's own target, whatever measured it; ``measured_on`` keeps that."""
+        task = self.task.on("")
+        line = _rewritten(self.encode(), task.target, {"device": "", "measured_on": self.device})
+        return replace(self, task=task, device="", line=line)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -107,6 +136,15 @@ class Record:
         except (KeyError, TypeError, AttributeError) as failure:
             raise ValueError(f"not an AutoTVM record ({failure})") from None
         return cls(task, index, config, result, workload, device, line)
+
+
+def _rewritten(line: str, target: str, ours: Mapping[str, str]) -> str:
+    """A line for another target, everything else as it is; what is empty of ours is left out."""
+    row = json.loads(line)
+    row["input"][0] = target
+    known = {**row.get("vtacsp", {}), **ours}
+    row["vtacsp"] = {key: value for key, value in known.items() if value != ""}
+    return json.dumps(row)
 
 
 def _value(kind: str, value: Any) -> int:
@@ -209,9 +247,10 @@ class TuningLog:
         if not self.path.exists():
             return {}
         found: dict[int, Result] = {}
+        task = task.on("")  # who measured is compared apart: a record may not say
         for record in load_records(self.path):
             elsewhere = "" not in (device, record.device) and device != record.device
-            if elsewhere or not record.task.matches(task):
+            if elsewhere or not record.task.on("").matches(task):
                 continue
             try:
                 index = knob_space.index(record.config)
@@ -261,13 +300,36 @@ def _mend(file: IO[bytes]) -> None:
 
 
 def merge_records(records: Iterable[Record]) -> list[Record]:
-    """One record per task, device and configuration: the fastest, in order of appearance."""
+    """One record per task, device and configuration: the fastest, in order of appearance.
+
+    Raises as :func:`refuse_mixed`.
+    """
+    records = list(records)
+    refuse_mixed(records)
     return list(_fastest(records, lambda r: (r.key, r.index)).values())
 
 
 def best_records(records: Iterable[Record]) -> list[Record]:
     """The fastest record of each task on each device; tasks where nothing ran are left out."""
     return list(_fastest((r for r in records if r.result.ok), lambda r: r.key).values())
+
+
+def refuse_mixed(records: Iterable[Record]) -> None:
+    """Raise :class:`~vtacsp.errors.LogError` when a log of these records would be ambiguous.
+
+    It is when AutoTVM would compare seconds of which nobody knows that one device took them:
+    some records of a layer's target name a device, others do not.
+    """
+    seen: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        other = seen.setdefault(record.task.key, record)
+        if record.device != other.device:
+            task = record.task
+            raise LogError(
+                f"records of {task.name} on {task.model} would be compared, but some were "
+                f"measured on {record.device or other.device!r} and others do not say on what: "
+                "name their device, or leave them out"
+            )
 
 
 def _fastest(records: Iterable[Record], key: Any) -> Mapping[Any, Record]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from vtacsp.errors import SpaceError
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import Config, IntArray, KnobSpace
-from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Problem, Space
 from vtacsp.workload import Workload
 
 __all__ = ["FeasibleSet", "SearchSpace", "WholeGrid", "search_space"]
@@ -29,10 +30,23 @@ _DRAWS = 64  # random tries before the rest of a nearly exhausted space is liste
 class SearchSpace(ABC):
     """Configurations of one layer, by AutoTVM index; ``rank`` counts them from 0 ascending."""
 
-    def __init__(self, workload: Workload, hardware: VTAConfig, knob_space: KnobSpace) -> None:
-        self.workload = workload
-        self.hardware = hardware
-        self.knob_space = knob_space
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    @property
+    def workload(self) -> Workload:
+        """The layer."""
+        return self.problem.workload
+
+    @property
+    def hardware(self) -> VTAConfig:
+        """The machine."""
+        return self.problem.hardware
+
+    @property
+    def knob_space(self) -> KnobSpace:
+        """The whole grid."""
+        return self.problem.knob_space
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -99,11 +113,14 @@ class SearchSpace(ABC):
 
 
 class WholeGrid(SearchSpace):
-    """Every configuration, feasible or not: the space that AutoTVM searches."""
+    """Every configuration, feasible or not: the space that AutoTVM searches.
 
-    def __init__(self, workload: Workload, hardware: VTAConfig | None = None) -> None:
-        hardware = hardware or VTAConfig()
-        super().__init__(workload, hardware, KnobSpace.of(workload, hardware))
+    Of a space, or of a bare workload on a machine (the default one when not given); raises as
+    :func:`search_space`.
+    """
+
+    def __init__(self, workload: Workload | Space, hardware: VTAConfig | None = None) -> None:
+        super().__init__(Problem.of(workload, hardware))
         self._strides = np.cumprod([1, *self.knob_space.shape[:-1]], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -140,7 +157,7 @@ class FeasibleSet(SearchSpace):
     """
 
     def __init__(self, feasible: FeasibleSpace) -> None:
-        super().__init__(feasible.workload, feasible.hardware, feasible.knob_space)
+        super().__init__(feasible.problem)
         self.feasible = feasible
         self._indices = feasible.indices
         if not len(self._indices):
@@ -214,11 +231,21 @@ class FeasibleSet(SearchSpace):
 
 
 def search_space(
-    workload: Workload, hardware: VTAConfig | None = None, *, feasible: bool = True
+    workload: Workload | Space, hardware: VTAConfig | None = None, *, feasible: bool = True
 ) -> SearchSpace:
     """The space of a layer: its feasible configurations, or with False the whole grid.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    ``workload`` is a compiled space, with all that it leaves out, or a bare workload on
+    ``hardware``, the default machine when not given.  Raises
+    :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
     """
-    return FeasibleSet(compile(workload, hardware)) if feasible else WholeGrid(workload, hardware)
+    problem = Problem.of(workload, hardware)
+    if not feasible:
+        return WholeGrid(workload, hardware)
+    if isinstance(workload, FeasibleSet):
+        return workload
+    return FeasibleSet(
+        workload if isinstance(workload, FeasibleSpace) else FeasibleSpace.of(problem)
+    )

@@ -1,14 +1,24 @@
-"""How AutoTVM names a layer on a machine: target, task name and arguments of its log records."""
+"""How AutoTVM names a layer on a machine: target, task name and arguments of its log records.
+
+The target also says what measured.  Records of the simulated RTL, and those that do not say, are
+of VTA's own target.  Those of another device (an estimate, a board) are of a target of their own,
+which shares neither model nor keys with it: AutoTVM looks histories up by both, so it never
+compares the one's seconds with the other's.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote_plus, unquote_plus
 
+from vtacsp.errors import HardwareError
 from vtacsp.hardware import VTAConfig
+from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.workload import Conv2DTranspose, Dense, GroupConv2D, Workload
 
-__all__ = ["Task"]
+__all__ = ["RTL_DEVICE", "Task", "device_of", "hardware_of", "target_of"]
 
 _NAMES = {
     "conv2d": "conv2d_packed.vta",
@@ -16,6 +26,8 @@ _NAMES = {
     "conv2d_transpose": "conv2d_transpose_packed.vta",
     "dense": "dense_packed.vta",
 }
+_OF_DEVICE = "@"  # between machine and device in the model of a target
+_ANY = "surrogatepass"
 _PADDING = 3  # position of the padding in the arguments of the convolutions
 
 
@@ -33,10 +45,11 @@ class Task:
     bias: bool | None = None
 
     @classmethod
-    def of(cls, workload: Workload, hardware: VTAConfig) -> Task:
+    def of(cls, workload: Workload, hardware: VTAConfig, device: str = "") -> Task:
         """The task that Relay extracts for a packed layer (``relay/op/strategy/generic.py``).
 
-        Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
+        ``device`` is what measures it, see :func:`target_of`.  Raises
+        :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
         """
         shapes = workload.pack(hardware)
         data = ("TENSOR", shapes.data, _dtype(hardware.log_inp_width))
@@ -56,13 +69,22 @@ class Task:
             else:
                 layout = f"NCHW{hardware.batch}n{hardware.block}c"
                 args = (*common, (1, 1), layout, acc)
-        return cls(target_of(hardware), _NAMES[workload.op], args, workload.bias)
+        return cls(target_of(hardware, device), _NAMES[workload.op], args, workload.bias)
 
     @property
     def model(self) -> str:
         """The machine, as VTA's targets name it (``sim_1x16_i8w8a32_15_15_18_17``)."""
-        words = [word for word in self.target.split() if word.startswith("-model=")]
-        return words[0].partition("=")[2] if words else self.target
+        return _model(self.target).rpartition(_OF_DEVICE)[0] or _model(self.target) or self.target
+
+    @property
+    def device(self) -> str:
+        """What measures, where the target says so; empty for VTA's own target."""
+        machine, _, device = _model(self.target).rpartition(_OF_DEVICE)
+        return unquote_plus(device, errors=_ANY) if machine else ""
+
+    def on(self, device: str) -> Task:
+        """The same layer and machine, measured by this device."""
+        return replace(self, target=_target(self.model, device)) if _model(self.target) else self
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -72,7 +94,7 @@ class Task:
             top, left, bottom, right = args[_PADDING]
             if (top, left) == (bottom, right):
                 args[_PADDING] = (top, left)
-        return (self.model, self.name, tuple(args))
+        return (self.model, self.device, self.name, tuple(args))
 
     def matches(self, other: Task) -> bool:
         """Whether a record of one is a record of the other."""
@@ -80,13 +102,50 @@ class Task:
         return self.key == other.key and not (known and self.bias != other.bias)
 
 
-def target_of(hardware: VTAConfig) -> str:
-    """VTA's target string: ``tvm.target.vta`` with ``Environment.MODEL``."""
-    h = hardware
-    widths = f"i{1 << h.log_inp_width}w{1 << h.log_wgt_width}a{1 << h.log_acc_width}"
-    sizes = (h.log_uop_buff_size, h.log_inp_buff_size, h.log_wgt_buff_size, h.log_acc_buff_size)
-    bitstream = "_".join([f"{h.batch}x{h.block}", widths, *map(str, sizes)])
-    return f"ext_dev -keys=vta,cpu -device=vta -model={h.target}_{bitstream}"
+def target_of(hardware: VTAConfig, device: str = "") -> str:
+    """VTA's target string: ``tvm.target.vta`` with ``Environment.MODEL``.
+
+    A ``device`` other than :data:`RTL_DEVICE` has a target of its own.  Raises
+    :class:`~vtacsp.errors.HardwareError` for a TARGET that a target string cannot hold.
+    """
+    if not re.fullmatch(r"[\w.+-]+", hardware.target, re.ASCII):
+        raise HardwareError(
+            f"TARGET is {hardware.target[:40]!r}; TVM's targets can name letters, digits and ._+-"
+        )
+    return _target(hardware.model, device)
+
+
+def hardware_of(target: str) -> VTAConfig:
+    """The machine that a target string names (the inverse of :func:`target_of`).
+
+    Raises :class:`~vtacsp.errors.HardwareError` when it names none, or one that cannot exist.
+    """
+    model = Task(target, "", ()).model
+    if not _model(target):
+        raise HardwareError(f"the target {target[:120]!r} has no -model= that names a VTA machine")
+    return VTAConfig.from_model(model)
+
+
+def device_of(timing: TimingModel) -> str:
+    """The device that a simulation with this timing model is."""
+    return f"simulator {timing.name}"
+
+
+RTL_DEVICE = device_of(RTL)
+"""The simulated RTL: its records are of VTA's own target, as are those that name no device."""
+
+
+def _target(model: str, device: str) -> str:
+    if device in ("", RTL_DEVICE):
+        return f"ext_dev -keys=vta,cpu -device=vta -model={model}"
+    # no -device=vta: TVM would make a key of it
+    own = f"{model}{_OF_DEVICE}{quote_plus(device, errors=_ANY)}"
+    return f"ext_dev -keys={own} -model={own}"
+
+
+def _model(target: str) -> str:
+    words = [word for word in target.split() if word.startswith("-model=")]
+    return words[0].partition("=")[2] if words else ""
 
 
 def _dtype(log_width: int) -> str:
