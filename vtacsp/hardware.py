@@ -130,6 +130,11 @@ class VTAConfig:
         i, w, a = (1 << width for width in widths)
         return f"{self.target}_{self.batch}x{self.block}_i{i}w{w}a{a}_{sizes}"
 
+    @staticmethod
+    def is_model(name: str) -> bool:
+        """Whether a name has the form of :attr:`model`."""
+        return _MODEL.fullmatch(name) is not None
+
     @classmethod
     def from_model(cls, model: str) -> VTAConfig:
         """The machine of a name (:attr:`model`).

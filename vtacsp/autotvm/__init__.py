@@ -16,7 +16,7 @@ from vtacsp.autotvm.measure import (  # noqa: E402 - needs tvm
 )
 from vtacsp.autotvm.seeding import seed  # noqa: E402
 from vtacsp.autotvm.space import prune  # noqa: E402
-from vtacsp.autotvm.task import check_knobs, workload_of  # noqa: E402
+from vtacsp.autotvm.task import check_knobs, machine_of, workload_of  # noqa: E402
 from vtacsp.autotvm.templates import create_task  # noqa: E402
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SimulatorRunner",
     "check_knobs",
     "create_task",
+    "machine_of",
     "measure_option",
     "prune",
     "seed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from tvm import autotvm
@@ -11,13 +12,14 @@ from tvm.autotvm.measure import MeasureErrorNo, MeasureResult
 from tvm.autotvm.measure.measure import Builder, Runner
 from tvm.autotvm.measure.measure_methods import BuildResult
 
-from vtacsp.autotvm.task import check_knobs, config_of, workload_of
-from vtacsp.errors import ProgramError, SimulationError
+from vtacsp.autotvm.task import check_knobs, config_of, problem_of
+from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.hardware import VTAConfig
-from vtacsp.simulate import RTL, Simulator
+from vtacsp.simulate import RTL, Simulator, TimingModel
 from vtacsp.space.explanation import explain
-from vtacsp.space.problem import OK, Problem
+from vtacsp.space.problem import OK, Space
 from vtacsp.tune.result import error_of
+from vtacsp.tune.task import RTL_DEVICE, Task, device_of
 from vtacsp.workload import Workload
 
 __all__ = ["CycleModel", "SimulatorBuilder", "SimulatorRunner", "measure_option"]
@@ -36,12 +38,14 @@ MakeModel = Callable[[Workload, VTAConfig], CycleModel]
 def measure_option(
     hardware: VTAConfig | None = None,
     *,
-    workload: Workload | None = None,
+    workload: Workload | Space | None = None,
     simulator: MakeModel | None = None,
 ) -> Any:
     """``autotvm.measure_option`` with a :class:`SimulatorBuilder` and a :class:`SimulatorRunner`.
 
     With it ``tuner.tune(n_trial, measure_option(...))`` needs no board and no VTA toolchain.
+    The machine is the one that the target of the task names, as in
+    :func:`vtacsp.autotvm.prune`, whose ``hardware`` and ``workload`` these are.
     """
     return autotvm.measure_option(
         builder=SimulatorBuilder(hardware, workload=workload),
@@ -52,9 +56,10 @@ def measure_option(
 class _Task:
     """What builder and runner share: the problem behind a task, and the verdict on an input."""
 
-    def __init__(self, task: Any, hardware: VTAConfig | None, workload: Workload | None) -> None:
-        machine = hardware or VTAConfig()
-        self.problem = Problem(workload or workload_of(task, machine), machine)
+    def __init__(
+        self, task: Any, hardware: VTAConfig | None, workload: Workload | Space | None
+    ) -> None:
+        self.problem = problem_of(task, hardware, workload)
         check_knobs(task, self.problem.knob_space)
 
     def index(self, measure_input: Any) -> int:
@@ -68,6 +73,16 @@ class _Task:
             return None
         config = self.problem.knob_space.config(index)
         return ProgramError(cause, str(explain(self.problem, config)))
+
+
+def _refuse_another_device(task: Any, device: str) -> None:
+    said = Task(str(task.target), task.name, ()).device or RTL_DEVICE
+    if device != said:
+        raise MeasureError(
+            f"the target of task {task.name} is of the device {said!r}, this simulator is "
+            f"{device!r}: its log would be taken for the other's; make the task with "
+            "create_task(space, device=...), or set task.target to vtacsp.tune.target_of(...)"
+        )
 
 
 def _failed(error: ProgramError | SimulationError, seconds: float) -> MeasureResult:
@@ -84,7 +99,7 @@ class SimulatorBuilder(Builder):  # type: ignore[misc]
     """
 
     def __init__(
-        self, hardware: VTAConfig | None = None, *, workload: Workload | None = None
+        self, hardware: VTAConfig | None = None, *, workload: Workload | Space | None = None
     ) -> None:
         super().__init__(n_parallel=1)
         self._hardware, self._workload = hardware, workload
@@ -115,13 +130,18 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
     a model without one.  Works behind a :class:`SimulatorBuilder` and behind the
     builder of a VTA toolchain, whose libraries it does not need.  A configuration that is
     infeasible is reported as the stack would: :func:`vtacsp.tune.error_of` its cause.
+
+    AutoTVM writes the target of the task into its log, and the target says what measured: a model
+    with ``timing`` has to be the device of the task (:func:`create_task` makes one for it).
+    Errors of ``set_task`` are those of :func:`vtacsp.autotvm.prune`, and
+    :class:`~vtacsp.errors.MeasureError` for another device.
     """
 
     def __init__(
         self,
         hardware: VTAConfig | None = None,
         *,
-        workload: Workload | None = None,
+        workload: Workload | Space | None = None,
         simulator: MakeModel | None = None,
         clock: float | None = None,
     ) -> None:
@@ -135,8 +155,10 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
         super().set_task(task)
         self._of = _Task(task, self._hardware, self._workload)
         self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
-        timing = getattr(self._model, "timing", RTL)
-        self._clock: float = self._given_clock or timing.clock_hz
+        timing = getattr(self._model, "timing", None)
+        self._clock: float = self._given_clock or (timing or RTL).clock_hz
+        if isinstance(timing, TimingModel):
+            _refuse_another_device(task, device_of(replace(timing, clock_hz=int(self._clock))))
 
     def get_build_kwargs(self) -> dict[str, Any]:
         """Nothing that a builder has to know."""

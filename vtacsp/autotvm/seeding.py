@@ -15,6 +15,7 @@ from vtacsp.errors import SpaceError
 from vtacsp.hardware import VTAConfig
 from vtacsp.simulate import Simulator
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Space
 from vtacsp.tune import initial
 from vtacsp.tune.space import FeasibleSet
 from vtacsp.workload import Workload
@@ -32,7 +33,7 @@ def seed(
     *,
     random_seed: int = 0,
     hardware: VTAConfig | None = None,
-    workload: Workload | None = None,
+    workload: Workload | Space | None = None,
 ) -> list[int]:
     """Make ``n`` feasible configurations the first that a tuner measures; their indices.
 
@@ -83,7 +84,7 @@ def _lowest_bounds(space: FeasibleSet, n: int, _: int) -> list[int]:
 
 
 def _ranked(space: FeasibleSet, n: int, _: int) -> list[int]:
-    return initial.ranked(space, n, Simulator(space.workload, space.hardware).cycles_many)
+    return initial.ranked(space, n, Simulator(space).cycles_many)
 
 
 _METHODS: dict[str, Method] = {

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from tvm.autotvm.task.space import ConfigEntity, ConfigSpace
 
-from vtacsp.autotvm.task import check_knobs, config_of, workload_of
+from vtacsp.autotvm.task import check_knobs, config_of, problem_of
 from vtacsp.errors import SpaceError
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import IntArray
 from vtacsp.rules import Rule
-from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Space, layer_and_machine
 from vtacsp.workload import Workload
 
 __all__ = ["HAS_FILTER", "PrunedSpace", "RankedSpace", "feasible_space", "prune"]
@@ -28,18 +29,22 @@ def prune(
     task: Any,
     hardware: VTAConfig | None = None,
     *,
-    workload: Workload | None = None,
+    workload: Workload | Space | None = None,
     rules: Iterable[Rule] = (),
     distinct: bool = False,
 ) -> FeasibleSpace:
     """Leave nothing but feasible configurations in the space of an AutoTVM task.
 
-    Call it before making a tuner.  ``workload`` is read from the task (:func:`workload_of`)
-    unless given; ``rules`` are yours, on top of the catalogue; ``distinct`` keeps one of the
+    Call it before making a tuner.  The machine is the one that the task's target names;
+    ``hardware`` is needed for a target that names none.  ``workload`` is read from the task
+    (:func:`workload_of`) unless given, or a compiled space, whose machine and rules hold;
+    ``rules`` are yours, on top of the catalogue; ``distinct`` keeps one of the
     configurations that are the same program.  Indices keep their meaning, in the tuner and in
     the log.  A filter that the template has set still holds.
 
     Returns the feasible space that the task now has.  Raises
+    :class:`~vtacsp.errors.HardwareError` when the target and what is given name two machines, or
+    nothing names one,
     :class:`~vtacsp.errors.WorkloadError` when the workload cannot be derived or packed,
     :class:`~vtacsp.errors.ConfigError` when the task's knobs are not VTA's, and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
@@ -62,14 +67,14 @@ def prune(
 def feasible_space(
     task: Any,
     hardware: VTAConfig | None = None,
-    workload: Workload | None = None,
+    workload: Workload | Space | None = None,
     rules: Iterable[Rule] = (),
 ) -> FeasibleSpace:
     """What is feasible for a task, once its knobs are found to be VTA's; see :func:`prune`."""
     if isinstance(task.config_space, PrunedSpace | RankedSpace):
+        layer_and_machine(task.config_space.feasible, hardware)  # refuses another one
         return task.config_space.feasible
-    machine = hardware or VTAConfig()
-    feasible = compile(workload or workload_of(task, machine), machine, rules)
+    feasible = FeasibleSpace.of(problem_of(task, hardware, workload).adding(rules))
     check_knobs(task, feasible.knob_space)
     return feasible
 

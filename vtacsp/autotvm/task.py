@@ -1,24 +1,51 @@
-"""What an AutoTVM task is about: its workload, and whether its knobs are VTA's."""
+"""What an AutoTVM task is about: its machine, its workload, and whether its knobs are VTA's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from vtacsp.errors import ConfigError, WorkloadError
+from vtacsp.errors import ConfigError, HardwareError, WorkloadError
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
+from vtacsp.space.problem import Problem, Space
+from vtacsp.tune.task import Task, hardware_of
 from vtacsp.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
 
-__all__ = ["check_knobs", "config_of", "workload_of"]
+__all__ = ["check_knobs", "config_of", "machine_of", "problem_of", "workload_of"]
 
 Shape = tuple[int, ...]
+
+
+def machine_of(task: Any, hardware: VTAConfig | None = None) -> VTAConfig:
+    """The machine that a task's target names (``-model=sim_1x16_i8w8a32_15_15_18_17``).
+
+    ``hardware`` is needed for a target that names none, and else may say the same.  Raises
+    :class:`~vtacsp.errors.HardwareError` when it says something else, when nothing says what the
+    machine is, and for a name that no machine can have.
+    """
+    target = str(task.target)
+    named = VTAConfig.is_model(Task(target, task.name, ()).model)
+    if hardware is not None and not named:
+        return hardware
+    try:
+        machine = hardware_of(target)
+    except HardwareError as error:
+        way_out = "" if named else ": give hardware=VTAConfig(...)"
+        raise HardwareError(f"task {task.name}: {error}{way_out}") from None
+    if hardware is not None and hardware.model != machine.model:
+        raise HardwareError(
+            f"task {task.name} is for the machine {machine.model}, as its target says, "
+            f"and the hardware given is {hardware.model}"
+        )
+    return hardware or machine
 
 
 def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = False) -> Workload:
     """The workload of an AutoTVM task made from one of VTA's four templates.
 
-    Read from the task's name and arguments, as TVM's ``vta.top`` defines them:
+    The machine is that of :func:`machine_of`; the layer is read from the task's name and
+    arguments, as TVM's ``vta.top`` defines them:
     ``conv2d_packed.vta`` (data, kernel, strides, padding, dilation, layout, out_dtype),
     ``group_conv2d_packed.vta`` (data, kernel, strides, padding, dilation, groups, out_dtype),
     ``conv2d_transpose_packed.vta`` (data, kernel, strides, padding, out_dtype[, output_padding])
@@ -26,14 +53,15 @@ def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = Fa
     say ``bias`` when your template adds one.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the task is none of these, when its shapes
-    or types are not those of the hardware, or when upstream would compute something else.
+    or types are not those of the hardware, or when upstream would compute something else, and
+    as :func:`machine_of`.
     """
-    hw = hardware or VTAConfig()
     reader = _READERS.get(task.name)
     if reader is None:
         raise WorkloadError(
             f"task {task.name!r} is none of VTA's ({', '.join(_READERS)}): pass the workload"
         )
+    hw = machine_of(task, hardware)
     try:
         workload = reader(_Arguments(task), hw, bias)
     except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
@@ -44,6 +72,17 @@ def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = Fa
         ) from error
     workload.pack(hw)
     return workload
+
+
+def problem_of(
+    task: Any, hardware: VTAConfig | None = None, workload: Workload | Space | None = None
+) -> Problem:
+    """The problem behind a task, on its machine: as given, as pruned, or as the task says."""
+    pruned = getattr(task.config_space, "feasible", None)
+    if workload is None and pruned is not None:
+        return Problem.of(pruned, hardware)
+    machine = machine_of(task, hardware)
+    return Problem.of(workload or workload_of(task, machine), machine)
 
 
 def check_knobs(task: Any, knob_space: KnobSpace) -> None:

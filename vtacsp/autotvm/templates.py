@@ -16,21 +16,29 @@ from tvm.autotvm.task.task import TASK_TABLE
 from tvm.target import Target
 
 from vtacsp.hardware import VTAConfig
+from vtacsp.space.problem import Space, layer_and_machine
 from vtacsp.tune.task import Task
 from vtacsp.workload import Workload
 
 __all__ = ["create_task"]
 
 
-def create_task(workload: Workload, hardware: VTAConfig | None = None) -> Any:
+def create_task(
+    workload: Workload | Space, hardware: VTAConfig | None = None, *, device: str = ""
+) -> Any:
     """The AutoTVM task of a packed layer, with the name, arguments and target that VTA gives it.
+
+    ``workload`` is a space, whose machine it is, or a bare workload on ``hardware``, the default
+    machine when not given.  ``device`` is what will measure it, when that is not the simulated
+    RTL (:func:`vtacsp.tune.target_of`): AutoTVM then keeps its records apart.
 
     Uses VTA's templates when they are registered (``import vta`` before), else those of this
     module.  Its log records are those of a task extracted from Relay.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
     """
-    task = Task.of(workload, hardware or VTAConfig())
+    task = Task.of(*layer_and_machine(workload, hardware), device)
     if task.name not in TASK_TABLE:
         autotvm.template(task.name, _TEMPLATES[task.name])
     return autotvm.task.create(task.name, task.args, Target(task.target))

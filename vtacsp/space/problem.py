@@ -117,6 +117,10 @@ class Problem:
         """The same workload and rules on another machine."""
         return Problem(self.workload, hardware, self.user_rules, stack_only=self.stack_only)
 
+    def adding(self, rules: Iterable[Rule]) -> Problem:
+        """The same workload and machine under these rules too."""
+        return Problem(self.workload, self.hardware, (*self.user_rules, *rules))
+
     def with_rules(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules instead."""
         other = copy(self)
