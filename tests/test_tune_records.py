@@ -21,6 +21,7 @@ from vtacsp.tune import (
     load_records,
     merge_records,
     read_log,
+    records_for_vta,
     write_records,
 )
 
@@ -267,6 +268,73 @@ def test_results_of_another_device_are_no_results_of_this_one(tmp_path):
     assert set(log.results(task, space, "a")) == {1, 3}
     assert set(log.results(task, space)) == {1, 2, 3}
     assert len(best_records(load_records(path))) == 3
+
+
+ESTIMATE = "simulator rtl memory_latency=40 write_latency=20"
+
+
+def test_the_target_of_a_record_says_what_measured_it():
+    plain = json.loads(record().encode())
+    assert plain["input"][0] == json.loads(_by("simulator rtl").encode())["input"][0] == TARGET
+    targets = {_by(device).task.target for device in ("", ESTIMATE, "my board", "my-board")}
+    assert len(targets) == 4
+    for device in (ESTIMATE, "my board"):
+        line = _by(device).encode()
+        row = json.loads(line)
+        assert row["input"][0] == Task.of(C10, VTAConfig(), device).target != TARGET
+        assert Record.decode(line) == _by(device)
+        del row["vtacsp"]  # as AutoTVM writes it again
+        assert Record.decode(json.dumps(row)).device == device
+
+
+def test_a_log_of_before_is_read_and_its_estimates_are_written_apart(tmp_path):
+    """Until now the device was under our own key only, which AutoTVM ignores."""
+    row = json.loads(_by(ESTIMATE).encode())
+    row["input"][0], row["mine"] = TARGET, {"note": 1}
+    old, path = json.dumps(row), tmp_path / "old.log"
+    path.write_text(f"{record(8).encode()}\n{old}\n")
+    first, second = load_records(path)
+    assert (first.device, second.device) == ("", ESTIMATE)
+    assert second == _by(ESTIMATE)
+    task, space = Task.of(C10, VTAConfig(), ESTIMATE), KnobSpace.of(C10, VTAConfig())
+    assert set(TuningLog(path).results(task, space, ESTIMATE)) == {7, 8}
+    write_records(path, merge_records([first, second]))
+    plain, moved = (json.loads(line) for line in path.read_text().splitlines())
+    assert plain == json.loads(record(8).encode())
+    assert moved == {**row, "input": [task.target, *row["input"][1:]]}
+
+
+def test_two_devices_of_one_record_are_no_record():
+    row = json.loads(_by(ESTIMATE).encode())
+    row["vtacsp"]["device"] = "simulator rtl"
+    with pytest.raises(ValueError, match="its target is of device"):
+        Record.decode(json.dumps(row))
+
+
+def test_what_autotvm_would_compare_is_not_merged():
+    named, unknown, estimate = _by("simulator rtl"), record(), _by(ESTIMATE)
+    other = replace(named, task=Task.of(C10, VTAConfig().replace(LOG_ACC_BUFF_SIZE=16)))
+    assert merge_records([named, estimate, other]) == [named, estimate, other]
+    assert merge_records([unknown, estimate]) == [unknown, estimate]
+    with pytest.raises(LogError, match=r"resnet18.C10 on sim_1x16.*'simulator rtl'.*do not name"):
+        merge_records([named, unknown])
+    assert merge_records([named, unknown.measured_on("simulator rtl")]) == [named]
+    assert unknown.measured_on(ESTIMATE) == estimate == estimate.measured_on("a")
+
+
+def test_estimates_are_for_vtas_target_when_somebody_says_so():
+    estimate = _by(ESTIMATE)
+    (chosen,) = records_for_vta([estimate])
+    row = json.loads(chosen.encode())
+    assert chosen.task.target == row["input"][0] == TARGET
+    assert (chosen.device, row["vtacsp"]["measured_on"]) == ("", ESTIMATE)
+    assert Record.decode(chosen.encode()) == chosen
+    with pytest.raises(LogError, match=f"'{ESTIMATE}' and on 'simulator rtl'"):
+        records_for_vta([estimate, _by("simulator rtl")])
+
+
+def _by(device: str) -> Record:
+    return replace(record(), device=device)
 
 
 def test_every_line_of_a_log_is_told(tmp_path):

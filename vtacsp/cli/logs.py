@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vtacsp.cli.options import output_options
 from vtacsp.cli.output import Row, emit
+from vtacsp.cli.selection import Selection, selection_options
+from vtacsp.errors import LogError
 
 if TYPE_CHECKING:
     from vtacsp.tune import LogLine, Record
@@ -25,14 +28,50 @@ __all__ = ["COMMANDS"]
     metavar="OUT",
     help="Also write a log: the fastest record per configuration, or with --best per layer.",
 )
+@selection_options
+@click.option(
+    "--assume",
+    "assumed",
+    metavar="DEVICE",
+    help="What measured the records that do not say, such as AutoTVM's own.",
+)
+@click.option(
+    "--for-vta",
+    is_flag=True,
+    help="With --merge: for VTA's own target, whatever device measured; of one device only.",
+)
 def log(
-    files: tuple[str, ...], form: str, output: str | None, best_only: bool, merge: str | None
+    files: tuple[str, ...],
+    form: str,
+    output: str | None,
+    best_only: bool,
+    merge: str | None,
+    machines: tuple[str, ...],
+    devices: tuple[str, ...],
+    layers: tuple[str, ...],
+    assumed: str | None,
+    for_vta: bool,
 ) -> None:
     """What AutoTVM tuning logs hold: measurements, failures and the best of each layer.
 
-    Lines that are no VTA records are named on standard error, and --merge keeps them.
+    Machines and devices are kept apart.  --merge refuses records that AutoTVM would compare
+    though one device may not have measured them.  Lines that are no VTA records are named on
+    standard error, and --merge keeps them, unless records are selected.
     """
-    from vtacsp.tune import best_records, merge_records, read_log, write_records
+    from vtacsp.tune import (
+        best_records,
+        merge_records,
+        read_log,
+        records_for_vta,
+        refuse_mixed,
+        write_records,
+    )
+
+    selection = Selection(machines, devices, layers)
+    if for_vta and merge is None:
+        raise LogError("--for-vta goes with --merge")
+    if selection and merge is not None and any(_same_file(merge, file) for file in files):
+        raise LogError(f"--merge {merge} would drop what is not selected: write another file")
 
     lines = [(file, line) for file in files for line in read_log(file)]
     for file, line in lines:
@@ -40,9 +79,15 @@ def log(
             what = "torn" if line.torn else "no VTA record"
             click.echo(f"{file}, line {line.number}: {what}: {line.problem}", err=True)
     records = [line.record for _, line in lines if line.record is not None]
+    if assumed is not None:
+        records = [record.measured_on(assumed) for record in records]
+    records = selection.of(records)
+    if for_vta:
+        records = records_for_vta(records)
     best = best_records(records)
     if merge is not None:
-        others = _distinct(line for _, line in lines if line.record is None)
+        refuse_mixed(records)
+        others = [] if selection else _distinct(line for _, line in lines if line.record is None)
         write_records(merge, best if best_only else merge_records(records), others)
     rows = [_row(record, form, config=True) for record in best] if best_only else []
     if not best_only:
@@ -52,6 +97,10 @@ def log(
 
 
 COMMANDS = (log,)
+
+
+def _same_file(one: str, other: str) -> bool:
+    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
 def _distinct(lines: Iterable[LogLine]) -> list[LogLine]:

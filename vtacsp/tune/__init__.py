@@ -24,6 +24,7 @@ from vtacsp.tune.records import (
     load_records,
     merge_records,
     read_log,
+    records_for_vta,
     refuse_mixed,
     write_records,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "presample",
     "ranked",
     "read_log",
+    "records_for_vta",
     "refuse_mixed",
     "search_space",
     "target_of",

@@ -21,6 +21,7 @@ __all__ = [
     "load_records",
     "merge_records",
     "read_log",
+    "records_for_vta",
     "refuse_mixed",
     "write_records",
 ]
@@ -315,20 +316,34 @@ def best_records(records: Iterable[Record]) -> list[Record]:
 
 
 def refuse_mixed(records: Iterable[Record]) -> None:
-    """Raise :class:`~vtacsp.errors.LogError` when a log of these records would be ambiguous.
+    """Raise :class:`~vtacsp.errors.LogError` when AutoTVM would compare what two devices took.
 
-    It is when AutoTVM would compare seconds of which nobody knows that one device took them:
-    some records of a layer's target name a device, others do not.
+    It would when some records of a layer's target name a device and others do not say.
     """
-    seen: dict[tuple[Any, ...], Record] = {}
-    for record in records:
-        other = seen.setdefault(record.task.key, record)
-        if record.device != other.device:
-            task = record.task
+    _of_one_device((record, record.task) for record in records)
+
+
+def records_for_vta(records: Iterable[Record]) -> list[Record]:
+    """The records for VTA's own target, whatever measured them.
+
+    Raises :class:`~vtacsp.errors.LogError` when two devices measured one layer on one machine.
+    """
+    records = list(records)
+    _of_one_device((record, record.task.on("")) for record in records)
+    return [record.for_vta() for record in records]
+
+
+def _of_one_device(pairs: Iterable[tuple[Record, Task]]) -> None:
+    seen: dict[tuple[Any, ...], str] = {}
+    for record, task in pairs:
+        other = seen.setdefault(task.key, record.device)
+        if record.device != other:
+            who = [repr(name) if name else "a device they do not name" for name in
+                   (other, record.device)]  # fmt: skip
             raise LogError(
-                f"records of {task.name} on {task.model} would be compared, but some were "
-                f"measured on {record.device or other.device!r} and others do not say on what: "
-                "name their device, or leave them out"
+                f"AutoTVM would compare records of {record.workload or task.name} on {task.model} "
+                f"that were measured on {who[0]} and on {who[1]}: keep those of one device "
+                "(--device), or say what measured the others (--assume)"
             )
 
 
