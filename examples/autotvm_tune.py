@@ -13,7 +13,8 @@ import vtacsp
 from vtacsp.autotvm import create_task, measure_option, prune, seed
 
 (layer,) = vtacsp.find_workloads("resnet18.C10")
-task = create_task(layer)  # or a task that autotvm.task.extract_from_program found
+# or a task that autotvm.task.extract_from_program found: its target names the machine
+task = create_task(layer, vtacsp.VTAConfig())
 
 space = prune(task)
 print(f"{task.name}: {len(space)} of {len(space.knob_space)} configurations run")

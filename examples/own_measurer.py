@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vtacsp import PYNQ, Config, Simulator, find_workloads
+from vtacsp import PYNQ, Config, Simulator, compile, find_workloads
 from vtacsp.tune import FunctionMeasurer, GridSearcher, ranked, search_space, tune
 
 (layer,) = find_workloads("resnet18.C11")
-space = search_space(layer)
+space = search_space(compile(layer))  # the default machine
 
 
 def build_for_board(config: Config) -> tuple[Path, list[np.ndarray]]:
@@ -36,7 +36,7 @@ def on_board(index: int) -> float:
 def stand_in(index: int) -> float:
     """What a board might say: the simulator's estimate of a Pynq, and noise of 1%."""
     noise = 1 + 0.01 * np.random.default_rng(index).standard_normal()
-    return Simulator(layer, timing=PYNQ).run(index).seconds * noise
+    return Simulator(space, timing=PYNQ).run(index).seconds * noise
 
 
 class Board(FunctionMeasurer):
@@ -46,7 +46,7 @@ class Board(FunctionMeasurer):
 
 
 # measurements on a board are slow: begin with what the simulator calls fastest
-simulator = Simulator(layer)
+simulator = Simulator(space)
 first = ranked(space, 8, lambda indices: simulator.cycles_many(indices.tolist()))
 result = tune(GridSearcher(space, initial=first), Board(stand_in), trials=8)
 print(f"{result.measured} measured on {Board.device}, {result.failed} failed")

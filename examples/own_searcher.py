@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vtacsp import find_workloads
+from vtacsp import compile, find_workloads
 from vtacsp.tune import RandomSearcher, Result, Searcher, SimulatorMeasurer, search_space, tune
 
 
@@ -37,7 +37,7 @@ class HillClimber(Searcher):
 
 
 (layer,) = find_workloads("resnet18.C11")
-space = search_space(layer)
+space = search_space(compile(layer))  # the default machine
 for kind in (RandomSearcher, HillClimber):
-    result = tune(kind(space, seed=1), SimulatorMeasurer(layer), trials=20, batch_size=4)
+    result = tune(kind(space, seed=1), SimulatorMeasurer(space), trials=20, batch_size=4)
     print(f"{kind.__name__}: {result.best.result.seconds * 1e3:.3f} ms after 20 measurements")

@@ -36,7 +36,7 @@ def test_every_example_is_tested():
 @pytest.mark.parametrize("name", sorted(PROMISES))
 def test_example(name):
     module, extra = EXTRAS.get(name, ("vtacsp", None))
-    pytest.importorskip(module, reason=f"needs the extra {extra}: pip install 'vtacsp[{extra}]'")
+    pytest.importorskip(module, reason=f"needs the extra {extra}: pip install '.[{extra}]'")
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert PROMISES[name] in done.stdout

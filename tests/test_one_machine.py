@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +172,46 @@ def test_the_records_of_a_space_are_of_its_machine(tmp_path):
     assert {record.task.model for record in load_records(log)} == {SMALL.model}
     task = load_records(log)[0].task
     assert len(TuningLog(log).results(task, SPACE.knob_space)) == 5
+
+
+# -- what people copy
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = {
+    **{
+        f"{page.name}, block {number}": block
+        for page in PAGES
+        for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+    },
+    **{path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.py"))},
+}
+BARE = re.compile(
+    r"\b(Simulator|SimulatorMeasurer|search_space|WholeGrid|metaschedule\.\w+)\((layer|workload)\b"
+)
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_no_example_takes_the_default_machine_in_passing(name):
+    assert BARE.findall(CODE[name]) == []
+
+
+def test_the_examples_that_are_searched_are_there():
+    assert len(CODE) > 15
+    assert any("SimulatorMeasurer(space)" in code for code in CODE.values())
+    assert BARE.search("searcher, SimulatorMeasurer(layer), trials=32")
+
+
+def test_the_readme_stays_on_the_machine_of_its_file(tmp_path, monkeypatch):
+    (tmp_path / "vta_config.json").write_text(json.dumps(SMALL.to_dict()))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for name in ("README.md, block 0", "README.md, block 1"):
+        exec(CODE[name], names)
+    assert names["space"].hardware == names["simulator"].hardware == SMALL
+    assert names["searched"].hardware == names["result"].space.hardware == SMALL
+    assert {r.task.model for r in load_records("c8.log")} == {SMALL.model}
+    (layer,) = find_workloads("resnet18.C8")
+    best = names["result"].best
+    cycles = Simulator(layer, SMALL).cycles(best.index)
+    assert best.result.seconds == cycles / vtacsp.RTL.clock_hz

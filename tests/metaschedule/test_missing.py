@@ -19,4 +19,4 @@ except vtacsp.VtacspError as error:
 def test_the_error_names_the_extra():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert done.stdout.startswith("MissingDependencyError vtacsp.metaschedule needs")
-    assert "pip install 'vtacsp[tvm]'" in done.stdout
+    assert "pip install '.[tvm]'" in done.stdout

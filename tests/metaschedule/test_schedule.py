@@ -16,9 +16,7 @@ from vtacsp import ConfigError, KnobSpace, random_operands, reference
 from vtacsp.program.tiling import Tiling
 from vtacsp.simulate import simulate
 
-pytest.importorskip(
-    "tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install 'vtacsp[tvm]'"
-)
+pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 

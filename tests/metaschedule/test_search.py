@@ -14,9 +14,7 @@ from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_h
 from vtacsp.simulate import simulate_all
 from vtacsp.tune.initial import diverse, lowest_bounds
 
-pytest.importorskip(
-    "tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install 'vtacsp[tvm]'"
-)
+pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from vtacsp.errors import (
     ConfigError,
+    HardwareError,
     MissingDependencyError,
     RuleError,
     SpaceError,
@@ -17,7 +18,8 @@ try:
     import_module("tvm.s_tir.meta_schedule")
 except ImportError as error:
     raise MissingDependencyError(
-        f"vtacsp.metaschedule needs TVM's MetaSchedule: pip install 'vtacsp[tvm]' ({error})"
+        "vtacsp.metaschedule needs TVM's MetaSchedule: in the folder of vtacsp's repository, "
+        f"pip install '.[tvm]' ({error})"
     ) from None
 
 from tvm_ffi.error import register_error
@@ -52,7 +54,7 @@ __all__ = [
 ]
 
 # what is raised inside of TVM's callbacks keeps its type on the way out
-for _error in (ConfigError, RuleError, SpaceError, WorkloadError):
+for _error in (ConfigError, HardwareError, RuleError, SpaceError, WorkloadError):
     register_error(f"vtacsp.{_error.__name__}", _error)
 
 # MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of

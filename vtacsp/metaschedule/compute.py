@@ -16,6 +16,7 @@ from tvm.ir import IRModule
 from vtacsp.errors import ConfigError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
+from vtacsp.space.problem import Space, layer_and_machine
 from vtacsp.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
 
 __all__ = ["prim_func", "problem_of"]
@@ -26,16 +27,20 @@ Tensor = Any
 ACCUMULATOR = "int32"
 
 
-def prim_func(workload: Workload, hardware: VTAConfig | None = None) -> Any:
+def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> Any:
     """The operator as a ``PrimFunc`` of (data, weight[, bias], output).
+
+    ``workload`` is a space, whose machine it is, or a bare workload on ``hardware``, the default
+    machine when not given.
 
     Accumulates in 32 bits, shifts right by 8, adds the bias, clips to 0..127 and cuts to the
     input type, as :func:`vtacsp.reference` does.  Blocks: ``dilate`` and ``pad`` where the
     operator has them, ``gemm``, ``shift``, ``bias``, ``clip_high``, ``clip_low``, ``out``.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
     """
-    hardware = hardware or VTAConfig()
+    workload, hardware = layer_and_machine(workload, hardware)
     shapes = workload.pack(hardware)
     narrow = f"int{1 << hardware.log_inp_width}"
     data = te.placeholder(shapes.data, narrow, "data")

@@ -27,6 +27,7 @@ from vtacsp.metaschedule.schedule import config_of
 from vtacsp.metaschedule.search import FeasibleSearch, Initial
 from vtacsp.metaschedule.space import feasible_space, space_generator
 from vtacsp.rules.rule import Rule
+from vtacsp.space.problem import Problem, Space, layer_and_machine
 from vtacsp.tune.initial import uniform
 from vtacsp.workload import Workload
 
@@ -46,7 +47,7 @@ class TuningResult:
 
 
 def tune(
-    workload: Workload,
+    workload: Workload | Space,
     hardware: VTAConfig | None = None,
     *,
     work_dir: str | Path,
@@ -60,17 +61,21 @@ def tune(
 ) -> TuningResult:
     """Tune one layer with ``ms.tune_tir``; every trial is a feasible configuration.
 
+    ``workload`` is a space, whose machine and rules hold, or a bare workload on ``hardware``, the
+    default machine when not given; ``rules`` are yours, on top.
     ``work_dir`` holds MetaSchedule's JSON database and logs; tuning again in the same folder
     goes on from there and measures nothing twice.  ``trials`` bounds the measurements of this
     call, ``batch`` those of a generation; ``initial`` is the first generation.  ``cost_model``
     is MetaSchedule's XGBoost model unless you give another.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible or nothing could be measured.
     """
-    mod, rules = prim_func(workload, hardware), tuple(rules)
+    problem = Problem.of(workload, hardware).adding(rules)
+    mod, rules = prim_func(problem.workload, problem.hardware), problem.user_rules
     if not len(feasible_space(mod, rules)):
-        raise SpaceError(f"{workload.name} has no feasible configuration")
+        raise SpaceError(f"{problem.workload.name} has no feasible configuration")
     # one worker, and a model from the second generation on: the same run for the same seed
     model = ms.cost_model.XGBModel(num_warmup_samples=1, num_tuning_cores=1)
     logger = logging.getLogger("tvm.s_tir.meta_schedule")
@@ -96,15 +101,18 @@ def tune(
 
 
 def best(
-    database: ms.Database, workload: Workload, hardware: VTAConfig | None = None
+    database: ms.Database, workload: Workload | Space, hardware: VTAConfig | None = None
 ) -> TuningResult:
-    """The best record of a layer.
+    """The best record of a layer on a machine, which are as in :func:`tune`.
 
     Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
     """
+    workload, hardware = layer_and_machine(workload, hardware)
     mod = IRModule({"main": prim_func(workload, hardware)})
     record = database.query_tuning_record(mod, Target(TARGET), "main")
     if record is None:
-        raise SpaceError(f"the database has no measurement of {workload.name} that succeeded")
+        raise SpaceError(
+            f"the database has no measurement of {workload.name} on {hardware.model} that succeeded"
+        )
     seconds = min(float(second) for second in record.run_secs)
     return TuningResult(config_of(record.trace), round(seconds * CLOCK_HZ), database)
