@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import re
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtacsp
+from tests.conftest import DATA
 from tests.strategies import machines, workloads
 from vtacsp import (
     FeasibleSpace,
@@ -24,6 +26,7 @@ from vtacsp import (
     VTAConfig,
     WorkloadError,
     find_workloads,
+    workload_from_dict,
 )
 from vtacsp.rules.symbols import h_nthread, oc_nthread
 from vtacsp.simulate.exhaustive import simulate_all
@@ -59,6 +62,7 @@ SPACES = {
     "feasible set": FeasibleSet(SPACE),
     "grid": WholeGrid(SPACE),
     "collapsed": SPACE.collapsed(),
+    "problem": SPACE.problem,
 }
 
 
@@ -124,6 +128,27 @@ def test_the_rules_of_a_space_go_with_it():
     assert set(search_space(WholeGrid(space)).indices()) == set(space.indices)
     assert set(lowest_bounds(WholeGrid(space), 8)) <= set(space.indices)
     assert set(presample(WholeGrid(space), limit=200).valid) <= set(space.indices)
+
+
+def raced():
+    """A layer, its space of the stack, and a configuration in it that races on the hardware."""
+    cases = json.loads(gzip.decompress((DATA / "races.json.gz").read_bytes()))["cases"]
+    workload = workload_from_dict(cases[0]["workload"])
+    return workload, vtacsp.compile(workload, stack_only=True), cases[0]["index"]
+
+
+def test_the_set_of_the_stack_stays_the_set_of_the_stack():
+    workload, space, index = raced()
+    assert index in space.indices
+    assert index not in vtacsp.compile(workload).indices
+    for of in (space, FeasibleSet(space), WholeGrid(space), space.problem):
+        assert np.array_equal(Simulator(of).space.indices, space.indices)
+        assert Simulator(of).cycles(index) > 0
+        assert SimulatorMeasurer(of)(index).ok
+        assert index in search_space(of)
+        assert index in pickle.loads(pickle.dumps(SimulatorMeasurer(of))).problem.feasible_indices()
+    with pytest.raises(ProgramError, match="race"):
+        Simulator(workload).cycles(index)
 
 
 def test_a_search_stays_in_the_part_of_the_space_that_it_is_given():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +36,7 @@ from vtacsp.tune import (
     tune,
 )
 
+RACES = Path(__file__).parents[1] / "data" / "races.json.gz"
 (C8,) = vtacsp.find_workloads("resnet18.C8")
 SMALL = VTAConfig().replace(LOG_INP_BUFF_SIZE=14, LOG_ACC_BUFF_SIZE=15)
 MODEL = "sim_1x16_i8w8a32_15_14_18_15"
@@ -164,6 +168,26 @@ def test_a_space_is_taken_with_its_machine_and_its_rules():
         prune(create_task(C8), workload=space)
     with pytest.raises(HardwareError, match=MODEL):
         create_task(space, VTAConfig())
+
+
+def test_the_set_of_the_stack_is_taken_as_it_is():
+    """A configuration that races on the hardware: refused by default, not with ``stack_only``."""
+    cases = json.loads(gzip.decompress(RACES.read_bytes()))["cases"]
+    workload, index = vtacsp.workload_from_dict(cases[0]["workload"]), cases[0]["index"]
+    for stack_only, number in (
+        (True, MeasureErrorNo.NO_ERROR),
+        (False, MeasureErrorNo.WRONG_ANSWER),
+    ):
+        space = vtacsp.compile(workload, stack_only=stack_only)
+        task = create_task(space)
+        option, config = measure_option(workload=space), task.config_space.get(index)
+        assert (index in prune(task, workload=space).indices) == stack_only
+        builder, runner = option["builder"], option["runner"]
+        builder.set_task(task)
+        runner.set_task(task)
+        inputs = [autotvm.MeasureInput(task.target, task, config)]
+        (result,) = runner.run(inputs, builder.build(inputs))
+        assert MeasureErrorNo(result.error_no) == number
 
 
 # -- histories

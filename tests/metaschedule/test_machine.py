@@ -52,6 +52,11 @@ def test_a_second_machine_is_an_error_that_shows_both(tmp_path):
             use(space, HARDWARE)
 
 
+def test_what_is_right_in_turns_only_is_not_tuned(tmp_path):
+    with pytest.raises(SpaceError, match="stack_only"):
+        vms.tune(vtacsp.compile(LAYER, SMALL, stack_only=True), work_dir=tmp_path)
+
+
 def test_the_page_runs_as_printed_in_order(tmp_path, monkeypatch):
     """With fewer trials."""
     monkeypatch.chdir(tmp_path)

@@ -147,14 +147,19 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
     ) -> None:
         super().__init__(n_parallel=1)
         self._hardware, self._workload = hardware, workload
-        self._simulator = simulator or Simulator
+        self._simulator = simulator
         self._given_clock = clock
 
     def set_task(self, task: Any) -> None:
         """Take up a task."""
         super().set_task(task)
         self._of = _Task(task, self._hardware, self._workload)
-        self._model = self._simulator(self._of.problem.workload, self._of.problem.hardware)
+        problem = self._of.problem
+        self._model: CycleModel = (
+            Simulator(problem)
+            if self._simulator is None
+            else self._simulator(problem.workload, problem.hardware)
+        )
         timing = getattr(self._model, "timing", None)
         self._clock: float = self._given_clock or (timing or RTL).clock_hz
         if isinstance(timing, TimingModel):

@@ -13,10 +13,10 @@ from typing import Any
 from tvm import te, tirx
 from tvm.ir import IRModule
 
-from vtacsp.errors import ConfigError
+from vtacsp.errors import ConfigError, SpaceError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
-from vtacsp.space.problem import Space, layer_and_machine
+from vtacsp.space.problem import Problem, Space
 from vtacsp.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
 
 __all__ = ["prim_func", "problem_of"]
@@ -37,10 +37,14 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
     input type, as :func:`vtacsp.reference` does.  Blocks: ``dilate`` and ``pad`` where the
     operator has them, ``gemm``, ``shift``, ``bias``, ``clip_high``, ``clip_low``, ``out``.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
-    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
+    :class:`~vtacsp.errors.SpaceError` for a space that is ``stack_only``.
     """
-    workload, hardware = layer_and_machine(workload, hardware)
+    problem = Problem.of(workload, hardware)
+    if problem.stack_only:  # the measurements here refuse what is wrong on the hardware
+        raise SpaceError("the space is stack_only; tuned is what is right on the hardware")
+    workload, hardware = problem.workload, problem.hardware
     shapes = workload.pack(hardware)
     narrow = f"int{1 << hardware.log_inp_width}"
     data = te.placeholder(shapes.data, narrow, "data")

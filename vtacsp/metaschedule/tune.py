@@ -27,7 +27,7 @@ from vtacsp.metaschedule.schedule import config_of
 from vtacsp.metaschedule.search import FeasibleSearch, Initial
 from vtacsp.metaschedule.space import feasible_space, space_generator
 from vtacsp.rules.rule import Rule
-from vtacsp.space.problem import Problem, Space, layer_and_machine
+from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.initial import uniform
 from vtacsp.workload import Workload
 
@@ -63,6 +63,7 @@ def tune(
 
     ``workload`` is a space, whose machine and rules hold, or a bare workload on ``hardware``, the
     default machine when not given; ``rules`` are yours, on top.
+
     ``work_dir`` holds MetaSchedule's JSON database and logs; tuning again in the same folder
     goes on from there and measures nothing twice.  ``trials`` bounds the measurements of this
     call, ``batch`` those of a generation; ``initial`` is the first generation.  ``cost_model``
@@ -73,7 +74,7 @@ def tune(
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible or nothing could be measured.
     """
     problem = Problem.of(workload, hardware).adding(rules)
-    mod, rules = prim_func(problem.workload, problem.hardware), problem.user_rules
+    mod, rules = prim_func(problem), problem.user_rules
     if not len(feasible_space(mod, rules)):
         raise SpaceError(f"{problem.workload.name} has no feasible configuration")
     # one worker, and a model from the second generation on: the same run for the same seed
@@ -97,7 +98,7 @@ def tune(
         )
     finally:
         logger.setLevel(level)  # MetaSchedule sets it to DEBUG
-    return best(database, workload, hardware)
+    return best(database, problem)
 
 
 def best(
@@ -107,12 +108,11 @@ def best(
 
     Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
     """
-    workload, hardware = layer_and_machine(workload, hardware)
-    mod = IRModule({"main": prim_func(workload, hardware)})
+    problem = Problem.of(workload, hardware)
+    mod = IRModule({"main": prim_func(problem)})
     record = database.query_tuning_record(mod, Target(TARGET), "main")
     if record is None:
-        raise SpaceError(
-            f"the database has no measurement of {workload.name} on {hardware.model} that succeeded"
-        )
+        name, machine = problem.workload.name, problem.hardware.model
+        raise SpaceError(f"the database has no measurement of {name} on {machine} that succeeded")
     seconds = min(float(second) for second in record.run_secs)
     return TuningResult(config_of(record.trace), round(seconds * CLOCK_HZ), database)

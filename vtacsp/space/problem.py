@@ -84,6 +84,11 @@ class Problem:
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
         self._check_rules()
 
+    @property
+    def problem(self) -> Problem:
+        """Itself: what takes a space takes a problem."""
+        return self
+
     @classmethod
     def of(cls, layer: Workload | Space, hardware: VTAConfig | None = None) -> Problem:
         """That of a space, or a bare workload's; raises as :func:`layer_and_machine`."""
@@ -119,7 +124,8 @@ class Problem:
 
     def adding(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules too."""
-        return Problem(self.workload, self.hardware, (*self.user_rules, *rules))
+        both = (*self.user_rules, *rules)
+        return Problem(self.workload, self.hardware, both, stack_only=self.stack_only)
 
     def with_rules(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules instead."""

@@ -107,7 +107,7 @@ class SimulatorMeasurer(FunctionMeasurer):
         if self._simulator is None:  # compiled code, loaded when something is measured
             from vtacsp.simulate.simulator import Simulator
 
-            self._simulator = Simulator(self, timing=self.timing)
+            self._simulator = Simulator(self.problem, timing=self.timing)
         return float(self._simulator.cycles(index)) / self.timing.clock_hz
 
     def __getstate__(self) -> dict[str, Any]:
