@@ -55,7 +55,7 @@ class Record:
             raise ValueError(f"its target is of device {said!r}, its key of {self.device!r}")
         if said:
             object.__setattr__(self, "device", said)
-        elif (task := self.task.on(self.device)).device:
+        elif (task := self.task.on(self.device)) is not self.task:
             moved = _rewritten(self.line, task.target, {}) if self.line else ""
             object.__setattr__(self, "task", task)
             object.__setattr__(self, "line", moved)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -74,17 +75,19 @@ class Task:
     @property
     def model(self) -> str:
         """The machine, as VTA's targets name it (``sim_1x16_i8w8a32_15_15_18_17``)."""
-        return _model(self.target).rpartition(_OF_DEVICE)[0] or _model(self.target) or self.target
+        return _parts(self.target)[0] or self.target
 
     @property
     def device(self) -> str:
         """What measures, where the target says so; empty for VTA's own target."""
-        machine, _, device = _model(self.target).rpartition(_OF_DEVICE)
-        return unquote_plus(device, errors=_ANY) if machine else ""
+        return _parts(self.target)[1]
 
     def on(self, device: str) -> Task:
         """The same layer and machine, measured by this device."""
-        return replace(self, target=_target(self.model, device)) if _model(self.target) else self
+        machine, said = _parts(self.target)
+        if not machine or said == ("" if device == RTL_DEVICE else device):
+            return self
+        return replace(self, target=_target(machine, device))
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -120,10 +123,10 @@ def hardware_of(target: str) -> VTAConfig:
 
     Raises :class:`~vtacsp.errors.HardwareError` when it names none, or one that cannot exist.
     """
-    model = Task(target, "", ()).model
-    if not _model(target):
+    machine, _ = _parts(target)
+    if not machine:
         raise HardwareError(f"the target {target[:120]!r} has no -model= that names a VTA machine")
-    return VTAConfig.from_model(model)
+    return VTAConfig.from_model(machine)
 
 
 def device_of(timing: TimingModel) -> str:
@@ -143,9 +146,13 @@ def _target(model: str, device: str) -> str:
     return f"ext_dev -keys={own} -model={own}"
 
 
-def _model(target: str) -> str:
+@lru_cache(maxsize=1024)
+def _parts(target: str) -> tuple[str, str]:
+    """Machine and device in the model of a target, empty where there is none."""
     words = [word for word in target.split() if word.startswith("-model=")]
-    return words[0].partition("=")[2] if words else ""
+    model = words[0].partition("=")[2] if words else ""
+    machine, _, device = model.rpartition(_OF_DEVICE)
+    return (machine, unquote_plus(device, errors=_ANY)) if machine else (model, "")
 
 
 def _dtype(log_width: int) -> str:
