@@ -199,6 +199,17 @@ def test_the_records_of_a_space_are_of_its_machine(tmp_path):
     assert len(TuningLog(log).results(task, SPACE.knob_space)) == 5
 
 
+def test_a_measurer_without_a_name_takes_no_estimate_for_its_own(tmp_path):
+    log = tmp_path / "tune.log"
+    for timing in (vtacsp.PYNQ, vtacsp.RTL):
+        measurer = SimulatorMeasurer(SPACE, timing=timing)
+        tune(RandomSearcher(search_space(SPACE), seed=1), measurer, trials=4, log=log)
+    searcher = RandomSearcher(search_space(SPACE), seed=1)
+    result = tune(searcher, FunctionMeasurer(float), trials=4, log=log)
+    rtl = [r.result for r in load_records(log) if r.device == "simulator rtl"]
+    assert [trial.result for trial in result.trials] == rtl
+
+
 # -- what people copy
 
 ROOT = Path(__file__).parent.parent

@@ -239,10 +239,13 @@ class TuningLog:
         self.path = Path(path)
         self._file: IO[bytes] | None = None
 
-    def results(self, task: Task, knob_space: KnobSpace, device: str = "") -> dict[int, Result]:
+    def results(
+        self, task: Task, knob_space: KnobSpace, device: str | None = None
+    ) -> dict[int, Result]:
         """Results of a task by index, the best of several for the same configuration.
 
-        What is known to come from another ``device`` is left out.  Raises
+        Without ``device`` those of every device; with it, what is known to come from another one
+        is left out, and for a nameless one (empty) what is of another target.  Raises
         :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
         """
         if not self.path.exists():
@@ -250,8 +253,7 @@ class TuningLog:
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
         for record in load_records(self.path):
-            elsewhere = "" not in (device, record.device) and device != record.device
-            if elsewhere or not record.task.on("").matches(task):
+            if not _may_be_of(record, device) or not record.task.on("").matches(task):
                 continue
             try:
                 index = knob_space.index(record.config)
@@ -284,6 +286,12 @@ class TuningLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _may_be_of(record: Record, device: str | None) -> bool:
+    if device is None:
+        return True
+    return record.device in ("", device) if device else not record.task.device
 
 
 def _mend(file: IO[bytes]) -> None:
