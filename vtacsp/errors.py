@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
+
 __all__ = [
     "ConfigError",
     "DeadlockError",
@@ -20,6 +23,7 @@ __all__ = [
     "UnwrittenError",
     "VtacspError",
     "WorkloadError",
+    "shortened",
 ]
 
 
@@ -115,3 +119,26 @@ class LogError(VtacspError, ValueError):
 
 class StudyError(VtacspError, ValueError):
     """A study cannot be run, or its folder holds the results of another one."""
+
+
+class _Short(reprlib.Repr):
+    """Nothing of what is refused fills a screen, whatever its length or depth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxtuple = 2, 3, 4, 4
+        self.maxstring = self.maxother = 60
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 - the signature of reprlib
+        if abs(x) < 10**20:
+            return repr(x)
+        # Python does not print what is longer than 4,300 digits
+        return f"{'-' if x < 0 else ''}10^{int(math.log10(abs(x)))} or more"
+
+
+_SHORT = _Short()
+
+
+def shortened(value: object) -> str:
+    """A value as messages show it: at most a line, control characters escaped."""
+    return _SHORT.repr(value)
