@@ -1,112 +1,84 @@
-"""The layers of a command: compiled spaces, chosen configurations, their rows, a progress bar."""
+"""The layers of a command, one after the other: what is done of them is kept, whatever ends it."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-import click
-import numpy as np
-
-from vtacsp.cli.options import load_hardware, pick_config
-from vtacsp.cli.output import Row
-from vtacsp.errors import VtacspError
+from vtacsp.cli.progress import stages
+from vtacsp.cli.terminal import say
+from vtacsp.errors import WorkloadError
 from vtacsp.hardware import VTAConfig
-from vtacsp.knobs import KnobSpace
 from vtacsp.space.feasible import FeasibleSpace, compile
-from vtacsp.space.problem import Problem
-from vtacsp.suites import find_workloads
+from vtacsp.workload import Workload
 
-__all__ = [
-    "NOTHING_FEASIBLE",
-    "chosen",
-    "compile_all",
-    "config_columns",
-    "config_rows",
-    "config_text",
-    "exit_when_empty",
-    "progress",
-]
+__all__ = ["NOTHING_FEASIBLE", "Done", "compile_all", "each", "exit_infeasible"]
 
 NOTHING_FEASIBLE = 3
-PATIENCE = 1.0  # seconds before a progress bar appears
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
-def compile_all(workload: str, hardware_file: str | None) -> list[FeasibleSpace]:
-    """The compiled space of every layer."""
-    machine: VTAConfig = load_hardware(hardware_file)
-    return [compile(layer, machine) for layer in find_workloads(workload)]
+@dataclass
+class Done(Generic[B]):
+    """Results of :func:`each` by layer, in order; ``total`` is how many layers were asked for."""
+
+    total: int
+    results: list[B] = field(default_factory=list)
+    interrupted: bool = False
+
+    def end(self, feasible: bool = True) -> None:
+        """End the command, when everything is printed, with the exit code that says why."""
+        if self.interrupted:
+            raise KeyboardInterrupt(f"interrupted: {len(self.results)} of {self.total} layers done")
+        if not feasible:
+            exit_infeasible()
 
 
-def exit_when_empty(spaces: Sequence[FeasibleSpace]) -> None:
-    """End the command with its own exit code when no layer has a feasible configuration."""
-    if not any(len(space) for space in spaces):
-        click.echo("nothing is feasible; `vtacsp advise` says what would help", err=True)
-        sys.exit(NOTHING_FEASIBLE)
+def each(
+    layers: Sequence[A],
+    work: Callable[[A], B],
+    refused: Callable[[A, WorkloadError], B] | None = None,
+) -> Done[B]:
+    """Do something for every layer, with a progress bar.
 
-
-def chosen(
-    space: KnobSpace, indices: Sequence[int], knobs: Sequence[str], everything: bool
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The configurations a command is asked about; exactly one way of asking."""
-    if sum(map(bool, (indices, knobs, everything))) != 1:
-        raise VtacspError(
-            "choose configurations with --index, or --knob, or --all where there is one"
-        )
-    if everything:
-        return np.arange(len(space), dtype=np.int64)
-    if knobs:
-        return np.array([space.index(pick_config(knobs))], dtype=np.int64)
-    for index in indices:
-        space.config(index)
-    return np.array(indices, dtype=np.int64)
-
-
-def config_rows(
-    problem: Problem, indices: np.ndarray[tuple[int, ...], np.dtype[np.int64]], named: bool
-) -> list[Row]:
-    """Index and knobs of configurations, after the workload's name when ``named``."""
-    columns = problem.knob_space.columns(indices)
-    lists = [indices.tolist(), *(column.tolist() for column in columns.values())]
-    names = ["index", *columns]
-    prefix: Row = {"workload": problem.workload.name} if named else {}
-    return [{**prefix, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True)]
-
-
-def config_text(config: Mapping[str, int]) -> str:
-    """The knobs that are not 1, for tables that people read in 80 columns."""
-    return " ".join(f"{knob}={n}" for knob, n in config.items() if n != 1)
-
-
-def config_columns(spaces: Sequence[FeasibleSpace] | Sequence[Problem]) -> list[str]:
-    """``index`` and the knobs, after the workload's name when there are several."""
-    knobs = dict.fromkeys(name for space in spaces for name in space.knob_space.names)
-    return [*(["workload"] if len(spaces) > 1 else []), "index", *knobs]
-
-
-@contextmanager
-def progress(total: int, what: str = "layers") -> Iterator[Any]:
-    """A callable to advance a bar on standard error, which appears after a second."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    begun = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=total)
-    running = False
-
-    def advance() -> None:
-        nonlocal running
-        bar.advance(task)
-        if not running and time.monotonic() - begun > PATIENCE:
-            bar.start()
-            running = True
-
+    A layer that cannot be packed is named on standard error and left out, or is what ``refused``
+    makes of it; the error of the only layer is raised.  When nothing is left the command ends.
+    Ctrl-C ends the work and keeps what is done; :meth:`Done.end` raises it again.
+    """
+    done: Done[B] = Done(len(layers))
     try:
-        yield advance
-    finally:
-        if running:
-            bar.stop()
+        with stages({"layers": len(layers)}) as advance:
+            for layer in layers:
+                try:
+                    done.results.append(work(layer))
+                except WorkloadError as refusal:
+                    if refused is not None:
+                        done.results.append(refused(layer, refusal))
+                    elif len(layers) == 1:
+                        raise
+                    else:
+                        say(f"skipped: {refusal}")
+                advance()
+    except KeyboardInterrupt:
+        done.interrupted = True
+        if not done.results:
+            done.end()
+    if not done.results:
+        say("no layer can be packed for this machine")
+        sys.exit(NOTHING_FEASIBLE)
+    return done
+
+
+def compile_all(layers: Sequence[Workload], hardware: VTAConfig) -> Done[FeasibleSpace]:
+    """The compiled space of every layer that can be packed."""
+    return each(layers, lambda layer: compile(layer, hardware))
+
+
+def exit_infeasible() -> None:
+    """End the command with its own exit code: no layer has a feasible configuration."""
+    say("nothing is feasible; `vtacsp advise` says what would help")
+    sys.exit(NOTHING_FEASIBLE)

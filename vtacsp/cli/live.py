@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import click
+from vtacsp.cli.terminal import printable, say
 
 if TYPE_CHECKING:
     from vtacsp.simulate.simulator import Simulator
-    from vtacsp.tune import Trial
+    from vtacsp.tune import Trial, TuningResult
 
 __all__ = ["Live"]
 
@@ -31,10 +31,10 @@ class Live:
             from rich.console import Console
 
             self._bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
+                progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(24),
                 progress.MofNCompleteColumn(),
-                progress.TextColumn("{task.fields[best]}"),
+                progress.TextColumn("{task.fields[best]}", markup=False),
                 progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=Console(stderr=True, highlight=False),
                 transient=True,
@@ -50,39 +50,40 @@ class Live:
     @contextmanager
     def layer(self, simulator: Simulator, total: int) -> Iterator[Any]:
         """What to call with every trial of a layer."""
-        name, clock = simulator.workload.name, simulator.timing.clock_hz
-        operations = simulator.workload.operations
+        name = printable(simulator.workload.name)
         seen: list[Trial] = []
-        best = float("inf")
         task = None if self._bar is None else self._bar.add_task(name, total=total, best="")
 
-        def text() -> str:
-            failed = sum(not trial.result.ok for trial in seen)
-            parts = [f"{failed:,} failed"]
-            if best < float("inf"):
-                speed = operations / best / 1e9
-                parts.append(f"best {round(best * clock):,} cycles ({speed:.1f} GOPS)")
-            return ", ".join(parts)
-
         def advance(trial: Trial) -> None:
-            nonlocal best
             seen.append(trial)
-            best = min(best, trial.result.seconds)
             if self._bar is not None:
-                self._bar.update(task, completed=len(seen), best=text())
+                self._bar.update(task, completed=len(seen), best=_found(simulator, seen))
 
         try:
             yield advance
         finally:
             if self._bar is not None:
                 self._bar.remove_task(task)
-        if seen:
-            known = sum(trial.recorded for trial in seen)
-            line = f"{name}: {len(seen) - known:,} measured"
-            line += f", {known:,} from the log" if known else ""
-            line += f", {text()}"
-            if self._bar is None:
-                click.echo(line, err=True)
-            else:
-                self._bar.console.print(line)
-                self._bar.advance(self._all)
+
+    def done(self, simulator: Simulator, result: TuningResult) -> None:
+        """Say what the search of a layer found: the trials of its result, as the table counts."""
+        known = len(result.trials) - result.measured
+        line = f"{simulator.workload.name}: {result.measured:,} measured"
+        line += f", {known:,} from the log" if known else ""
+        line += f", {_found(simulator, result.trials)}"
+        if self._bar is None:
+            say(line)
+        else:
+            self._bar.console.print(printable(line), markup=False)
+            self._bar.advance(self._all)
+
+
+def _found(simulator: Simulator, trials: Sequence[Trial]) -> str:
+    failed = sum(not trial.result.ok for trial in trials)
+    parts = [f"{failed:,} failed"]
+    best = min((trial.result.seconds for trial in trials), default=float("inf"))
+    if best < float("inf"):
+        speed = simulator.workload.operations / best / 1e9
+        cycles = round(best * simulator.timing.clock_hz)
+        parts.append(f"best {cycles:,} cycles ({speed:.1f} GOPS)")
+    return ", ".join(parts)

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.knobs import KNOBS
 from vtacsp.cli.options import output_options
-from vtacsp.cli.output import Row, emit
+from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.selection import Selection, selection_options
+from vtacsp.cli.terminal import say
 from vtacsp.errors import LogError
 
 if TYPE_CHECKING:
     from vtacsp.tune import LogLine, Record
 
 __all__ = ["COMMANDS"]
+
+LAYER = ("workload", "task", "machine", "device")
+COUNTED = (*LAYER, "records", "configurations", "failed", "best_index", "best_seconds")
+BEST = (*LAYER, "index", *KNOBS, "seconds")
 
 
 @click.command()
@@ -73,11 +79,12 @@ def log(
     if selection and merge is not None and any(_same_file(merge, file) for file in files):
         raise LogError(f"--merge {merge} would drop what is not selected: write another file")
 
+    check_outputs(output, merge)
     lines = [(file, line) for file in files for line in read_log(file)]
     for file, line in lines:
         if line.problem:
             what = "torn" if line.torn else "no VTA record"
-            click.echo(f"{file}, line {line.number}: {what}: {line.problem}", err=True)
+            say(f"{file}, line {line.number}: {what}: {line.problem}")
     records = [line.record for _, line in lines if line.record is not None]
     if assumed is not None:
         records = [record.measured_on(assumed) for record in records]
@@ -89,10 +96,15 @@ def log(
         refuse_mixed(records)
         others = [] if selection else _distinct(line for _, line in lines if line.record is None)
         write_records(merge, best if best_only else merge_records(records), others)
-    rows = [_row(record, form, config=True) for record in best] if best_only else []
-    if not best_only:
-        rows = [_counted(group, form) for group in _layers(records)]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+        wrote(merge)
+    columns: Sequence[str] = BEST if best_only else COUNTED
+    if best_only:
+        rows = [_record(record) for record in best]
+    else:
+        rows = [_counted(group) for group in _layers(records)]
+    if form == "table":
+        rows = [_shown(row) for row in rows]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
     emit(rows, columns, form, output, ", ".join(files))
 
 
@@ -115,30 +127,43 @@ def _layers(records: Sequence[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def _counted(records: Sequence[Record], form: str) -> Row:
-    """Measurements, failures and the best of one layer."""
+def _counted(records: Sequence[Record]) -> Row:
+    """Measurements, failures and the best of one layer; nothing is best where nothing ran."""
     best = min(records, key=lambda record: record.result.seconds)
-    row = _row(best, form, config=False)
-    index, time = row.pop("index"), row.popitem()
     ran = best.result.ok
-    return row | {
+    return _layer(best) | {
         "records": len(records),
         "configurations": len({record.index for record in records}),
         "failed": sum(not record.result.ok for record in records),
-        "best index": index if ran else None if form == "json" else "none runs",
-        f"best {time[0]}": time[1] if ran else None if form == "json" else "",
+        "best_index": best.index if ran else None,
+        "best_seconds": best.result.seconds if ran else None,
     }
 
 
-def _row(record: Record, form: str, *, config: bool) -> Row:
+def _record(record: Record) -> Row:
     """A record: its layer, its configuration, its time."""
-    seconds = record.result.seconds
+    config = {"index": record.index, **record.config}
+    return _layer(record) | config | {"seconds": record.result.seconds}
+
+
+def _layer(record: Record) -> Row:
     return {
         "workload": record.workload or "",
         "task": record.task.name,
         "machine": record.task.model,
         "device": record.device,
-        "index": record.index,
-        **(record.config if config else {}),
-        **({"ms": f"{seconds * 1e3:.4g}"} if form == "table" else {"seconds": seconds}),
     }
+
+
+def _shown(row: Row) -> Row:
+    """A row for people: milliseconds, and words where nothing ran."""
+    shown: Row = {}
+    for name, value in row.items():
+        if name.endswith("seconds"):
+            text = "" if value is None else f"{value * 1e3:.4g}"
+            shown[name.replace("seconds", "ms").replace("_", " ")] = text
+        elif name == "best_index":
+            shown["best index"] = "none runs" if value is None else value
+        else:
+            shown[name] = value
+    return shown

@@ -1,36 +1,45 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments that several commands share, and what they name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.output import FORMATS
-from vtacsp.errors import ConfigError, HardwareError
-from vtacsp.hardware import VTAConfig
+from vtacsp.errors import ConfigError, HardwareError, VtacspError, shortened
+from vtacsp.hardware import MAX_LOG, VTAConfig
 from vtacsp.knobs import Config
+from vtacsp.suites import find_workloads
+from vtacsp.workload import Workload, load_workloads
 
 __all__ = [
     "free_sizes",
     "hardware_option",
     "index_option",
     "knob_option",
+    "load_hardware",
+    "load_layers",
     "output_options",
     "pick_config",
+    "seed_option",
     "workload_argument",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-workload_argument = click.argument("workload")
+STDIN = "/dev/stdin"  # what the word - reads
+
+workload_argument = click.argument("workload", shell_complete=complete_workload)
 
 hardware_option = click.option(
     "--hardware",
     "hardware_file",
     metavar="FILE",
-    help="A vta_config.json; the default machine when not given.",
+    help="A vta_config.json, - for standard input; the default machine when not given.",
 )
 
 index_option = click.option(
@@ -45,6 +54,8 @@ knob_option = click.option(
     help="A knob of the configuration (repeatable; all of them).",
 )
 
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+
 
 def output_options(function: F) -> F:
     """``--format`` and ``--output``."""
@@ -56,29 +67,54 @@ def output_options(function: F) -> F:
     )(function)
 
 
+def load_layers(
+    workload: str, hardware_file: str | None = None
+) -> tuple[list[Workload], VTAConfig]:
+    """The layers that WORKLOAD names, and the machine of ``--hardware``."""
+    if workload == hardware_file == "-":
+        raise VtacspError("WORKLOAD and --hardware cannot both be read from standard input")
+    layers = load_workloads(STDIN) if workload == "-" else find_workloads(workload)
+    return layers, load_hardware(hardware_file)
+
+
 def load_hardware(path: str | None) -> VTAConfig:
     """The machine of ``--hardware``."""
-    return VTAConfig() if path is None else VTAConfig.load(path)
+    if path is None:
+        return VTAConfig()
+    return VTAConfig.load(STDIN if path == "-" else path)
 
 
 def pick_config(knobs: Sequence[str]) -> Config:
     """A configuration from ``NAME=VALUE`` words."""
     config = {}
     for word in knobs:
-        name, sign, value = word.partition("=")
-        if not sign or not value.lstrip("-").isdigit():
-            raise ConfigError(f"--knob {word!r} is not NAME=VALUE with an integer value")
+        name, _, value = word.partition("=")
+        if not _INTEGER.fullmatch(value):
+            raise ConfigError(f"--knob {shortened(word)} is not NAME=VALUE with an integer value")
+        if name in config:
+            raise ConfigError(f"--knob {shortened(name)} is given twice")
         config[name] = int(value)
     return config
 
 
 def free_sizes(words: Sequence[str]) -> dict[str, range] | None:
     """Ranges from ``LOG_ACC_BUFF_SIZE=15:18`` words, ends included; None when there are none."""
-    free = {}
+    free: dict[str, range] = {}
     for word in words:
         key, _, span = word.partition("=")
         low, _, high = span.partition(":")
-        if not (low.isdigit() and (high or low).isdigit()):
-            raise HardwareError(f"--free {word!r} is not KEY=LOW:HIGH with integers")
-        free[key] = range(int(low), int(high or low) + 1)
+        if not (_INTEGER.fullmatch(low) and _INTEGER.fullmatch(high or low)):
+            raise HardwareError(f"--free {shortened(word)} is not KEY=LOW:HIGH with integers")
+        values = range(int(low), int(high or low) + 1)
+        if not 0 <= values.start < values.stop <= MAX_LOG + 1:
+            raise HardwareError(
+                f"--free {shortened(word)}: sizes are log2 of bytes, from LOW to HIGH, "
+                f"allowed are 0 to {MAX_LOG}"
+            )
+        if key in free:
+            raise HardwareError(f"--free {shortened(key)} is given twice")
+        free[key] = values
     return free or None
+
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")

@@ -1,23 +1,25 @@
-"""Rows to a table for people, or to CSV and JSON for programs; to the terminal or a file."""
+"""Rows to a table for people, or to CSV and JSON for programs; to the terminal or a file.
+
+Columns are named by their path in a row of JSON: ``first.sram:acc`` is the value of ``sram:acc``
+in the object ``first``, and the column ``first_sram_acc`` of CSV.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
+from vtacsp.cli.terminal import ascii_only, printable, put, say, width
+from vtacsp.files import check_writable, write_text
 
-from vtacsp.errors import VtacspError
-
-__all__ = ["FORMATS", "emit", "render", "write"]
+__all__ = ["FORMATS", "Row", "check_outputs", "emit", "render", "table", "write", "wrote"]
 
 FORMATS = ("table", "csv", "json")
-PIPE_WIDTH = 160
 
 Row = dict[str, Any]
 
@@ -29,7 +31,7 @@ def emit(
     output: str | None,
     title: str = "",
 ) -> None:
-    """Print rows, or write them to the file ``output``; a missing cell is empty."""
+    """Print rows, or write them to the file ``output``; a missing cell is empty, in JSON null."""
     write(render(rows, columns, form, title, to_file=output is not None), output)
 
 
@@ -43,57 +45,92 @@ def render(
 ) -> str:
     """Rows as text in one of :data:`FORMATS`."""
     if form == "json":
-        return json.dumps(list(rows), indent=1) + "\n"
+        names = dict.fromkeys(path.partition(".")[0] for path in columns)
+        return (
+            json.dumps([{name: row.get(name) for name in names} for row in rows], indent=1) + "\n"
+        )
     if form == "csv":
         buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return buffer.getvalue()
-    return _table(rows, columns, title, to_file)
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(re.sub(r"\W", "_", path) for path in columns)
+        writer.writerows([_at(row, path) for path in columns] for row in rows)
+        text = buffer.getvalue()
+        return text if to_file or not sys.stdout.isatty() else printable(text)
+    return table(rows, columns, title, to_file=to_file)
+
+
+def _at(row: Mapping[str, Any], path: str) -> Any:
+    """The value at a path; None when it is not there."""
+    value: Any = row
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return int(value) if isinstance(value, bool) else value
 
 
 def write(text: str, output: str | None) -> None:
-    """Text to standard output, or to a file.
+    """Text to standard output, or to a file, whole or not at all.
 
-    Raises :class:`~vtacsp.errors.VtacspError` when the file cannot be written.
+    Raises :class:`~vtacsp.errors.VtacspError` when it cannot be written.
     """
     if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise VtacspError(f"cannot write {output}: {error.strerror or error}") from error
+        put(text)
+    else:
+        write_text(output, text)
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str], title: str, to_file: bool) -> str:
+def check_outputs(*paths: str | None) -> None:
+    """Files that cannot be written are said before the work; None is no file.
+
+    Raises :class:`~vtacsp.errors.VtacspError`.
+    """
+    for path in paths:
+        if path is not None:
+            check_writable(path)
+
+
+def wrote(*paths: str | None) -> None:
+    """Say on standard error what was written."""
+    for path in paths:
+        if path is not None:
+            say(f"wrote {path}")
+
+
+def table(
+    rows: Sequence[Row], columns: Sequence[str], title: str = "", *, to_file: bool = False
+) -> str:
+    """Rows for people, as wide as the terminal; names of layers are text and never markup."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    terminal = sys.stdout.isatty() and not to_file
+    terminal = sys.stdout is not None and sys.stdout.isatty() and not to_file
     buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        force_terminal=terminal,
-        width=None if terminal else PIPE_WIDTH,
-        highlight=False,
-    )
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for column in columns:
-        numeric = all(isinstance(row.get(column, 0), (int, float)) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns))
-    console.print(table)
+    console = Console(file=buffer, force_terminal=terminal, width=width(), highlight=False)
+    lines = box.ASCII if ascii_only() and not to_file else box.HEAVY_HEAD
+    grid = Table(header_style="bold", box=lines)
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    for place, column in enumerate(columns):
+        numeric = all(_NUMBER.fullmatch(row[place]) for row in cells)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        grid.add_row(*map(Text, row))
+    if title:
+        console.print(Text(printable(title)), soft_wrap=not terminal)
+    console.print(grid)
     return buffer.getvalue()
 
 
+_NUMBER = re.compile(r"-?[\d,]*(\.\d+)?%?")
+
+
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.1%}"
-    return str(value)
+    return printable(str(value))

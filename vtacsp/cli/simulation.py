@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,36 +11,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import numpy as np
 
-from vtacsp.cli.layers import (
-    NOTHING_FEASIBLE,
-    chosen,
-    config_columns,
-    config_rows,
-    config_text,
-    exit_when_empty,
-    progress,
-)
+from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
+from vtacsp.cli.interrupt import ignore_interrupts
+from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
+from vtacsp.cli.layers import Done, each
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
     knob_option,
-    load_hardware,
+    load_layers,
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, emit, render, write
-from vtacsp.errors import VtacspError, WorkloadError
-from vtacsp.suites import find_workloads
+from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.errors import VtacspError
+from vtacsp.tune.executor import stop_workers
 
 if TYPE_CHECKING:
     from vtacsp.simulate.result import TimingResult
     from vtacsp.simulate.simulator import Simulator
+    from vtacsp.workload import Workload
 
 __all__ = ["COMMANDS", "packed_simulators", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
-MEASURES = ("cycles", "slower", "scratchpad bytes", "GOPS", "margin", "simulated")
+MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
+PICTURES = (".png", ".svg", ".pdf")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,14 +79,16 @@ def timing_options(function: F) -> F:
     "--all",
     "everything",
     is_flag=True,
-    help="Every feasible configuration, one after the other in one process, as rtl_cycles was "
+    help="Every feasible configuration, one after the other in one process, as the RTL was "
     "measured: a program may leave a token that the next one pops first.",
 )
 @click.option("--alone", is_flag=True, help="With --all: each program on its own, as with --index.")
 @timing_options
 @jobs_option
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write a Perfetto trace.")
-@click.option("--plot", "plot_file", metavar="FILE", help="Also draw the timeline (.png, .svg).")
+@click.option(
+    "--plot", "plot_file", metavar="FILE", help="Also draw the timeline (.png, .svg, .pdf)."
+)
 def simulate(
     workload: str,
     hardware_file: str | None,
@@ -107,44 +106,77 @@ def simulate(
     plot_file: str | None,
 ) -> None:
     """Cycles of configurations on the simulated accelerator, and where they go."""
-    if fastest and (indices or knobs or everything):
-        raise VtacspError("choose configurations with --index, or --knob, or --best, or --all")
+    if sum(map(bool, (indices, knobs, fastest, everything))) != 1:
+        raise VtacspError("choose configurations with --index, --knob, --best or --all")
     if alone and not everything:
         raise VtacspError("--alone goes with --all")
-    simulators = packed_simulators(workload, hardware_file, preset, overrides)
-    picked: list[tuple[Simulator, np.ndarray[Any, np.dtype[np.int64]]]] = []
-    with _executor(simulators, jobs if alone or fastest else 1) as executor:
-        for simulator in simulators:
-            space = simulator.space
-            if fastest or everything:
-                mine = space.indices
-            else:
-                mine = chosen(space.knob_space, indices, knobs, False)
-            if fastest and len(mine):
-                place = int(simulator.cycles_many(mine.tolist(), executor).argmin())
-                mine = mine[place : place + 1]
-            picked.append((simulator, mine))
-        if trace_file or plot_file:
-            _draw(picked, trace_file, plot_file)
-        if everything or form == "csv" or sum(len(mine) for _, mine in picked) != 1:
-            named = len(simulators) > 1
-            rows: list[Row] = []
-            for simulator, mine in picked:
-                cycles = (
-                    simulator.sequence(mine.tolist())
-                    if everything and not alone
-                    else simulator.cycles_many(mine.tolist(), executor)
-                )
-                for row, n in zip(
-                    config_rows(simulator.space.problem, mine, named), cycles.tolist(), strict=True
-                ):
-                    rows.append({**row, "cycles": n})
-            spaces = [simulator.space for simulator in simulators]
-            emit(rows, [*config_columns(spaces), "cycles"], form, output)
-            exit_when_empty(spaces)
+    if everything and (trace_file is not None or plot_file is not None):
+        raise VtacspError("--trace and --plot show one configuration: one layer, --index or --best")
+    check_outputs(output, trace_file, plot_file)
+    if plot_file is not None and not plot_file.lower().endswith(PICTURES):
+        raise VtacspError(f"--plot {plot_file}: the name must end in {', '.join(PICTURES)}")
+    packed = packed_simulators(workload, hardware_file, preset, overrides)
+    simulators = packed.results
+    with (
+        pointing_to_explain(workload, hardware_file, indices),
+        _executor(simulators, jobs if alone or fastest else 1) as executor,
+    ):
+        if everything:
+            _all(packed, alone, executor, form, output)
             return
-    ((simulator, mine),) = ((s, m) for s, m in picked if len(m))
-    _one(simulator, int(mine[0]), form, output)
+
+        def run(simulator: Simulator) -> list[tuple[int, TimingResult]]:
+            space = simulator.space
+            if fastest:
+                mine = space.indices
+                if len(mine):
+                    place = int(simulator.cycles_many(mine.tolist(), executor).argmin())
+                    mine = mine[place : place + 1]
+            else:
+                mine = chosen(space.knob_space, indices, knobs, None)
+            return [(index, simulator.run(index)) for index in mine.tolist()]
+
+        done = each(simulators, run)
+    found = [pair for pairs in done.results for pair in pairs]
+    if trace_file is not None or plot_file is not None:
+        _draw([result for _, result in found], trace_file, plot_file)
+    if form == "table" and len(found) == 1:
+        write(detail_text(*found[0], to_file=output is not None), output)
+    else:
+        rows = [(brief_row if form == "table" else detail_row)(*pair) for pair in found]
+        emit(rows, BRIEF if form == "table" else detail_columns(), form, output)
+    wrote(trace_file, plot_file)
+    done.end(feasible=bool(found))
+
+
+def _all(
+    packed: Done[Simulator],
+    alone: bool,
+    executor: Executor | None,
+    form: str,
+    output: str | None,
+) -> None:
+    """Cycles of every feasible configuration."""
+
+    def measure(simulator: Simulator) -> list[Row]:
+        mine = simulator.space.indices
+        if alone:
+            cycles = simulator.cycles_many(mine.tolist(), executor)
+        else:
+            cycles = simulator.sequence(mine.tolist())
+        rows = zip(config_rows(simulator.space.problem, mine), cycles.tolist(), strict=True)
+        return [{**row, "cycles": n} for row, n in rows]
+
+    done = each(packed.results, measure)
+    spaces = [simulator.space for simulator in packed.results]
+    rows = [row for rows in done.results for row in rows]
+    several = packed.total > 1
+    columns = [*config_columns(spaces, several), "cycles"]
+    if form == "table":
+        rows = [config_shown(row, several) for row in rows]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+    emit(rows, columns, form, output)
+    done.end(feasible=any(map(len, spaces)))
 
 
 @click.command()
@@ -168,58 +200,53 @@ def best(
     bytes (inputs, weights and accumulators of a tile, all virtual threads), the fastest first;
     its margin is how much slower the next other program is.
     """
-    from vtacsp.simulate.exhaustive import simulate_all
-
-    simulators = packed_simulators(workload, hardware_file, preset, overrides)
-    rows: list[Row] = []
-    with progress(len(simulators)) as advance, _executor(simulators, jobs) as executor:
-        for simulator in simulators:
-            space = simulator.space
-            if len(space):
-                found = simulate_all(simulator, executor)
-                front = np.array(found.pareto)
-                named = config_rows(space.problem, space.indices[front], len(simulators) > 1)
-                for row, rank in zip(named, front.tolist(), strict=True):
-                    cycles = int(found.cycles[rank])
-                    seconds = cycles / simulator.timing.clock_hz
-                    first = rank == found.best
-                    rows.append({
-                        **row,
-                        "cycles": cycles,
-                        "slower": cycles / int(found.cycles[found.best]) - 1,
-                        "scratchpad bytes": int(found.scratchpad_bytes[rank]),
-                        "GOPS": f"{space.workload.operations / seconds / 1e9:.1f}",
-                        "margin": found.margin if first and found.margin is not None else "",
-                        "simulated": len(space) if first else "",
-                    })  # fmt: skip
-            advance()
-    spaces = [simulator.space for simulator in simulators]
-    columns = [*config_columns(spaces), *MEASURES]
-    title = f"{workload}: {simulators[0].timing.note}"
+    check_outputs(output)
+    packed = packed_simulators(workload, hardware_file, preset, overrides)
+    simulators = packed.results
+    with _executor(simulators, jobs) as executor:
+        done = each(simulators, lambda simulator: _front(simulator, executor))
+    rows = [row for front in done.results for row in front]
     if form == "table":
-        shown = [_point(row) for row in rows if row["slower"] <= SHOWN]
+        title = f"{workload}: {simulators[0].timing.note}"
+        shown = [_point(row, packed.total > 1) for row in rows if row["slower"] <= SHOWN]
         title += "\nconfiguration: knobs that are not 1; margin: to the next other program"
         if len(shown) < len(rows):
             title += f"\n{len(rows) - len(shown)} points more than twice as slow are not shown"
-        rows, columns = shown, list(dict.fromkeys(key for row in shown for key in row))
-    emit(rows, columns, form, output, title)
-    exit_when_empty(spaces)
+        columns = list(dict.fromkeys(key for row in shown for key in row))
+        emit(shown, columns, form, output, title)
+    else:
+        emit(rows, (*CONFIG, *MEASURES), form, output)
+    done.end(feasible=any(len(simulator.space) for simulator in simulators))
 
 
-def _point(row: Row) -> Row:
+def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
+    """The Pareto set of a layer; no rows when nothing is feasible."""
+    from vtacsp.simulate.exhaustive import simulate_all
+
+    space = simulator.space
+    if not len(space):
+        return []
+    found = simulate_all(simulator, executor)
+    fastest = int(found.cycles[found.best])
+    rows = config_rows(space.problem, space.indices[np.array(found.pareto)])
+    for row, rank in zip(rows, found.pareto, strict=True):
+        cycles, first = int(found.cycles[rank]), rank == found.best
+        row["cycles"] = cycles
+        row["slower"] = cycles / fastest - 1
+        row["scratchpad_bytes"] = int(found.scratchpad_bytes[rank])
+        row["gops"] = space.workload.operations / cycles * simulator.timing.clock_hz / 1e9
+        row["margin"] = found.margin if first else None
+        row["simulated"] = len(space) if first else None
+    return rows
+
+
+def _point(row: Row, named: bool) -> Row:
     """A point of the Pareto set for people, in 80 columns."""
-    layer = {"layer": row["workload"]} if "workload" in row else {}
-    knobs = {k: v for k, v in row.items() if k not in {"workload", "index", *MEASURES}}
-    return {
-        **layer,
-        "index": row["index"],
-        "configuration": config_text(knobs),
-        "cycles": row["cycles"],
-        "slower": row["slower"],
-        "bytes": row["scratchpad bytes"],
-        "GOPS": row["GOPS"],
-        "margin": row["margin"],
-    }
+    shown = config_shown(row, named)
+    speed = {"bytes": shown.pop("scratchpad_bytes"), "GOPS": f"{shown.pop('gops'):.1f}"}
+    margin = shown.pop("margin")
+    del shown["simulated"]
+    return {**shown, **speed, "margin": margin}
 
 
 COMMANDS = (simulate, best)
@@ -227,29 +254,22 @@ COMMANDS = (simulate, best)
 
 def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
-) -> list[Simulator]:
+) -> Done[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""
     from vtacsp.simulate.simulator import Simulator
     from vtacsp.simulate.timing import PRESETS
 
     timing = PRESETS[preset].override(overrides)
-    machine = load_hardware(hardware_file)
-    layers = find_workloads(workload)
-    found = []
-    for layer in layers:
+    layers, machine = load_layers(workload, hardware_file)
+
+    def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)
-        try:
-            simulator.space  # noqa: B018 - compiles
-        except WorkloadError as refusal:
-            if len(layers) == 1:
-                raise
-            click.echo(f"skipped: {refusal}", err=True)
-            continue
-        found.append(simulator)
-    if not found:
-        click.echo("no layer can be packed for this machine", err=True)
-        sys.exit(NOTHING_FEASIBLE)
-    return found
+        simulator.space  # noqa: B018 - compiles
+        return simulator
+
+    packed = each(layers, pack)
+    packed.end()
+    return packed
 
 
 @contextmanager
@@ -259,72 +279,21 @@ def _executor(simulators: Sequence[Simulator], jobs: int | None) -> Iterator[Exe
     if jobs == 1 or sum(simulator.space.programs() for simulator in simulators) < MANY:
         yield None
         return
-    with ProcessPoolExecutor(jobs) as executor:
+    executor = ProcessPoolExecutor(jobs, initializer=ignore_interrupts)
+    try:
         yield executor
+    finally:
+        stop_workers(executor)
 
 
-def _draw(
-    picked: Sequence[tuple[Simulator, Any]], trace_file: str | None, plot_file: str | None
-) -> None:
-    if sum(len(mine) for _, mine in picked) != 1:
+def _draw(results: Sequence[TimingResult], trace_file: str | None, plot_file: str | None) -> None:
+    if len(results) != 1:
         raise VtacspError("--trace and --plot show one configuration: one layer, --index or --best")
-    ((simulator, mine),) = ((s, m) for s, m in picked if len(m))
-    result = simulator.run(int(mine[0]))
-    if trace_file:
+    if trace_file is not None:
         from vtacsp.simulate.trace import write_trace
 
-        write_trace(result, trace_file)
-    if plot_file:
+        write_trace(results[0], trace_file)
+    if plot_file is not None:
         from vtacsp.report.timeline import timeline_figure
 
-        timeline_figure(result, plot_file)
-
-
-def _one(simulator: Simulator, index: int, form: str, output: str | None) -> None:
-    """One configuration in detail."""
-    result = simulator.run(index)
-    if form == "json":
-        row = {
-            "workload": simulator.workload.name,
-            "index": index,
-            **result.program.config,
-            **result.to_dict(),
-        }
-        emit([row], [], form, output)
-        return
-    rows: list[Row] = [
-        {
-            "module": name,
-            "busy": time.busy_cycles / result.cycles,
-            "with": _spent(time.busy, result.cycles),
-            "waits for": _spent(time.stalls, result.cycles),
-        }
-        for name, time in result.modules.items()
-    ]
-    head = _headline(simulator, index, result)
-    write(render(rows, list(rows[0]), form, head, to_file=output is not None), output)
-
-
-def _spent(cycles: Mapping[str, int], total: int) -> str:
-    """What took cycles, most first."""
-    most = sorted(cycles.items(), key=lambda item: -item[1])
-    return ", ".join(f"{what} {n / total:.1%}" for what, n in most if n)
-
-
-def _headline(simulator: Simulator, index: int, result: TimingResult) -> str:
-    knobs = " ".join(f"{name}={value}" for name, value in result.program.config.items())
-    moved = ", ".join(
-        f"{name.replace('_load', '').replace('_store', '')} {count:,}"
-        for name, count in result.bytes.items()
-        if count
-    )
-    return "\n".join([
-        f"{simulator.workload.name} index {index}: {knobs}",
-        f"{result.cycles:,} cycles, {result.seconds * 1e3:.3f} ms, {result.gops:.1f} GOPS, "
-        f"bound by {result.bound}",
-        f"GEMM core {result.gemm_utilisation:.1%}, memory reads {result.read_utilisation:.1%}, "
-        f"writes {result.write_utilisation:.1%}, "
-        f"{result.arithmetic_intensity:.1f} operations per byte",
-        f"bytes: {moved}",
-        f"timing: {simulator.timing.note}",
-    ])  # fmt: skip
+        timeline_figure(results[0], plot_file)

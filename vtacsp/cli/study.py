@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-import sys
 
 import click
 
-from vtacsp.cli.layers import NOTHING_FEASIBLE, progress
-from vtacsp.cli.options import hardware_option, load_hardware
-from vtacsp.cli.tuning import INTERRUPTED
-from vtacsp.errors import SpaceError, WorkloadError
+from vtacsp.cli.completion import complete_workload
+from vtacsp.cli.layers import compile_all
+from vtacsp.cli.options import hardware_option, load_hardware, load_layers
+from vtacsp.cli.output import FORMATS, Row, emit, wrote
+from vtacsp.cli.progress import stages
+from vtacsp.cli.terminal import say
 from vtacsp.hardware import VTAConfig
-from vtacsp.space.feasible import compile
-from vtacsp.suites import find_workloads
 from vtacsp.workload import Workload
 
 __all__ = ["COMMANDS"]
@@ -21,9 +21,19 @@ __all__ = ["COMMANDS"]
 QUICK = ("S4", "S8", "S10", "S12")
 """DeepBench layers whose feasible sets the simulator lists in seconds."""
 
+MEANS = (
+    *("source", "method", "kind", "layers", "best", "best_q1", "best_q3", "best_ratio"),
+    *("best_taught_ratio", "near", "near_ratio", "failed", "compiled", "robust"),
+)
+
+TITLE = (
+    "measurements until the best configuration (geometric means over layers); "
+    "ratio: to AutoTVM's model search"
+)
+
 
 @click.command()
-@click.argument("workloads", metavar="[WORKLOAD]...", nargs=-1)
+@click.argument("workloads", metavar="[WORKLOAD]...", nargs=-1, shell_complete=complete_workload)
 @hardware_option
 @click.option(
     "--output",
@@ -34,7 +44,7 @@ QUICK = ("S4", "S8", "S10", "S12")
     help="Where results, tables and plots go; what is there is not done again.",
 )
 @click.option("--full", is_flag=True, help="Without WORKLOAD: every DeepBench layer that packs.")
-@click.option("--seeds", type=int, default=20, show_default=True, metavar="N")
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
 @click.option(
     "--part",
     "parts",
@@ -52,6 +62,8 @@ QUICK = ("S4", "S8", "S10", "S12")
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes; all cores by default."
 )
+@click.option("--goals", is_flag=True, help="Also compare with what this project set out to reach.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def study(
     workloads: tuple[str, ...],
     hardware_file: str | None,
@@ -61,17 +73,19 @@ def study(
     parts: tuple[str, ...],
     methods: tuple[str, ...],
     jobs: int | None,
+    goals: bool,
+    form: str,
 ) -> None:
     """Compare how searches find the best configuration, and why.
 
     Without WORKLOAD: ResNet-18 C2 to C11 on recorded RTL cycles, and DeepBench layers on the
     simulator.  Interrupted or run with more seeds, layers or methods, it goes on from DIR.
+    Prints, per method, geometric means over the layers of the medians over seeds.
     """
     from vtacsp.study import METHODS, PARTS, Study, write_report
-    from vtacsp.study.summary import Summary
+    from vtacsp.study.summary import SOURCES, Summary
 
-    hardware = load_hardware(hardware_file)
-    layers = _packed(workloads or _default(full), hardware)
+    layers, hardware = _packed(workloads or _default(full), hardware_file)
     run = Study(
         folder,
         layers,
@@ -82,15 +96,36 @@ def study(
         command=shlex.join(_words(click.get_current_context())),
     )
     try:
-        with progress(run.pending(), "runs") as advance:
+        with stages(run.stages()) as advance:
             run.run(jobs, advance)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; the same command goes on from {folder}", err=True)
-        sys.exit(INTERRUPTED)
-    page = write_report(run)
-    for bar in Summary(run).bars():
-        click.echo(f"{'met    ' if bar.met else 'NOT MET'} {bar.text}: {bar.reached}")
-    click.echo(f"{page}")
+        raise KeyboardInterrupt(f"interrupted; the same command goes on from {folder}") from None
+    page = write_report(run, goals=goals)
+    summary = Summary(run)
+    means = [{"source": s, **row} for s in SOURCES for row in summary.means(s)]
+    rows = [{re.sub(r"\W", "_", key): n for key, n in row.items()} for row in means]
+    if form != "table":
+        emit(rows, MEANS, form, None)
+    elif rows:
+        emit([_shown(row) for row in rows], tuple(_shown(rows[0])), form, None, TITLE)
+    if goals:
+        for bar in summary.bars():
+            say(f"{'met    ' if bar.met else 'not met'} {bar.text}: {bar.reached}")
+    wrote(str(page))
+
+
+def _shown(row: Row) -> Row:
+    """The means of a method for people."""
+    return {
+        "cycles of": row["source"],
+        "method": row["method"],
+        "layers": row["layers"],
+        "to the best": f"{row['best']:.1f}",
+        "quartiles": f"{row['best_q1']:.1f} to {row['best_q3']:.1f}",
+        "to within 1%": f"{row['near']:.1f}",
+        "failed": f"{row['failed']:.0f}",
+        "ratio": row["best_ratio"],
+    }
 
 
 def _words(context: click.Context) -> list[str]:
@@ -110,20 +145,16 @@ def _default(full: bool) -> tuple[str, ...]:
     return ("resnet18", *(("deepbench",) if full else quick))
 
 
-def _packed(names: tuple[str, ...], hardware: VTAConfig) -> list[Workload]:
-    """The layers that have something to search; the others are named on standard error."""
-    found = []
-    for layer in (layer for name in names for layer in find_workloads(name)):
-        try:
-            if not len(compile(layer, hardware)):
-                raise SpaceError(f"{layer.name}: nothing is feasible")
-        except (WorkloadError, SpaceError) as refusal:
-            click.echo(f"skipped: {refusal}", err=True)
-            continue
-        found.append(layer)
-    if not found:
-        sys.exit(NOTHING_FEASIBLE)
-    return found
+def _packed(names: tuple[str, ...], hardware_file: str | None) -> tuple[list[Workload], VTAConfig]:
+    """The layers that have something to search, and the machine; others are named."""
+    hardware = load_hardware(hardware_file)
+    asked = [layer for name in names for layer in load_layers(name)[0]]
+    compiled = compile_all(asked, hardware)
+    compiled.end(feasible=any(map(len, compiled.results)))
+    for space in compiled.results:
+        if not len(space):
+            say(f"skipped: {space.workload.name}: nothing is feasible")
+    return [space.workload for space in compiled.results if len(space)], hardware
 
 
 COMMANDS = (study,)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from vtacsp.cli.layers import (
-    NOTHING_FEASIBLE,
-    config_columns,
-    config_rows,
-    config_text,
-    exit_when_empty,
-)
+from vtacsp.cli.knobs import CONFIG, config_rows, config_text
+from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
-from vtacsp.cli.options import hardware_option, output_options, workload_argument
-from vtacsp.cli.output import Row, emit, write
+from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
+from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.simulation import packed_simulators, timing_options
-from vtacsp.errors import VtacspError
+from vtacsp.cli.terminal import say
 
 if TYPE_CHECKING:
     from vtacsp.knobs import IntArray
@@ -30,15 +23,15 @@ if TYPE_CHECKING:
     from vtacsp.simulate.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningResult
 
-__all__ = ["COMMANDS", "INTERRUPTED"]
-
-INTERRUPTED = 130
+__all__ = ["COMMANDS"]
 
 TRIALS = 64
 FIRST = 16  # configurations of the initial strategy
 PLAN = 16  # proposals between two trainings of the model, parents of a generation
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
 
+COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
+           "failed")  # fmt: skip
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
@@ -99,7 +92,7 @@ class _Search:
 @output_options
 @click.option(
     "--trials",
-    type=int,
+    type=click.IntRange(1),
     default=TRIALS,
     show_default=True,
     metavar="N",
@@ -122,7 +115,7 @@ class _Search:
     show_default=True,
     help="Propose what can run, or anything, as AutoTVM does.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 @click.option(
     "--log",
     default="vtacsp.log",
@@ -161,40 +154,34 @@ def tune(
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
     and keeps everything, the next run goes on where it was.
     """
-    if trials < 1:
-        raise VtacspError(f"--trials is {trials}, must be at least 1")
-    if seed < 0:
-        raise VtacspError(f"--seed is {seed}, must be at least 0")
-    for path in (html, output):
-        _check_writable(path)
+    check_outputs(html, output, log)
     search = _Search(space, initial, searcher, trials, jobs, seed, log)
-    simulators = packed_simulators(workload, hardware_file, preset, overrides)
+    simulators = packed_simulators(workload, hardware_file, preset, overrides).results
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
-    rows = _rows(tuned, len(simulators) > 1, form)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    if form != "table":
-        knobs = config_columns([simulator.space for simulator in simulators])
-        columns = [*knobs, *(column for column in columns if column not in knobs)]
+    if form == "table":
+        rows = [_shown(layer) for layer in tuned]
+        columns = [column for column in SHOWN if any(column in row for row in rows)]
     else:
-        columns = [column for column in SHOWN if column in columns]
+        rows, columns = [_row(layer) for layer in tuned], list(COLUMNS)
     title = (
         f"{workload}: {layers[0].timing.note}\n"
         "configuration: knobs that are not 1; gap: cycles above the lower bound"
     )
-    emit(rows, columns, form, output, title)
+    if tuned:
+        emit(rows, columns, form, output, title)
     if html is not None:
         from vtacsp.report.tuning import render
 
         write(render(workload, tuned, layers[0].hardware, layers[0].timing), html)
+        wrote(html)
     fresh = sum(layer.result.measured for layer in tuned)
     known = sum(len(layer.result.trials) for layer in tuned) - fresh
-    click.echo(f"{log}: {fresh:,} measured now, {known:,} known from before", err=True)
+    say(f"{log}: {fresh:,} measured now, {known:,} known from before")
     if interrupted:
-        click.echo("interrupted; the same command goes on from the log", err=True)
-        sys.exit(INTERRUPTED)
+        raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
-        click.echo("nothing that was measured runs", err=True)
+        say("nothing that was measured runs")
         sys.exit(NOTHING_FEASIBLE)
 
 
@@ -212,6 +199,7 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
                 result = search.run(simulator, live)
             except KeyboardInterrupt:  # before the first measurement
                 return tuned, True
+            live.done(simulator, result)
             if result.trials:
                 tuned.append(TunedLayer(simulator, result))
             if result.interrupted:
@@ -220,12 +208,13 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
 
 
 def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
-    exit_when_empty([simulator.space for simulator in simulators])
+    found = [simulator for simulator in simulators if len(simulator.space)]
+    if not found:
+        exit_infeasible()
     for simulator in simulators:
         if not len(simulator.space):
-            name = simulator.workload.name
-            click.echo(f"skipped: {name}: nothing is feasible; see `vtacsp advise`", err=True)
-    return [simulator for simulator in simulators if len(simulator.space)]
+            say(f"skipped: {simulator.workload.name}: nothing is feasible; see `vtacsp advise`")
+    return found
 
 
 def _initial(
@@ -261,28 +250,22 @@ def _measurer(simulator: Simulator, jobs: int) -> Measurer:
     return here if jobs == 1 else ExecutorMeasurer(here, jobs=jobs)
 
 
-def _rows(tuned: list[TunedLayer], named: bool, form: str) -> list[Row]:
-    if form != "table":
-        return [_row(layer, named) for layer in tuned]
-    return [_shown(layer) for layer in tuned]
-
-
-def _row(layer: TunedLayer, named: bool) -> Row:
+def _row(layer: TunedLayer) -> Row:
     """A layer for programs: what was not found is empty."""
     best, result = layer.result.best, layer.result
-    row: Row = {"workload": layer.workload.name} if named else {}
+    row: Row = {"workload": layer.workload.name}
     if best is not None:
         index = np.array([best.index], dtype=np.int64)
-        (row,) = config_rows(layer.simulator.space.problem, index, named)
+        (row,) = config_rows(layer.simulator.space.problem, index)
     return row | {
         "cycles": layer.best_cycles,
         "seconds": None if best is None else best.result.seconds,
         "gops": layer.gops,
         "bound": layer.bound,
         "gap": layer.gap,
-        "found at": None if best is None else best.number,
+        "found_at": None if best is None else best.number,
         "measured": result.measured,
-        "from log": len(result.trials) - result.measured,
+        "from_log": len(result.trials) - result.measured,
         "failed": result.failed,
     }
 
@@ -292,7 +275,7 @@ def _shown(layer: TunedLayer) -> Row:
     best, result = layer.result.best, layer.result
     row: Row = {
         "layer": layer.workload.name,
-        "best configuration": "nothing that was measured runs",
+        "configuration": "nothing that was measured runs",
     }
     if best is not None:
         config = result.space.config(best.index)
@@ -304,12 +287,3 @@ def _shown(layer: TunedLayer) -> Row:
     known = len(result.trials) - result.measured
     row["measured"] = f"{result.measured}, {known} known" if known else result.measured
     return row | ({"failed": result.failed} if result.failed else {})
-
-
-def _check_writable(path: str | None) -> None:
-    """A page that cannot be written is said before hours of search."""
-    if path is None:
-        return
-    target = Path(path)
-    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise VtacspError(f"cannot write {path}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtacsp.errors import VtacspError
+from vtacsp.files import replacing
 from vtacsp.report.activity import Stretch, legend, shares
 from vtacsp.simulate.result import MODULES, TimingResult
 
@@ -20,7 +22,7 @@ NARROW = 0.045  # a share too small for its label
 
 
 def timeline_figure(result: TimingResult, path: str | Path, *, dpi: int = 150) -> None:
-    """Save the picture; the suffix of ``path`` chooses the format.
+    """Save the picture, whole or not at all; the suffix of ``path`` chooses the format.
 
     Above, the cycles of each module by what it did or waited for; below, the modules over a
     stretch in the middle of the program.  Raises :class:`~vtacsp.errors.VtacspError` when the
@@ -35,9 +37,13 @@ def timeline_figure(result: TimingResult, path: str | Path, *, dpi: int = 150) -
     _headline(figure, result)
     _legend(figure, result)
     try:
-        figure.savefig(path, dpi=dpi, facecolor="white")
-    except (OSError, ValueError) as error:
+        picture = io.BytesIO()
+        suffix = Path(path).suffix[1:] or None
+        figure.savefig(picture, format=suffix, dpi=dpi, facecolor="white")
+    except ValueError as error:  # a format that matplotlib does not know
         raise VtacspError(f"cannot write {path}: {error}") from error
+    with replacing(path) as file:
+        file.write(picture.getvalue())
 
 
 def _headline(figure: Figure, result: TimingResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -16,7 +16,17 @@ from vtacsp.program.isa import Memory, Opcode
 from vtacsp.simulate.engine import Schedule, first_tokens, schedule
 from vtacsp.simulate.timing import TimingModel
 
-__all__ = ["KINDS", "MODULES", "ModuleTime", "Span", "TimingResult", "kinds", "spans"]
+__all__ = [
+    "KINDS",
+    "MODULES",
+    "STALLS",
+    "WORK",
+    "ModuleTime",
+    "Span",
+    "TimingResult",
+    "kinds",
+    "spans",
+]
 
 MODULES = ("load", "compute", "store")
 
@@ -25,6 +35,22 @@ KINDS = (
     *("gemm", "reset", "alu", "store", "sync", "finish"),
 )
 """What a module can be busy with."""
+
+WORK = {
+    "fetch": ("read", "dispatch"),
+    "load": ("load_inp", "load_wgt", "sync"),
+    "compute": ("load_uop", "load_acc", "gemm", "reset", "alu", "sync", "finish"),
+    "store": ("store", "sync"),
+}
+"""What each module can be busy with, in :meth:`TimingResult.to_dict`."""
+
+STALLS = {
+    "fetch": ("memory", "queue", "done"),
+    "load": ("memory", "fetch", "compute", "done"),
+    "compute": ("memory", "fetch", "load", "store", "done"),
+    "store": ("fetch", "compute", "done"),
+}
+"""What each module can wait for, in :meth:`TimingResult.to_dict`."""
 
 # what REASONS of the schedule mean to a module
 _WAITS = {
@@ -79,6 +105,11 @@ def kinds(program: Program) -> NDArray[np.int8]:
     result[opcode == Opcode.ALU] = KINDS.index("alu")
     result[opcode == Opcode.FINISH] = KINDS.index("finish")
     return result[program.stream.which]
+
+
+def _filled(cycles: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
+    """Cycles under these names, which have no spaces; 0 where there are none."""
+    return {name: cycles.get(name.replace("_", " "), 0) for name in names}
 
 
 @dataclass(frozen=True)
@@ -240,7 +271,7 @@ class TimingResult:
         return name if share >= _BUSY else "latency"
 
     def to_dict(self) -> dict[str, object]:
-        """Everything but the schedule, ready for JSON."""
+        """Everything but the schedule, ready for JSON: the same keys for every program."""
         return {
             "cycles": self.cycles,
             "seconds": self.seconds,
@@ -253,7 +284,7 @@ class TimingResult:
             "arithmetic_intensity": self.arithmetic_intensity,
             "bytes": self.bytes,
             "modules": {
-                name: {"busy": dict(time.busy), "stalls": dict(time.stalls)}
+                name: {"busy": _filled(time.busy, WORK[name]), "stalls": dict(time.stalls)}
                 for name, time in self.modules.items()
             },
             "timing": self.timing.note,

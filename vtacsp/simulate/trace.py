@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vtacsp.errors import VtacspError
+from vtacsp.files import write_text
 from vtacsp.program.listing import line
 from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, spans
 
@@ -44,14 +44,11 @@ def trace(result: TimingResult) -> dict[str, Any]:
 
 
 def write_trace(result: TimingResult, path: str | Path) -> None:
-    """Write the trace as JSON.
+    """Write the trace as JSON, whole or not at all.
 
     Raises :class:`~vtacsp.errors.VtacspError` when the file cannot be written.
     """
-    try:
-        Path(path).write_text(json.dumps(trace(result)), encoding="utf-8")
-    except OSError as error:
-        raise VtacspError(f"cannot write {path}: {error.strerror or error}") from error
+    write_text(path, json.dumps(trace(result)))
 
 
 def _title(result: TimingResult) -> str:

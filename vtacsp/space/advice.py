@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from vtacsp.errors import SpaceError
 from vtacsp.hardware import BUFFER_FIELDS, VTAConfig
 from vtacsp.knobs import Config
@@ -14,7 +16,7 @@ from vtacsp.space.network import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
 from vtacsp.workload import Workload
 
-__all__ = ["Advice", "advise"]
+__all__ = ["Advice", "NetworkAdvice", "advise", "advise_network"]
 
 REACH = 4
 """Sizes considered by default: up to 2^4 times smaller or larger than what the machine has."""
@@ -44,6 +46,8 @@ class Advice:
             why = f"at most {self.feasible} are feasible"
             if self.core:
                 why = f"these rules cannot hold together: {', '.join(self.core)}"
+                if len(self.core) == 1:
+                    why = f"the rule {self.core[0]} does not hold with any of them"
             return f"{self.question}: no scratchpad sizes that were considered will do; {why}"
         if not self.changes:
             return f"{self.question}: the hardware as it is ({self.feasible} feasible)"
@@ -103,6 +107,85 @@ def advise(
     )
 
 
+@dataclass(frozen=True)
+class NetworkAdvice:
+    """The answer to :func:`advise_network`.
+
+    ``hardware`` is the machine after the smallest change, None when no size helps; ``changes``
+    maps keys to (before, after); ``counts`` are the feasible configurations of each layer there,
+    without an answer those on the machine that has enough for most layers, and ``short`` names
+    the layers that then have too few.
+    """
+
+    question: str
+    hardware: VTAConfig | None
+    changes: dict[str, tuple[int, int]]
+    counts: tuple[int, ...]
+    short: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        least = f"at least {min(self.counts)} feasible per layer"
+        if self.hardware is None:
+            return (
+                f"{self.question}: no scratchpad sizes that were considered will do; "
+                f"the best leave too few for {', '.join(self.short)}"
+            )
+        if not self.changes:
+            return f"{self.question}: the hardware as it is ({least})"
+        changes = ", ".join(f"{key} {a} -> {b}" for key, (a, b) in self.changes.items())
+        return f"{self.question}: {changes} ({least} then)"
+
+
+def advise_network(
+    workloads: Sequence[Workload],
+    hardware: VTAConfig | None = None,
+    *,
+    at_least: int = 1,
+    rules: Iterable[Rule] = (),
+    free: Free | None = None,
+) -> NetworkAdvice:
+    """The smallest change of hardware that gives every layer enough feasible configurations.
+
+    One machine for all layers; what smallest means, and ``free``, as for :func:`advise`.  Counts
+    every layer on every machine that is considered, a layer at a time.  Raises
+    :class:`~vtacsp.errors.SpaceError` without a layer or for ``at_least`` below 1, and
+    :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
+    """
+    machine, rules = hardware or VTAConfig(), tuple(rules)
+    if at_least < 1:
+        raise SpaceError(f"at_least is {at_least}, allowed are 1 and more")
+    if not workloads:
+        raise SpaceError("a network has at least one layer")
+    many = f"{at_least} feasible configurations"
+    question = "to run every layer" if at_least == 1 else f"to have {many} of every layer"
+    now, space = machine.symbols, HardwareSpace(machine, **_free(machine, free))
+    as_it_is = tuple(len(Problem(w, machine, rules).feasible_indices()) for w in workloads)
+    if min(as_it_is) >= at_least and all(now[k] in v for k, v in space.free.items()):
+        return NetworkAdvice(question, machine, {}, as_it_is)
+    counts = np.array([_layer_counts(w, space, rules) for w in workloads])
+
+    def cost(number: int) -> tuple[int, int]:
+        sizes = dict(zip(space.free, space.sizes[number], strict=True))
+        return sum(abs(v - now[k]) for k, v in sizes.items()), sum(1 << v for v in sizes.values())
+
+    enough = (counts >= at_least).sum(axis=0)
+    if not len(space) or enough.max() < len(workloads):
+        at = int(enough.argmax()) if len(space) else None
+        few = as_it_is if at is None else tuple(counts[:, at].tolist())
+        short = tuple(w.name for w, n in zip(workloads, few, strict=True) if n < at_least)
+        return NetworkAdvice(question, None, {}, few, short)
+    best = min(np.flatnonzero(enough == len(workloads)).tolist(), key=cost)
+    found = dict(zip(space.free, space.sizes[best], strict=True))
+    changes = {key: (now[key], v) for key, v in found.items() if v != now[key]}
+    return NetworkAdvice(question, space[best], changes, tuple(counts[:, best].tolist()))
+
+
+def _layer_counts(workload: Workload, space: HardwareSpace, rules: tuple[Rule, ...]) -> list[int]:
+    """Feasible configurations on every machine of a space."""
+    joint = compile_network([workload], space, rules)
+    return [joint.layer_counts(machine)[0] for machine in range(len(space))]
+
+
 def _free(machine: VTAConfig, free: Free | None) -> dict[str, Sequence[int]]:
     if free is not None:
         return {key: sorted(set(values)) for key, values in free.items()}
@@ -123,8 +206,7 @@ def _question(workload: Workload, config: Mapping[str, int] | None, at_least: in
 
 def _require_count(model: Model, problem: Problem, space: HardwareSpace, least: int) -> int:
     """Only machines on which enough configurations run; the most that run on any machine."""
-    joint = compile_network([problem.workload], space, problem.user_rules)
-    counts = [joint.layer_counts(machine)[0] for machine in range(len(space))]
+    counts = _layer_counts(problem.workload, space, problem.user_rules)
     enough = [sizes for sizes, n in zip(space.sizes, counts, strict=True) if n >= least]
     variables = [model.hardware[key] for key in space.free]
     if enough:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ortools.sat.python import cp_model
@@ -15,7 +16,7 @@ from vtacsp.rules import Rule
 from vtacsp.rules.machine import LEGALITY
 from vtacsp.space.problem import Problem
 
-__all__ = ["Collector", "Model", "enumerate_feasible", "minimal_core"]
+__all__ = ["Collector", "Model", "enumerate_feasible", "minimal_core", "run"]
 
 
 class Model:
@@ -85,7 +86,7 @@ class Model:
     def solve(self) -> cp_model.CpSolver | None:
         """A solved solver, or None when there is no solution."""
         solver = self.solver()
-        status = solver.solve(self.model)
+        status = run(solver, self.model)
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return solver
         if status != cp_model.INFEASIBLE:
@@ -95,6 +96,25 @@ class Model:
     def configs(self, value: Callable[[Any], int]) -> list[Config]:
         """The configuration of every problem in a solution."""
         return [{name: value(var) for name, var in knobs.items()} for knobs in self.knobs]
+
+
+def run(
+    solver: cp_model.CpSolver,
+    model: cp_model.CpModel,
+    callback: cp_model.CpSolverSolutionCallback | None = None,
+) -> Any:
+    """Solve, and return the status; Ctrl-C ends it and raises, which CP-SAT alone does not.
+
+    Left to itself CP-SAT takes the signal, stops, and the search looks like one without a result.
+    """
+    solver.parameters.catch_sigint_signal = False
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(solver.solve, model, callback)
+        try:
+            return answer.result()
+        except KeyboardInterrupt:
+            solver.stop_search()
+            raise
 
 
 class Collector(cp_model.CpSolverSolutionCallback):
@@ -117,7 +137,7 @@ def enumerate_feasible(problem: Problem) -> list[int]:
     solver = model.solver()
     solver.parameters.enumerate_all_solutions = True
     collector = Collector(model)
-    status = solver.solve(model.model, collector)
+    status = run(solver, model.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
         raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")
     return sorted(collector.found)
@@ -139,7 +159,7 @@ def minimal_core(
         model.model.clear_assumptions()
         model.model.add_assumptions([model.guards[name] for name in names])
         solver = model.solver()
-        if solver.solve(model.model) != cp_model.INFEASIBLE:
+        if run(solver, model.model) != cp_model.INFEASIBLE:
             return None
         chosen = set(solver.sufficient_assumptions_for_infeasibility())
         return [name for name, guard in model.guards.items() if guard.index in chosen]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vtacsp.errors import StudyError
+from vtacsp.files import write_text
 from vtacsp.study.plots import model_figure, search_figure, validity_figure
 from vtacsp.study.run import Study
 from vtacsp.study.search import BASELINE, METHODS
@@ -16,9 +17,10 @@ from vtacsp.study.summary import PAPER, SOURCES, Row, Summary
 __all__ = ["markdown", "write_report"]
 
 
-def write_report(study: Study) -> Path:
+def write_report(study: Study, *, goals: bool = False) -> Path:
     """Write what the study knows by now; the path of the Markdown page.
 
+    With ``goals`` the page compares it with what this project set out to reach.
     ``validity.csv``, ``model.csv``, ``search.csv``, ``means.csv``, ``report.md`` and the plots
     that it shows.  Raises :class:`~vtacsp.errors.StudyError` when a file cannot be written.
     """
@@ -39,17 +41,17 @@ def write_report(study: Study) -> Path:
                 model_figure(summary, source, study.folder / f"model-{source}.png")
             if summary.means(source):
                 search_figure(summary, source, study.folder / f"search-{source}.png")
-        page.write_text(markdown(study), encoding="utf-8")
+        write_text(page, markdown(study, goals=goals), StudyError)
     except OSError as error:
         raise StudyError(f"cannot write {study.folder}: {error.strerror or error}") from error
     return page
 
 
-def markdown(study: Study) -> str:
-    """The page."""
+def markdown(study: Study, *, goals: bool = False) -> str:
+    """The page; see :func:`write_report`."""
     summary = Summary(study)
     parts = ["# Study: measurements until the best configuration", _made(study)]
-    parts += _bars(summary)
+    parts += _bars(summary) if goals else []
     if summary.methods:
         texts = [f"- `{name}` ({METHODS[name].kind}): {METHODS[name].text}"
                  for name in summary.methods]  # fmt: skip
@@ -85,9 +87,9 @@ def _bars(summary: Summary) -> list[str]:
     bars = summary.bars()
     if not bars:
         return []
-    rows = [{"bar": b.text, "reached": b.reached, "": "met" if b.met else "**not met**"}
+    rows = [{"goal": b.text, "reached": b.reached, "": "met" if b.met else "**not met**"}
             for b in bars]  # fmt: skip
-    return ["## Bars (recorded RTL cycles)", _table(rows)]
+    return ["## Goals of the project (recorded RTL cycles)", _table(rows)]
 
 
 def _search(summary: Summary, source: str, means: Sequence[Row]) -> list[str]:

@@ -90,7 +90,15 @@ class Study:
 
     def pending(self) -> int:
         """Tables and tasks that are not done yet."""
-        return len(self._missing()) + len(self._undone())
+        return sum(self.stages().values())
+
+    def stages(self) -> dict[str, int]:
+        """What is not done yet, in the order of :meth:`run`: ``tables`` and tasks per part.
+
+        A table, a search and a training take times that have nothing to do with each other.
+        """
+        parts = Counter(task.part for task in self._undone())
+        return {"tables": len(self._missing()), **parts}
 
     def run(self, jobs: int | None = None, callback: Callable[[], object] | None = None) -> None:
         """Do what is not done yet in ``jobs`` processes (as many as cores by default).

@@ -8,7 +8,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from vtacsp.simulate.timing import TimingModel
-from vtacsp.space.engine import Collector, Model
+from vtacsp.space.engine import Collector, Model, run
 from vtacsp.space.problem import Problem
 from vtacsp.tune.bound import cycle_bound
 
@@ -61,7 +61,7 @@ class _Ranking:
         """The lowest bound; None when nothing is feasible."""
         self.model.model.minimize(self.bound)
         solver = self._solver()
-        status = solver.solve(self.model.model)
+        status = run(solver, self.model.model)
         return int(solver.objective_value) if status == cp_model.OPTIMAL else None
 
     def up_to(self, limit: int, within: Container[int]) -> list[int]:
@@ -70,7 +70,7 @@ class _Ranking:
         solver = self._solver()
         solver.parameters.enumerate_all_solutions = True
         found = Collector(self.model)
-        solver.solve(self.model.model, found)
+        run(solver, self.model.model, found)
         indices = np.array(sorted(i for i in found.found if i in within), dtype=np.int64)
         _, first = np.unique(self.problem.knob_space.program(indices), return_index=True)
         indices = np.sort(indices[first])

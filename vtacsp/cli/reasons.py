@@ -1,0 +1,189 @@
+"""Commands that say why and what would help: ``explain`` and ``advise``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from vtacsp.cli.knobs import chosen
+from vtacsp.cli.layers import NOTHING_FEASIBLE, each
+from vtacsp.cli.options import (
+    free_sizes,
+    hardware_option,
+    index_option,
+    knob_option,
+    load_layers,
+    output_options,
+    workload_argument,
+)
+from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.terminal import printable
+from vtacsp.hardware import BUFFER_FIELDS
+from vtacsp.knobs import KnobSpace
+from vtacsp.space.explanation import Explanation
+from vtacsp.space.feasible import compile
+from vtacsp.workload import Workload
+
+if TYPE_CHECKING:
+    from vtacsp.space.advice import Advice, NetworkAdvice
+
+__all__ = ["COMMANDS"]
+
+REASONS = ("workload", "index", "cause", "rule", "message", "remedy")
+ADVICE = (
+    *("scope", "workload", "index", "possible", "feasible"),
+    *(key.lower() for key in BUFFER_FIELDS.values()),
+    "conflict",
+)
+
+
+@click.command()
+@workload_argument
+@hardware_option
+@output_options
+@index_option
+@knob_option
+def explain(
+    workload: str,
+    hardware_file: str | None,
+    form: str,
+    output: str | None,
+    indices: tuple[int, ...],
+    knobs: tuple[str, ...],
+) -> None:
+    """Why configurations are refused, in numbers, and what would have to change."""
+    layers, hardware = load_layers(workload, hardware_file)
+    check_outputs(output)
+
+    def reasons(layer: Workload) -> list[tuple[Workload, Explanation]]:
+        space = compile(layer, hardware)
+        picked = chosen(space.knob_space, indices, knobs, None).tolist()
+        return [(layer, space.explain(space.knob_space.config(index))) for index in picked]
+
+    done = each(layers, reasons)
+    found = [pair for pairs in done.results for pair in pairs]
+    if form == "table":
+        lines = [f"{layer.name}: {explanation}" for layer, explanation in found]
+        write(printable("\n".join(lines)) + "\n", output)
+    else:
+        emit([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
+    done.end()
+
+
+def _reasons(layer: Workload, explanation: Explanation) -> list[Row]:
+    """A row per broken rule; one without a rule for a feasible configuration."""
+    head: Row = {
+        "workload": layer.name,
+        "index": explanation.index,
+        "cause": explanation.cause,
+    }
+    if explanation.feasible:
+        return [head]
+    return [
+        {**head, "rule": v.rule, "message": v.message, "remedy": v.remedy}
+        for v in explanation.violations
+    ]
+
+
+@click.command()
+@workload_argument
+@hardware_option
+@output_options
+@index_option
+@knob_option
+@click.option("--at-least", type=click.IntRange(1), default=1, show_default=True, metavar="K")
+@click.option(
+    "--free",
+    multiple=True,
+    metavar="KEY=LOW:HIGH",
+    help="Sizes to consider (repeatable), log2; all four within 2^4 when not given.",
+)
+def advise(
+    workload: str,
+    hardware_file: str | None,
+    form: str,
+    output: str | None,
+    indices: tuple[int, ...],
+    knobs: tuple[str, ...],
+    at_least: int,
+    free: tuple[str, ...],
+) -> None:
+    """The smallest change of hardware that makes configurations feasible.
+
+    For every layer on its own, and for a network also one machine for all its layers.
+    """
+    from vtacsp.space.advice import advise as ask
+    from vtacsp.space.advice import advise_network
+
+    layers, hardware = load_layers(workload, hardware_file)
+    sizes = free_sizes(free)
+    check_outputs(output)
+
+    def answers(layer: Workload) -> list[tuple[Workload, int | None, Advice]]:
+        space = KnobSpace.of(layer, hardware)
+        asked: list[int | None] = [None]
+        if indices or knobs:
+            asked = chosen(space, indices, knobs, None).tolist()
+        found = []
+        for index in asked:
+            config = None if index is None else space.config(index)
+            answer = ask(layer, hardware, config=config, at_least=at_least, free=sizes)
+            found.append((layer, index, answer))
+        return found
+
+    done = each(layers, answers)
+    advices = [pair for pairs in done.results for pair in pairs]
+    network: NetworkAdvice | None = None
+    if len(done.results) > 1 and not (indices or knobs or done.interrupted):
+        packed = [layer for layer, *_ in advices]
+        network = advise_network(packed, hardware, at_least=at_least, free=sizes)
+    if form == "table":
+        write(printable(_told(workload, advices, network)), output)
+    else:
+        rows = [_row(*pair) for pair in advices]
+        if network is not None:
+            rows.append(_network_row(workload, network))
+        emit(rows, ADVICE, form, output)
+    done.end()
+    if not any(answer.hardware for *_, answer in advices):
+        sys.exit(NOTHING_FEASIBLE)
+
+
+def _told(
+    workload: str, advices: list[tuple[Workload, int | None, Advice]], network: NetworkAdvice | None
+) -> str:
+    lines = [str(answer) for *_, answer in advices]
+    if network is not None:
+        lines.insert(0, "Each layer on its own, a machine per layer:")
+        lines += [f"One machine for all {len(advices)} layers of {workload}:", str(network)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(layer: Workload, index: int | None, answer: Advice) -> Row:
+    sizes = answer.hardware.symbols if answer.hardware is not None else {}
+    return {
+        "scope": "layer",
+        "workload": layer.name,
+        "index": index,
+        "possible": int(answer.hardware is not None),
+        "feasible": answer.feasible,
+        **{key.lower(): sizes.get(key) for key in BUFFER_FIELDS.values()},
+        "conflict": " ".join(answer.core),
+    }
+
+
+def _network_row(workload: str, answer: NetworkAdvice) -> Row:
+    sizes = answer.hardware.symbols if answer.hardware is not None else {}
+    return {
+        "scope": "network",
+        "workload": workload,
+        "possible": int(answer.hardware is not None),
+        "feasible": min(answer.counts),
+        **{key.lower(): sizes.get(key) for key in BUFFER_FIELDS.values()},
+        "conflict": " ".join(answer.short),
+    }
+
+
+COMMANDS = (explain, advise)

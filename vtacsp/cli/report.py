@@ -1,0 +1,117 @@
+"""``vtacsp report``: how much of each layer's grid is feasible, and what refuses the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from vtacsp.cli.layers import each
+from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
+from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.errors import WorkloadError
+from vtacsp.rules.catalogue import CATALOGUES
+from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.space.statistics import SpaceStatistics, statistics
+from vtacsp.workload import Workload
+
+__all__ = ["COMMANDS"]
+
+MAIN = 2  # causes of a layer that a table shows
+RULES = tuple(dict.fromkeys(rule.name for rules in CATALOGUES.values() for rule in rules))
+COUNTS = ("configurations", "programs", "feasible", "feasible_programs", "share")
+COLUMNS = (
+    *("workload", *COUNTS, "refused"),
+    *(f"{group}.{rule}" for rule in RULES for group in ("first", "any")),
+)
+
+Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
+
+
+@click.command()
+@workload_argument
+@hardware_option
+@output_options
+@click.option("--html", metavar="FILE", help="Also write a page with maps, causes and occupancy.")
+@click.option("--verbose", is_flag=True, help="In the table: programs, and every cause.")
+def report(
+    workload: str,
+    hardware_file: str | None,
+    form: str,
+    output: str | None,
+    html: str | None,
+    verbose: bool,
+) -> None:
+    """How much of each layer's grid is feasible, and what refuses the rest."""
+    layers, hardware = load_layers(workload, hardware_file)
+    check_outputs(output, html)
+
+    def count(layer: Workload) -> Outcome:
+        space = compile(layer, hardware)
+        statistics(space)
+        return layer, space
+
+    done = each(layers, count, lambda layer, refusal: (layer, refusal))
+    title = f"{workload} on {hardware}"
+    title += "" if verbose else "\nall causes: --verbose, --format csv, --html"
+    if form == "table":
+        rows = [_shown(*outcome, verbose) for outcome in done.results]
+        emit(rows, list(dict.fromkeys(key for row in rows for key in row)), form, output, title)
+    else:
+        emit([_row(*outcome) for outcome in done.results], COLUMNS, form, output)
+    if html is not None and not done.interrupted:
+        from vtacsp.report.html import render
+
+        write(render(workload, done.results, hardware), html)
+        wrote(html)
+    spaces = [space for _, space in done.results if isinstance(space, FeasibleSpace)]
+    done.end(feasible=any(map(len, spaces)))
+
+
+def _row(layer: Workload, space: FeasibleSpace | WorkloadError) -> Row:
+    """A layer for programs: one that cannot be packed has a reason and no numbers."""
+    if isinstance(space, WorkloadError):
+        return {"workload": layer.name, "refused": str(space)}
+    counts = statistics(space)
+    return {
+        "workload": layer.name,
+        "configurations": counts.size,
+        "programs": counts.programs,
+        "feasible": counts.feasible,
+        "feasible_programs": counts.feasible_programs,
+        "share": counts.share,
+        "first": {rule: counts.first.get(rule, 0) for rule in RULES},
+        "any": {rule: counts.any.get(rule, 0) for rule in RULES},
+    }
+
+
+def _shown(layer: Workload, space: FeasibleSpace | WorkloadError, verbose: bool) -> Row:
+    """A layer for people, in 80 columns unless they ask for everything."""
+    if isinstance(space, WorkloadError):
+        reason = str(space).removeprefix(f"{layer.name}: ")
+        return {"layer": layer.name, "grid": "", "feasible": "", "share": "", _why(verbose): reason}
+    counts = statistics(space)
+    row: Row = {"layer": layer.name, "grid": counts.size}
+    if verbose:
+        row["programs"] = counts.programs
+    row["feasible"] = counts.feasible
+    if verbose:
+        row["feasible programs"] = counts.feasible_programs
+    return {**row, "share": counts.share, _why(verbose): _causes(counts, verbose)}
+
+
+def _why(verbose: bool) -> str:
+    return "refused by (first cause / any cause)" if verbose else "main first causes"
+
+
+def _causes(counts: SpaceStatistics, verbose: bool) -> str:
+    names: Sequence[str] = sorted(
+        counts.any, key=lambda name: (-counts.first.get(name, 0), -counts.any[name])
+    )
+    if verbose:
+        return ", ".join(f"{n} {counts.first.get(n, 0):,}/{counts.any[n]:,}" for n in names)
+    shown = [f"{n} {counts.first[n]:,}" for n in names[:MAIN] if n in counts.first]
+    return ", ".join(shown)
+
+
+COMMANDS = (report,)

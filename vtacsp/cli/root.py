@@ -1,0 +1,68 @@
+"""The command ``vtacsp`` itself: errors become one line, and an exit code that says which."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from vtacsp.cli.interrupt import INTERRUPTED, orderly
+from vtacsp.cli.terminal import forget_output, prepare_streams, say
+from vtacsp.errors import VtacspError
+
+__all__ = ["BAD_INPUT", "Root"]
+
+BAD_INPUT = 2
+LONGEST = 400  # characters of a message about an option, which holds the value as it was given
+
+
+class Root(click.Group):
+    """Answers with exit codes: what goes wrong is one line on standard error, no traceback."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command and exit; see :meth:`click.Command.main`."""
+        prepare_streams()
+        code: Any = 0
+        try:
+            with orderly():
+                code = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as usage:
+            usage.show()
+            code = usage.exit_code
+        except click.ClickException as error:
+            say(f"error: {_one_line(error)}")
+            code = BAD_INPUT
+        except click.Abort:
+            say("interrupted")
+            code = INTERRUPTED
+        except OSError as failure:  # the text of --help
+            forget_output()
+            say(f"error: cannot write standard output: {failure.strerror or failure}")
+            code = BAD_INPUT
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; returns an exit code."""
+        try:
+            super().invoke(ctx)
+        except VtacspError as error:
+            say(f"error: {error}")
+            return BAD_INPUT
+        except BrokenPipeError:  # as in `vtacsp ... | head`: the reader has enough
+            forget_output()
+        except KeyboardInterrupt as interruption:
+            say(str(interruption) or "interrupted")
+            return INTERRUPTED
+        return 0
+
+
+def _one_line(error: click.ClickException) -> str:
+    text = error.format_message()
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text} See `{context.command_path} -h`."
