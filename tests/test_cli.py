@@ -81,7 +81,7 @@ def test_report_has_a_row_per_layer_and_says_why_one_is_refused(tmp_path):
     assert [row["workload"] for row in rows] == ["resnet18.C2", "resnet18.C3", "odd"]
     assert rows[0]["feasible"] == len(compile(find_workloads("resnet18.C2")[0])) == 182
     assert rows[0]["first"]["dma_pad"] == 1226
-    assert rows[2] == {
+    assert {name: value for name, value in rows[2].items() if value is not None} == {
         "workload": "odd",
         "refused": "odd: in_channels is 60, not a multiple of the block (16)",
     }
@@ -89,7 +89,7 @@ def test_report_has_a_row_per_layer_and_says_why_one_is_refused(tmp_path):
     assert "1,226" in table
     assert "not a multiple of the block" in table
     header = run("report", path, "--format", "csv").output.splitlines()[0].split(",")
-    assert {"workload", "feasible", "refused", "first dma_pad", "any dma_pad"} <= set(header)
+    assert {"workload", "feasible", "refused", "first_dma_pad", "any_dma_pad"} <= set(header)
 
 
 def test_report_writes_a_page(tmp_path):
@@ -119,7 +119,10 @@ def test_sample_is_the_library_s():
         text = run(
             "sample", "resnet18.C8", "-n", 4, "--seed", 7, "--method", method, "--format", "json"
         )
-        rows = [{k: v for k, v in row.items() if k != "index"} for row in json.loads(text.output)]
+        rows = [
+            {k: v for k, v in row.items() if k not in ("workload", "index")}
+            for row in json.loads(text.output)
+        ]
         assert rows == compile(workload).sample(4, 7, method)
     text = run(
         "sample",
@@ -187,7 +190,7 @@ def test_nothing_feasible_is_exit_code_3(tmp_path):
     [
         (["report", "nosuch"], "'nosuch' is no suite"),
         (["report", "resnet18", "--hardware", "absent.json"], "cannot read absent.json"),
-        (["check", "resnet18.C8"], "--index, or --knob, or --all"),
+        (["check", "resnet18.C8"], "--index, --knob or --all"),
         (["check", "resnet18.C8", "--index", 5000], "index 5000 is out of range"),
         (["explain", "resnet18.C8", "--knob", "tile_h"], "is not NAME=VALUE"),
         (["explain", "resnet18.C8", "--knob", "tile_h=2"], "is missing from the configuration"),

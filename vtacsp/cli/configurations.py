@@ -21,7 +21,7 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit
 from vtacsp.errors import ConfigError, SpaceError, shortened
-from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.problem import OK, Problem
 from vtacsp.space.sampling import METHODS
 from vtacsp.workload import Workload
@@ -37,11 +37,17 @@ def enumerate_(workload: str, hardware_file: str | None, form: str, output: str 
     """Every feasible configuration, by ascending AutoTVM index."""
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
-    done = compile_all(layers, hardware)
-    rows = [row for space in done.results for row in config_rows(space.problem, space.indices)]
+
+    def all_of(layer: Workload) -> tuple[FeasibleSpace, list[Row]]:
+        space = compile(layer, hardware)
+        return space, config_rows(space.problem, space.indices)
+
+    done = each(layers, all_of)
+    rows = [row for _, rows in done.results for row in rows]
     several = len(layers) > 1
-    _list(rows, config_columns(done.results, several), form, output, several)
-    done.end(feasible=any(map(len, done.results)))
+    columns = config_columns([space for space, _ in done.results], several)
+    _list(rows, columns, form, output, several)
+    done.end(feasible=bool(rows))
 
 
 @click.command()

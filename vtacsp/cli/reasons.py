@@ -138,7 +138,10 @@ def advise(
     network: NetworkAdvice | None = None
     if len(done.results) > 1 and not (indices or knobs or done.interrupted):
         packed = [layer for layer, *_ in advices]
-        network = advise_network(packed, hardware, at_least=at_least, free=sizes)
+        try:
+            network = advise_network(packed, hardware, at_least=at_least, free=sizes)
+        except KeyboardInterrupt:
+            done.interrupted = True
     if form == "table":
         write(printable(_told(workload, advices, network)), output)
     else:

@@ -10,7 +10,7 @@ import click
 
 from vtacsp.cli.interrupt import INTERRUPTED, orderly
 from vtacsp.cli.terminal import forget_output, prepare_streams, say
-from vtacsp.errors import VtacspError
+from vtacsp.errors import VtacspError, shortened
 
 __all__ = ["BAD_INPUT", "Root"]
 
@@ -29,7 +29,9 @@ class Root(click.Group):
         code: Any = 0
         try:
             with orderly():
-                code = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+                code = super().main(
+                    args, prog_name or "vtacsp", **{**extra, "standalone_mode": False}
+                )
         except click.exceptions.NoArgsIsHelpError as usage:
             usage.show()
             code = usage.exit_code
@@ -39,10 +41,15 @@ class Root(click.Group):
         except click.Abort:
             say("interrupted")
             code = INTERRUPTED
-        except OSError as failure:  # the text of --help
+        except OSError as failure:
             forget_output()
-            say(f"error: cannot write standard output: {failure.strerror or failure}")
+            what = "standard output" if failure.filename is None else shortened(failure.filename)
+            say(f"error: {what}: {failure.strerror or failure}")
             code = BAD_INPUT
+        if code == INTERRUPTED:
+            # a KeyboardInterrupt that once passed through exec() would end Python by the signal
+            # although it was caught; the next exec() clears that
+            exec("pass")
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
