@@ -23,12 +23,13 @@ def stages(totals: Mapping[str, int]) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}"),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     )
     waiting = [
@@ -50,7 +51,7 @@ def stages(totals: Mapping[str, int]) -> Iterator[Any]:
             if done == total:
                 waiting.pop(0)
                 done = 0
-        if not running and now - begun > PATIENCE:
+        if not running and console.is_terminal and now - begun > PATIENCE:
             bar.start()
             running = True
 

@@ -46,10 +46,6 @@ class Root(click.Group):
             what = "standard output" if failure.filename is None else shortened(failure.filename)
             say(f"error: {what}: {failure.strerror or failure}")
             code = BAD_INPUT
-        if code == INTERRUPTED:
-            # a KeyboardInterrupt that once passed through exec() would end Python by the signal
-            # although it was caught; the next exec() clears that
-            exec("pass")
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:

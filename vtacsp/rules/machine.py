@@ -9,10 +9,14 @@ from vtacsp.errors import HardwareError
 from vtacsp.expr import Env, all_of, maximum, table
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import (
+    LOG_ACC_BUFF_SIZE,
     LOG_ACC_WIDTH,
     LOG_BATCH,
     LOG_BLOCK,
+    LOG_INP_BUFF_SIZE,
     LOG_INP_WIDTH,
+    LOG_UOP_BUFF_SIZE,
+    LOG_WGT_BUFF_SIZE,
     LOG_WGT_WIDTH,
     acc_bits,
     inp_bits,
@@ -82,22 +86,45 @@ PAGE = Rule(
     quantities={"batch": LOG_BATCH, "block": LOG_BLOCK},
 )
 
-DEPTHS = Rule(
-    name="hw:depths",
-    checks=(
-        Check(
-            Stage.TENSORIZE,
-            all_of(uop_bits >= 1, inp_bits >= 1, wgt_bits >= 1, acc_bits >= 1),
+_SIZES = {  # scratchpad -> log2 of its bytes and of its depth
+    "uop": (LOG_UOP_BUFF_SIZE, uop_bits),
+    "inp": (LOG_INP_BUFF_SIZE, inp_bits),
+    "wgt": (LOG_WGT_BUFF_SIZE, wgt_bits),
+    "acc": (LOG_ACC_BUFF_SIZE, acc_bits),
+}
+
+
+def _depth(buffer: str) -> Rule:
+    size, bits = _SIZES[buffer]
+    return Rule(
+        name=f"hw:depth:{buffer}",
+        checks=(Check(Stage.TENSORIZE, bits >= 1),),
+        title=f"the {buffer.upper()} scratchpad holds two elements",
+        message=(
+            f"LOG_{buffer.upper()}_BUFF_SIZE is {{size}}: the scratchpad holds fewer than two "
+            "elements, allowed are {least} and more"
         ),
-    ),
-    title="every scratchpad holds two elements",
-    message=(
-        "log2 of the scratchpad depths (uop {uop}, inp {inp}, wgt {wgt}, acc {acc}) must be at "
-        "least 1: raise the LOG_*_BUFF_SIZE of the smaller ones"
-    ),
-    mechanism="An index field of no bits does not compile.",
-    quantities={"uop": uop_bits, "inp": inp_bits, "wgt": wgt_bits, "acc": acc_bits},
-)
+        mechanism="An index field of no bits does not compile.",
+        quantities={"size": size, "least": size + 1 - bits},
+    )
+
+
+def _address(buffer: str) -> Rule:
+    size, bits = _SIZES[buffer]
+    return Rule(
+        name=f"hw:sram_address:{buffer}",
+        checks=(Check(Stage.TENSORIZE, bits <= isa.SRAM_ADDRESS),),
+        title=f"the {buffer.upper()} scratchpad is addressed with 16 bits",
+        message=(
+            f"LOG_{buffer.upper()}_BUFF_SIZE is {{size}}: the scratchpad has more elements than "
+            "the 16-bit SRAM address of a DMA instruction reaches, allowed are up to {most}"
+        ),
+        mechanism="DMA instructions carry a 16-bit scratchpad address.",
+        quantities={"size": size, "most": size + isa.SRAM_ADDRESS - bits},
+    )
+
+
+DEPTHS = tuple(map(_depth, _SIZES))
 
 UOP_WIDTH = Rule(
     name="hw:uop_width",
@@ -145,19 +172,9 @@ ISA_WIDTH = Rule(
     quantities={"gemm": _gemm_bits, "alu": _alu_bits},
 )
 
-ADDRESS = Rule(
-    name="hw:sram_address",
-    checks=(Check(Stage.TENSORIZE, maximum(inp_bits, wgt_bits, acc_bits) <= isa.SRAM_ADDRESS),),
-    title="scratchpads are addressed with 16 bits",
-    message=(
-        "log2 of the scratchpad depths (inp {inp}, wgt {wgt}, acc {acc}) must be at most 16, "
-        "the SRAM address field of a DMA instruction"
-    ),
-    mechanism="DMA instructions carry a 16-bit scratchpad address.",
-    quantities={"inp": inp_bits, "wgt": wgt_bits, "acc": acc_bits},
-)
+ADDRESSES = tuple(map(_address, ("inp", "wgt", "acc")))
 
-LEGALITY = (WIDTHS, BLOCK, PAGE, DEPTHS, UOP_WIDTH, ADDRESS)
+LEGALITY = (WIDTHS, BLOCK, PAGE, *DEPTHS, UOP_WIDTH, *ADDRESSES)
 """A description that breaks one of these is refused when it is read."""
 
 
