@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any
 
 from ortools.sat.python import cp_model
@@ -108,13 +109,23 @@ def run(
     Left to itself CP-SAT takes the signal, stops, and the search looks like one without a result.
     """
     solver.parameters.catch_sigint_signal = False
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(solver.solve, model, callback)
+    answer: Future[Any] = Future()
+
+    def work() -> None:
         try:
-            return answer.result()
-        except KeyboardInterrupt:
+            answer.set_result(solver.solve(model, callback))
+        except Exception as failure:
+            answer.set_exception(failure)
+
+    thread = Thread(target=work, daemon=True)
+    try:
+        thread.start()
+        return answer.result()
+    except KeyboardInterrupt:
+        while thread.is_alive():  # before its search has begun there is nothing to stop
             solver.stop_search()
-            raise
+            thread.join(0.01)
+        raise
 
 
 class Collector(cp_model.CpSolverSolutionCallback):
