@@ -51,20 +51,42 @@ def test_compiled_code_passes_every_interrupt_on():
     assert done.stdout == "40\n"
 
 
+FINALISER = """
+class Interrupted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.001)
+
+def wait():
+    Interrupted()
+    time.sleep(600)
+"""
+
+
 def test_an_interrupt_in_a_finaliser_is_not_forgotten(capsys):
-    class Interrupted:
-        def __del__(self):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.001)
-
-    def wait():
-        Interrupted()
-        time.sleep(20)
-
+    ours = {"__name__": "vtacsp.test", "os": os, "signal": signal, "time": time}
+    exec(FINALISER, ours)
     with pytest.raises(KeyboardInterrupt), orderly():
-        wait()
+        ours["wait"]()
     assert capsys.readouterr().err == ""
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_where_others_would_swallow_it_waits_for_our_code():
+    theirs = {"__name__": "pandas.test", "os": os, "signal": signal, "time": time}
+    swallow = "def swallow():\n try: os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
+    exec(swallow + " except: raise SystemExit\n", theirs)
+    ours = {"__name__": "vtacsp.test", "swallow": theirs["swallow"], "time": time}
+    exec("def wait():\n swallow()\n time.sleep(600)", ours)
+    with pytest.raises(KeyboardInterrupt), orderly():
+        ours["wait"]()
+
+
+def test_code_of_others_that_does_not_end_is_interrupted():
+    theirs = {"__name__": "pandas.test", "os": os, "signal": signal, "time": time}
+    exec("def wait():\n os.kill(os.getpid(), signal.SIGINT)\n time.sleep(600)", theirs)
+    with pytest.raises(KeyboardInterrupt), orderly():
+        theirs["wait"]()
 
 
 def test_other_handlers_and_threads_are_left_alone():
