@@ -88,7 +88,7 @@ def test_micro_op_evictions_end_as_on_the_real_stack():
 @settings(max_examples=300)
 @given(configured_layers())
 def test_builder_and_constraint_model_agree(layer):
-    """Two oracles: the rules, and a program that is built and run without them."""
+    """Two oracles: they share the machine, the layer and the grid, and no rule."""
     workload, hardware, index = layer
     got = verdict(workload, hardware, index)
     cause = Problem(workload, hardware).causes([index])[0]

@@ -174,7 +174,7 @@ def show() -> None:
             wanted = best(tables[run["layer"]], within)
             found = measurements(run["order"], wanted)
             counts.setdefault(key, {}).setdefault(within, []).append(found)
-    head = ("layer", "loss", "tuner", "xgboost", "runs", "to the best", "to within 1 %")
+    head = ("layer", "loss", "tuner", "xgboost", "runs", "to the best", "to within 1%")
     print("|", " | ".join([*head, "MW p", "KS p", "W p"]), "|")
     print("|", " | ".join(["---"] * 10), "|")
     for key in sorted(counts, key=lambda k: (*k[:2], not k[2].startswith("XGB"), k[2])):

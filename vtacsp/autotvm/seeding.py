@@ -96,7 +96,7 @@ _METHODS: dict[str, Method] = {
 
 
 def _seed_model_based(tuner: Any, points: Sequence[int]) -> None:
-    # the last 5 % of a plan are random (epsilon-greedy): let these be repetitions, to be skipped
+    # the last 5% of a plan are random (epsilon-greedy): let these be repetitions, to be skipped
     random_tail = int(0.05 * tuner.plan_size)
     tuner.trials = [*points, *list(points[-1:]) * random_tail]
     tuner.trial_pt = 0

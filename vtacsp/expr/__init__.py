@@ -1,7 +1,8 @@
-"""A small typed expression language: rules are written in it once and read in four ways.
+"""A small typed expression language: rules are written in it once and read in five ways.
 
-``nodes`` is the language, ``evaluate`` computes it over numpy arrays, ``solver`` posts it to
-CP-SAT and ``text`` prints it for people.
+``nodes`` is the language.  ``evaluate`` computes an expression over numpy arrays, ``compiled``
+writes one numpy function for a set of conditions (the fast way to a whole space), ``solver`` posts
+it to CP-SAT, and ``text`` prints it for people and defines the names in it (``definitions``).
 """
 
 from vtacsp.expr.evaluate import Env, evaluate

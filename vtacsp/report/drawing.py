@@ -233,20 +233,20 @@ def _map_data(fmap: FeasibilityMap, notes: Mapping[int, str] | None = None) -> s
 
 
 def draw_histogram(counts: Sequence[int], colour: str, title: str) -> str:
-    """Bars from empty to full, with ticks at 0, 50 and 100 %."""
+    """Bars from empty to full, with ticks at 0, 50 and 100%."""
     width, height, top = 190, 64, 13
     bar, highest = width / len(counts), max(counts)
     bars = [
         f'<rect x="{i * bar + 0.5:.1f}" y="{top + height * (1 - n / highest):.1f}" '
         f'width="{bar - 1:.1f}" height="{height * n / highest:.1f}" fill="{colour}">'
-        f"<title>{100 * i / len(counts):.0f}–{100 * (i + 1) / len(counts):.0f} %: {n:,}</title>"
+        f"<title>{100 * i / len(counts):.0f}–{100 * (i + 1) / len(counts):.0f}%: {n:,}</title>"
         "</rect>"
         for i, n in enumerate(counts)
         if n
     ]
     base = top + height
     ticks = [
-        text(width * share, base + 13, f"{100 * share:.0f} %", "tick", anchor)
+        text(width * share, base + 13, f"{share:.0%}", "tick", anchor)
         for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
     ]
     middle = min(max((counts.index(highest) + 0.5) * bar, 8), width - 8)

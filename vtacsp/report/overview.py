@@ -41,7 +41,7 @@ def anchor(position: int) -> str:
 
 def percent(share: float) -> str:
     """A share in percent, with a decimal where it matters."""
-    return f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
+    return f"{share:.1%}" if share < 0.9995 else "100%"
 
 
 def _row(position: int, layer: Layer, legend: Legend) -> str:
@@ -78,7 +78,7 @@ def _stack(counts: SpaceStatistics, legend: Legend) -> str:
 def _main_causes(counts: SpaceStatistics, legend: Legend) -> str:
     causes = {c: n for c, n in legend.first_causes(counts).items() if c != OK}
     ranked = sorted(causes, key=lambda cause: -causes[cause])[:NAMED_CAUSES]
-    return ", ".join(f"{escape(c)} {100 * causes[c] / counts.size:.0f} %" for c in ranked)
+    return ", ".join(f"{escape(c)} {causes[c] / counts.size:.0%}" for c in ranked)
 
 
 def _total(layers: Sequence[Layer]) -> str:

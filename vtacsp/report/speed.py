@@ -18,9 +18,9 @@ class Speed:
 
 SPEEDS = (
     Speed(1.0, "best", "#2b0a6b"),
-    Speed(1.01, "within 1 %", "#5a16a8"),
-    Speed(1.1, "within 10 %", "#9c2c9e"),
-    Speed(1.5, "within 50 %", "#d4537e"),
+    Speed(1.01, "within 1%", "#5a16a8"),
+    Speed(1.1, "within 10%", "#9c2c9e"),
+    Speed(1.5, "within 50%", "#d4537e"),
     Speed(2.0, "up to twice", "#f28a4b"),
     Speed(float("inf"), "slower", "#fbc843"),
 )

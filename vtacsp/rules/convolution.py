@@ -243,7 +243,7 @@ PADDING = Rule(
     ),
     mechanism=(
         "A load of no columns is a no-operation, so the scratchpad keeps what was there. Only "
-        "a padding at least as large as the kernel gets here. Not in the notes."
+        "a padding at least as large as the kernel gets here."
     ),
     quantities={"ph": PH, "pw": PW, "kh": KH, "kw": KW},
 )

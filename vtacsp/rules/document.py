@@ -28,7 +28,8 @@ the expression below; the CP-SAT model, the vectorised check and the explanation
 it. *Cause* is the label that the failure has in the ground truth. *Checked at* lists where the
 stack meets the condition, in its order: the first check that fails is the cause it reports.
 Conditions are Python-like: `//` rounds down, `[c]` is 1 where `c` holds and 0 elsewhere, names
-that are no symbols are defined at the end of their section.
+that are no symbols are defined at the end of their section. Words and causes in plain language:
+[the glossary](glossary.md).
 """
 
 

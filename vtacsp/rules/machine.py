@@ -167,7 +167,7 @@ ISA_WIDTH = Rule(
         "bit-fields: with the default micro-op scratchpad, an ACC depth of 4,096 already makes "
         "the ALU instruction (four ACC factors and a 16-bit immediate) longer than 128 bits. "
         "The runtime then writes it over the next instruction and every program computes wrong "
-        "numbers. Not in the notes; measured on the real stack."
+        "numbers. Found by measuring on the real stack."
     ),
     quantities={"gemm": _gemm_bits, "alu": _alu_bits},
 )

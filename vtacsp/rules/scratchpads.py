@@ -63,8 +63,7 @@ def micro_op_capacity(largest: Int, total: Int, harmless: Bool) -> tuple[Rule, R
             "When the scratchpad overflows, the runtime evicts kernels and forgets them; the "
             "DRAM image is written once, at the end, from the kernels that are still cached "
             "(`UopQueue::ReadBarrier`). The loads of evicted kernels fetch other micro-ops and "
-            "the program silently computes wrong numbers. Not in the notes; measured on the "
-            "real stack."
+            "the program silently computes wrong numbers. Found by measuring on the real stack."
         ),
         quantities={"need": total, "depth": depth("uop")},
         grows="LOG_UOP_BUFF_SIZE",

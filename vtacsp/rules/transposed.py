@@ -93,7 +93,7 @@ LOWERING = Rule(
     message="LOG_BATCH is {batch}: the pass that lowers the transposed GEMM handles 0 only",
     mechanism=(
         "`InjectConv2DTransposeSkip` looks for the store directly under the innermost block "
-        "and finds the batch loop. Not in the notes; measured on the real stack."
+        "and finds the batch loop. Found by measuring on the real stack."
     ),
     quantities={"batch": LOG_BATCH},
 )

@@ -118,8 +118,8 @@ class Simulator:
         """Cycles of feasible programs that run one after the other in one process, shape (n,).
 
         Upstream, a program may leave a token that the next one pops first
-        (:attr:`~vtacsp.program.Program.leaves`); the measurements in ``rtl_cycles`` were made
-        like this.
+        (:attr:`~vtacsp.program.Program.leaves`); the recorded RTL cycles (``vtacsp/data/rtl``)
+        were measured like this.
         """
         found, waits = [], False
         for index in indices:

@@ -2,7 +2,7 @@
 
 The sources are files of tvm-vta's Chisel design (``hardware/chisel/src/main/scala``): the
 pipelined GEMM and ALU, the 64-bit memory interface.  What the design leaves open is the memory
-behind its AXI port; the defaults are those of the measurements in ``rtl_cycles``.
+behind its AXI port; the defaults are those of the memory model that the RTL was simulated with.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class TimingModel:
     """
 
     memory_latency: int = _constant(
-        16, "cycles", "memory of the measurements",
+        16, "cycles", "memory model of the RTL simulation",
         "from the acceptance of a read request to its first beat", 1,
     )  # fmt: skip
     write_latency: int = _constant(
-        1, "cycles", "memory of the measurements", "from the last beat written to the response", 1
+        1, "cycles", "memory model of the RTL simulation", "from the last beat written to the response", 1
     )
     bus_bytes: int = _constant(
         8, "bytes per cycle", "shell/Configs.scala: memParams.dataBits",
@@ -52,7 +52,7 @@ class TimingModel:
         16, "requests", "shell/VME.scala: RequestQueueDepth", "reads in flight", 1
     )
     memory_queue: int = _constant(
-        256, "requests", "memory of the measurements", "reads that the memory queues", 1
+        256, "requests", "memory model of the RTL simulation", "reads that the memory queues", 1
     )
     request_interval: int = _constant(
         2, "cycles", "shell/VME.scala: clientCmdQueueDepth",
@@ -129,7 +129,7 @@ class TimingModel:
     clock_hz: int = _constant(
         100_000_000, "cycles per second", "Pynq's fabric clock", "to turn cycles into seconds", 1
     )
-    note: str = field(default="cycles of the RTL, with the memory of its measurements", repr=False)
+    note: str = field(default="cycles of the RTL with a memory of fixed latency", repr=False)
 
     def __post_init__(self) -> None:
         for constant in constants():
