@@ -16,6 +16,7 @@ import pytest
 
 import vtacsp
 from vtacsp.hardware import BUFFER_FIELDS
+from vtacsp.report.fastest import Fastest
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.html import render, write_html
 from vtacsp.report.layer import shape_text
@@ -254,7 +255,8 @@ def test_the_page_is_self_contained(tmp_path):
         assert "src" not in attributes
         assert attributes.get("href", "#").startswith("#")
     anchors = {a["href"][1:] for tag, a in page.tags if tag == "a"}
-    assert anchors == {a["id"] for tag, a in page.tags if tag == "section" and "id" in a}
+    sections = {a["id"] for tag, a in page.tags if tag == "section" and "id" in a}
+    assert anchors | {"causes"} == sections
     assert "<suite>" not in text
     assert "first<layer>" not in text
 
@@ -317,32 +319,73 @@ def test_the_outlook_is_exact_and_complete(hardware):
             machine = hardware.replace(**step)
         except vtacsp.HardwareError:
             continue
-        counts = tuple(len(vtacsp.compile(layer, machine)) for layer in layers)
-        legal[tuple(sorted(step.items()))] = counts
+        legal[tuple(sorted(step.items()))] = [exhaustive(layer, machine) for layer in layers]
     found = {
-        tuple(sorted((key, then) for key, (_, then) in change.changes.items())): change.counts
+        tuple(sorted((key, then) for key, (_, then) in change.changes.items())): list(
+            zip(change.counts, change.best, strict=True)
+        )
         for change in (outlook.now, *outlook.changes)
     }
     assert found == legal
-    most = max(sum(counts) for counts in legal.values())
-    if most > outlook.now.feasible:
+    score = {
+        step: (sum(best is None for _, best in row), sum(best or 0 for _, best in row))
+        for step, row in legal.items()
+    }
+    least = min(score.values())
+    if least < score[()]:
         assert outlook.best is not None
-        assert outlook.best.feasible == most
+        assert outlook.best.order[:2] == least
     else:
         assert outlook.best is None
+    assert list(outlook.changes) == sorted(outlook.changes, key=lambda change: change.order)
+
+
+def exhaustive(layer, machine):
+    """Feasible configurations, and the cycles of the fastest when every one is simulated."""
+    simulator = vtacsp.Simulator(layer, machine)
+    indices = simulator.space.indices.tolist()
+    return len(indices), int(simulator.cycles_many(indices).min()) if indices else None
+
+
+def test_a_smaller_machine_that_is_as_fast_is_named():
+    outlook = best_change([CONV, DENSE])
+    rivals = [c for c in outlook.changes if c.order[:2] == outlook.now.order[:2]]
+    assert outlook.smaller is not None
+    assert outlook.smaller.bytes == min(c.bytes for c in rivals) < outlook.now.bytes
+    assert f"{outlook.smaller.bytes >> 10} KiB instead of 480 KiB" in render(
+        "page", [outcome(CONV), outcome(DENSE)], DEFAULT
+    )
+
+
+def test_the_outlook_simulates_few_programs(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "vtacsp.report.outlook.Fastest", lambda problem: made.append(Fastest(problem)) or made[-1]
+    )
+    best_change([CONV])
+    assert 0 < made[0].simulated < len(vtacsp.compile(CONV)) / 2
+
+
+def test_a_machine_on_which_nothing_runs_is_no_traceback():
+    tiny = vtacsp.VTAConfig(log_inp_buff_size=5, log_wgt_buff_size=9, log_acc_buff_size=7)
+    outlook = best_change([CONV], tiny)
+    assert (outlook.now.idle, outlook.now.feasible) == (1, 0)
+    assert "as it is" in render("page", [outcome(CONV, tiny)], tiny)
 
 
 def test_the_best_change_is_on_the_page():
     layers = [outcome(work, SMALL) for work in (CONV, GROUPED)]
-    best = best_change([CONV, GROUPED], SMALL).best
+    outlook = best_change([CONV, GROUPED], SMALL)
+    best, now = outlook.best, outlook.now
     assert best is not None
+    assert best.cycles < now.cycles
     page = Page(render("page", layers, SMALL))
-    gain = best.feasible - sum(len(space) for _, space in layers)
-    rows = [row for _, row in page.rows if row and row[-1] == f"+{gain:,}"]
-    assert rows[0][2] == f"{best.feasible:,}"
+    faster = f"{best.cycles / now.cycles - 1:.2%}".replace("-", "−")
+    rows = [row for _, row in page.rows if row and row[-1] == faster]
+    assert rows[0][2:4] == [f"{best.feasible:,}", f"{best.cycles:,}"]
 
 
-def test_the_page_says_when_no_change_frees_anything():
+def test_the_page_says_when_no_change_makes_anything_faster():
     assert best_change([DENSE]).best is None
     assert "No change of up to two steps" in render("page", [outcome(DENSE)], DEFAULT)
     assert "No change of up to two steps" not in render("page", [outcome(CONV, SMALL)], SMALL)

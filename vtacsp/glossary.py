@@ -9,11 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
-from types import MappingProxyType
 
 __all__ = ["CAUSES", "SECTIONS", "TERMS", "glossary_page", "look_up"]
 
-SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({
+SECTIONS: Mapping[str, Mapping[str, str]] = {
     "The machine": {
         "VTA": "The accelerator: a GEMM core and an ALU between scratchpads, with modules that "
         "load, compute and store at the same time.",
@@ -54,7 +53,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({
         "so that one loads while the other computes. Every buffer is needed twice. "
         "Short: vthread.",
         "micro-op kernel": "The micro-ops of one GEMM or ALU instruction. The runtime keeps "
-        "kernels in the UOP scratchpad and evicts the oldest when it is full.",
+        "kernels in the UOP scratchpad and evicts some when it is full.",
         "program": "The instructions and micro-ops of one configuration. Configurations that "
         "differ only in a knob without effect are one program.",
         "cycles": "Clock cycles from launch to finish on the RTL, the host's work not counted.",
@@ -78,7 +77,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({
         "grid": "Every combination of candidates. Also: the space of AutoTVM.",
         "feasible": "It builds, runs and computes the right numbers.",
         "cause": "Why the stack refuses a configuration: the first check that fails, by a short "
-        "label; all of them are below.",
+        "label such as dma_pad.",
         "rule": "A condition that a feasible configuration meets; each belongs to one cause, and "
         "several rules may be broken at once.",
         "inert knob": "A knob that the schedule of an operator ignores, such as tile_b of a "
@@ -88,11 +87,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({
         "CP-SAT": "The constraint solver of Google's OR-tools; here the reference that the fast "
         "answers are tested against.",
     },
-})
+}
 """Section -> word -> meaning, one or two sentences each."""
 
-CAUSES: Mapping[str, str] = MappingProxyType({
-    "ok": "Feasible: it builds, runs and computes the right numbers.",
+CAUSES: Mapping[str, str] = {
+    "ok": "It builds, runs and computes the right numbers.",
     "sram:acc": "The tiles of all virtual threads do not fit the accumulator scratchpad (ACC).",
     "sram:inp": "The input tiles of all virtual threads do not fit the input scratchpad (INP).",
     "sram:wgt": "The weight tiles of all virtual threads do not fit the weight scratchpad (WGT).",
@@ -120,12 +119,13 @@ CAUSES: Mapping[str, str] = MappingProxyType({
     "race": "The result depends on an order of load, compute and store that no token fixes, or on "
     "what the scratchpads held before.",
     "wrong_result": "It compiles and runs, and the numbers are wrong.",
-})
+}
 """Cause -> what it means, one sentence."""
 
-TERMS: Mapping[str, str] = MappingProxyType(
-    {**CAUSES, **{word: text for words in SECTIONS.values() for word, text in words.items()}}
-)
+TERMS: Mapping[str, str] = {
+    **CAUSES,
+    **{word: text for words in SECTIONS.values() for word, text in words.items()},
+}
 """Every cause and every word; ``race`` is both, and means the word."""
 
 

@@ -21,7 +21,9 @@ def glossary(word: str | None) -> None:
     """What the words mean: all of them, or those with WORD in their name."""
     found = look_up(word or "")
     if not found:
-        raise VtacspError(f"no {str(word)[:40]!r} in the glossary; `vtacsp glossary` lists every word")
+        raise VtacspError(
+            f"no {str(word)[:40]!r} in the glossary; `vtacsp glossary` lists every word"
+        )
     width = min(shutil.get_terminal_size().columns, WIDEST)
     for name, meaning in found.items():
         text = f"{name}: {meaning}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from json import dumps
@@ -18,11 +18,12 @@ CODES = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """One character per cause in ``data-codes``."""
 
 WIDTH = 1130  # of all panels of a row, pixels
-LEFT, TOP, BOTTOM = 42, 32, 36  # room for labels
+TOP = 34  # room for the names and values of facet columns
 SPACE = 16  # between panels
 LARGEST_CELL = 18
 FULL_WIDTH_CELLS = 7  # smaller cells get more room instead
-TICK_CELLS = 8  # smaller cells have no room for every tick
+LINE = 13  # pixels from a label to the next; labels are 11 pixels high
+CHARACTER = 7  # pixels, at most
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class Layout:
     gap: int
     width: int
     height: int
+    margin: int  # left of the cells, for values of facet rows and ticks
+    foot: int  # below the cells, for ticks and the names of the axes
 
     def left(self, column: int, cells: int) -> int:
         """Left edge of a facet."""
-        return LEFT + column * (cells * self.cell + self.gap)
+        return self.margin + column * (cells * self.cell + self.gap)
 
     def top(self, row: int, cells: int) -> int:
         """Top edge of a facet."""
@@ -48,9 +51,12 @@ def layout(fmap: FeasibilityMap) -> Layout:
     panels, rows, columns, height, width = fmap.codes.shape
     cells = columns * width
     gap = 5 if columns * rows > 1 else 0
+    facets = _longest(_values(values) for values in fmap.settings(fmap.rows)) if rows > 1 else 0
+    margin = facets + _longest(map(str, fmap.y.values)) + LINE
+    foot = _longest(map(str, fmap.x.values)) + 2 * LINE
     per_row = max(min(panels, 4), 2)
     while True:
-        room = (WIDTH - (per_row - 1) * SPACE) // per_row - LEFT - (columns - 1) * gap
+        room = (WIDTH - (per_row - 1) * SPACE) // per_row - margin - (columns - 1) * gap
         cell = room // cells
         if cell >= FULL_WIDTH_CELLS or per_row <= 2:
             break
@@ -61,9 +67,16 @@ def layout(fmap: FeasibilityMap) -> Layout:
     return Layout(
         cell,
         gap,
-        LEFT + cells * cell + (columns - 1) * gap + 2,
-        TOP + rows * height * cell + (rows - 1) * gap + BOTTOM,
+        margin + cells * cell + (columns - 1) * gap + 2,
+        TOP + rows * height * cell + (rows - 1) * gap + foot,
+        margin,
+        foot,
     )
+
+
+def _longest(labels: Iterable[str]) -> int:
+    """Pixels that the longest label takes."""
+    return CHARACTER * max(map(len, labels))
 
 
 def draw_panels(
@@ -107,7 +120,7 @@ def _draw_panel(
         f'<svg class="map" width="{lay.width}" height="{lay.height}" '
         f'viewBox="0 0 {lay.width} {lay.height}" role="img" aria-label="{escape(title)}" '
         f'data-panel="{panel}" data-cell="{lay.cell}" data-gap="{lay.gap}" '
-        f'data-left="{LEFT}" data-top="{TOP}" data-shape="{rows},{columns},{height},{width}" '
+        f'data-left="{lay.margin}" data-top="{TOP}" data-shape="{rows},{columns},{height},{width}" '
         f'data-codes="{"".join(CODES[c] for c in codes.ravel())}">',
         *shapes,
         _separators(codes, lay),
@@ -142,9 +155,9 @@ def _separators(codes: IntArray, lay: Layout) -> str:
     if lay.cell < 6:
         return ""
     rows, columns, height, width = codes.shape
-    across, down = lay.width - LEFT - 2, lay.height - TOP - BOTTOM
+    across, down = lay.width - lay.margin - 2, lay.height - TOP - lay.foot
     lines = [
-        f"M{LEFT} {lay.top(row, height) + y * lay.cell}h{across}"
+        f"M{lay.margin} {lay.top(row, height) + y * lay.cell}h{across}"
         for row in range(rows)
         for y in range(1, height)
     ]
@@ -161,37 +174,40 @@ def _labels(fmap: FeasibilityMap, lay: Layout) -> str:
     _, rows, columns, height, width = fmap.codes.shape
     parts = []
     facet_w, facet_h = width * lay.cell, height * lay.cell
-    if columns > 1:
-        parts.append(text(LEFT, 9, _names(fmap.columns) + " →", "axis"))
-        for column, values in enumerate(fmap.settings(fmap.columns)):
-            middle = lay.left(column, width) + facet_w / 2
-            parts.append(text(middle, 24, _values(values), "facet", "middle"))
+    beside = ""
     if rows > 1:
-        parts.append(text(0, 24, _names(fmap.rows) + "↓", "axis"))
-        for row, values in enumerate(fmap.settings(fmap.rows)):
-            middle = lay.top(row, height) + facet_h / 2 + 4
-            parts.append(text(0, middle, _values(values), "facet"))
+        beside = _names(fmap.rows) + " ↓"
+        parts.append(text(0, 10, beside, "axis"))
+        every = -(-LINE // (facet_h + lay.gap))
+        for row, label in _sparse(map(_values, fmap.settings(fmap.rows)), every):
+            parts.append(text(0, lay.top(row, height) + facet_h / 2 + 4, label, "facet"))
+    if columns > 1:
+        start = max(lay.margin, CHARACTER * (len(beside) + 1))
+        parts.append(text(start, 10, _names(fmap.columns) + " →", "axis"))
+        labels = [_values(values) for values in fmap.settings(fmap.columns)]
+        every = -(-(_longest(labels) + CHARACTER) // (facet_w + lay.gap))
+        for column, label in _sparse(labels, every):
+            middle = lay.left(column, width) + facet_w / 2
+            parts.append(text(middle, 26, label, "facet", "middle"))
     bottom = lay.top(rows - 1, height)
-    for y, value in _ticks(fmap.y, lay):
-        middle = bottom + (y + 0.5) * lay.cell + 2.5
-        parts.append(text(LEFT - 4, middle, str(value), "tick", "end"))
+    every = -(-LINE // lay.cell)
+    for y, label in _sparse(map(str, fmap.y.values), every):
+        middle = bottom + (y + 0.5) * lay.cell + 4
+        parts.append(text(lay.margin - 4, middle, label, "tick", "end"))
     under = bottom + facet_h + 4
-    for x, value in _ticks(fmap.x, lay):
-        middle = lay.left(0, width) + (x + 0.5) * lay.cell
-        turned = f' transform="rotate(-90 {middle + 2.5} {under})"'
-        parts.append(text(middle + 2.5, under, str(value), "tick", "end", more=turned))
+    for x, label in _sparse(map(str, fmap.x.values), every):
+        middle = lay.left(0, width) + (x + 0.5) * lay.cell + 4
+        turned = f' transform="rotate(-90 {middle:g} {under})"'
+        parts.append(text(middle, under, label, "tick", "end", more=turned))
     caption = f"{fmap.x.name} →  ·  {fmap.y.name} ↓"
-    parts.append(text(LEFT, under + 29, caption, "axis"))
+    parts.append(text(lay.margin, lay.height - 4, caption, "axis"))
     return "".join(parts)
 
 
-def _ticks(knob: Knob, lay: Layout) -> list[tuple[int, int]]:
-    ticks = list(enumerate(knob.values))
-    if lay.cell >= TICK_CELLS:
-        return ticks
-    every = -(-TICK_CELLS // lay.cell)
-    last = len(ticks) - 1
-    return [tick for tick in ticks if (last - tick[0]) % every == 0]
+def _sparse(labels: Iterable[str], every: int) -> list[tuple[int, str]]:
+    """Labels with their positions, of ``every`` so many one, the last in any case."""
+    ticks = list(enumerate(labels))
+    return ticks[::-1][::every][::-1]
 
 
 def _names(knobs: Sequence[Knob]) -> str:
@@ -234,7 +250,7 @@ def _map_data(fmap: FeasibilityMap, notes: Mapping[int, str] | None = None) -> s
 
 def draw_histogram(counts: Sequence[int], colour: str, title: str) -> str:
     """Bars from empty to full, with ticks at 0, 50 and 100%."""
-    width, height, top = 190, 64, 13
+    width, height, top = 190, 64, 14
     bar, highest = width / len(counts), max(counts)
     bars = [
         f'<rect x="{i * bar + 0.5:.1f}" y="{top + height * (1 - n / highest):.1f}" '
@@ -246,11 +262,13 @@ def draw_histogram(counts: Sequence[int], colour: str, title: str) -> str:
     ]
     base = top + height
     ticks = [
-        text(width * share, base + 13, f"{share:.0%}", "tick", anchor)
+        text(width * share, base + 14, f"{share:.0%}", "tick", anchor)
         for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
     ]
-    middle = min(max((counts.index(highest) + 0.5) * bar, 8), width - 8)
-    ticks.append(text(middle, top - 2, f"{highest:,}", "tick", "middle"))
+    label = f"{highest:,}"
+    half = CHARACTER * len(label) / 2
+    middle = min(max((counts.index(highest) + 0.5) * bar, half), width - half)
+    ticks.append(text(middle, top - 2, label, "tick", "middle"))
     return (
         f'<svg class="histogram" width="{width}" height="{base + 18}" '
         f'viewBox="0 0 {width} {base + 18}" role="img" aria-label="{escape(title)}">'

@@ -11,6 +11,7 @@ from vtacsp.report.detail import detail
 from vtacsp.report.layer import Layer
 from vtacsp.report.legend import Legend
 from vtacsp.report.machine import hardware_card, outlook_card
+from vtacsp.report.origin import Origin
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
 from vtacsp.report.page import header, page
@@ -25,16 +26,23 @@ Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 
 
 def write_html(
-    path: str | Path, title: str, layers: Sequence[Outcome], hardware: VTAConfig
+    path: str | Path,
+    title: str,
+    layers: Sequence[Outcome],
+    hardware: VTAConfig,
+    origin: Origin | None = None,
 ) -> None:
     """Write the report of some layers, compiled for ``hardware``, to a file.
 
-    ``title`` names them all: a suite, a member, a file.
+    ``title`` names them all: a suite, a member, a file.  ``origin`` is what the footer says of the
+    page's making; without it, that it was made from Python, now.
     """
-    Path(path).write_text(render(title, layers, hardware), encoding="utf-8")
+    Path(path).write_text(render(title, layers, hardware, origin), encoding="utf-8")
 
 
-def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
+def render(
+    title: str, layers: Sequence[Outcome], hardware: VTAConfig, origin: Origin | None = None
+) -> str:
     """The page as text; see :func:`write_html`."""
     rows = [Layer.of(workload, outcome) for workload, outcome in layers]
     compiled = [
@@ -49,9 +57,11 @@ def render(title: str, layers: Sequence[Outcome], hardware: VTAConfig) -> str:
         outlook = best_change(workloads, hardware, compiled[0][1].problem.user_rules)
         cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]
-    body = f'{overview(rows, legend)}<div class="columns">{"".join(cards)}</div>{"".join(details)}'
+    meanings = legend.table() if compiled else ""
+    columns = f'<div class="columns">{"".join(cards)}</div>'
+    body = f"{overview(rows, legend)}{meanings}{columns}{''.join(details)}"
     name = f"{title}: feasible schedules on VTA"
-    return page(name, _header(title, rows, hardware), legend.html(), body, "report")
+    return page(name, _header(title, rows, hardware), legend.html(), body, origin or Origin.now())
 
 
 def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:

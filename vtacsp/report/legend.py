@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from vtacsp.glossary import CAUSES
 from vtacsp.report.palette import colours
-from vtacsp.rules import Rule
+from vtacsp.rules import Rule, Stage
 from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
@@ -17,17 +18,17 @@ class Legend:
     """Colours and meanings of the causes of some layers."""
 
     def __init__(self, layers: Iterable[tuple[Iterable[Rule], SpaceStatistics]]) -> None:
-        needs: dict[str, dict[str, None]] = {}
         self.cause_of: dict[str, str] = {}
+        self.rules: dict[str, dict[str, str]] = {}  # cause -> rule -> what it asks for
+        self.meanings = dict(CAUSES)
         present = {OK}
         for rules, counts in layers:
             for rule in rules:
                 self.cause_of[rule.name] = rule.cause
-                needs.setdefault(rule.cause, {})[rule.title or rule.name] = None
+                self.rules.setdefault(rule.cause, {})[rule.name] = rule.title
+                self.meanings.setdefault(rule.cause, _own_words(rule))
             present.update(self.cause_of[name] for name in counts.any)
         self.colours = colours(present)
-        self.meanings = {cause: "needs: " + "; ".join(titles) for cause, titles in needs.items()}
-        self.meanings[OK] = "builds, runs and computes right"
 
     def first_causes(self, counts: SpaceStatistics) -> dict[str, int]:
         """Configurations by cause, feasible ones first, then in legend order."""
@@ -45,7 +46,37 @@ class Legend:
             for cause, colour in self.colours.items()
         )
 
+    def table(self) -> str:
+        """Section with what each cause means, in words, and the rules behind it."""
+        rows = "".join(
+            f'<tr><td><i class="swatch" style="background:{colour}"></i><b>'
+            f"{escape(label(cause))}</b></td><td>{escape(self.meanings[cause])}"
+            f"{self._asked(cause)}</td></tr>"
+            for cause, colour in self.colours.items()
+        )
+        return (
+            '<section id="causes"><h2>What the causes mean</h2><table class="meanings"><tbody>'
+            f'{rows}</tbody></table><p class="note">Words such as micro-op or virtual thread: '
+            '<a href="#glossary">the glossary</a>. The numbers of one configuration: '
+            "<code>vtacsp explain LAYER --index N</code>. Every rule with its condition: "
+            "docs/rules.md of the repository.</p></section>"
+        )
+
+    def _asked(self, cause: str) -> str:
+        """The rules of a cause, with what they ask for."""
+        asked = "; ".join(
+            f"{escape(rule)}: {escape(title)}" if title else escape(rule)
+            for rule, title in self.rules.get(cause, {}).items()
+        )
+        return f'<div class="soft">Rule {asked}</div>' if asked else ""
+
 
 def label(cause: str) -> str:
     """How a page calls a cause."""
     return "feasible" if cause == OK else cause
+
+
+def _own_words(rule: Rule) -> str:
+    """What a cause that the glossary does not have means."""
+    whose = "A rule of your own" if rule.checks[0].stage is Stage.USER else "A rule of the stack"
+    return f"{whose}: {rule.title or rule.name}."

@@ -1,4 +1,4 @@
-"""Nearby machines: which small change of scratchpad sizes would free most configurations."""
+"""Nearby machines: which small change of scratchpad sizes would make the layers fastest."""
 
 from __future__ import annotations
 
@@ -8,28 +8,45 @@ from functools import cached_property
 
 from vtacsp.errors import HardwareError
 from vtacsp.hardware import BUFFER_FIELDS, BUFFERS, MAX_LOG, VTAConfig
+from vtacsp.report.fastest import Fastest
 from vtacsp.rules import Rule
 from vtacsp.space.network import HardwareSpace, compile_network
+from vtacsp.space.problem import Problem
 from vtacsp.workload import Workload
 
-__all__ = ["Change", "Outlook", "best_change"]
+__all__ = ["SCRATCHPADS", "Change", "Outlook", "best_change"]
+
+SCRATCHPADS = (*BUFFERS, "out")
+"""What a machine is built with; OUT follows from ACC."""
 
 
 @dataclass(frozen=True)
 class Change:
     """A machine some steps away: ``changes`` maps a key to its value now and then.
 
-    ``counts`` are the feasible configurations of each layer on that machine.
+    ``counts`` are the feasible configurations of each layer on that machine, ``best`` the cycles
+    of the fastest one, None where nothing runs.
     """
 
     hardware: VTAConfig
     changes: dict[str, tuple[int, int]]
     counts: tuple[int, ...]
+    best: tuple[int | None, ...]
 
     @property
     def feasible(self) -> int:
         """Feasible configurations in total over the layers."""
         return sum(self.counts)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the fastest configurations, summed over the layers that run."""
+        return sum(cycles for cycles in self.best if cycles is not None)
+
+    @property
+    def idle(self) -> int:
+        """Layers of which nothing runs."""
+        return self.best.count(None)
 
     @property
     def steps(self) -> int:
@@ -38,8 +55,13 @@ class Change:
 
     @property
     def bytes(self) -> int:
-        """Scratchpad bytes of the machine in total."""
-        return sum(self.hardware.bytes(buffer) for buffer in BUFFERS)
+        """Scratchpad bytes of the machine in total: UOP, INP, WGT, ACC and OUT."""
+        return sum(self.hardware.bytes(buffer) for buffer in SCRATCHPADS)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """What is better comes first: more layers that run, fewer cycles, fewer bytes."""
+        return self.idle, self.cycles, self.bytes, self.steps
 
     def __str__(self) -> str:
         return ", ".join(f"{key} {now} → {then}" for key, (now, then) in self.changes.items())
@@ -58,13 +80,19 @@ class Outlook:
 
     @property
     def better(self) -> tuple[Change, ...]:
-        """The changes that free configurations, best first."""
-        return tuple(c for c in self.changes if c.feasible > self.now.feasible)
+        """The changes with which more layers run, or as many in fewer cycles, best first."""
+        return tuple(c for c in self.changes if c.order[:2] < self.now.order[:2])
 
     @property
     def best(self) -> Change | None:
-        """The change with most feasible configurations, None when none has more than now."""
+        """The best of them, None when there is none."""
         return next(iter(self.better), None)
+
+    @property
+    def smaller(self) -> Change | None:
+        """The machine with the fewest bytes that is as fast as now, if it has fewer than now."""
+        rivals = [c for c in self.changes if c.order[:2] == self.now.order[:2]]
+        return next((c for c in rivals if c.bytes < self.now.bytes), None)
 
 
 class _Near(HardwareSpace):
@@ -94,21 +122,28 @@ def best_change(
     *,
     steps: int = 2,
 ) -> Outlook:
-    """Count the layers exactly on every legal machine up to ``steps`` doublings or halvings away.
+    """What runs, and how fast, on every legal machine up to ``steps`` doublings or halvings away.
 
-    Most feasible configurations first; among equals fewer steps, then fewer bytes.  Raises
-    :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
+    Counts are exact and so are the cycles, those of the RTL: of the fastest configuration of each
+    layer.  Machines on which most layers run come first, then those with the fewest cycles, among
+    equals fewer bytes.  Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
     """
     near, rules = _Near(hardware or VTAConfig(), steps), tuple(rules)
     counts: list[list[int]] = [[] for _ in near.sizes]
+    best: list[list[int | None]] = [[] for _ in near.sizes]
     for workload in workloads:  # one at a time: memory for one layer
         joint = compile_network([workload], near, rules)
-        for machine, row in enumerate(counts):
-            row.append(joint.layer_counts(machine)[0])
-    found = [_change(near, machine, tuple(row)) for machine, row in enumerate(counts)]
+        fastest = Fastest(Problem(workload, near.base, rules))
+        for machine in range(len(near)):
+            indices = joint.feasible(machine)
+            counts[machine].append(len(indices))
+            best[machine].append(fastest.cycles(near[machine], indices))
+    found = [
+        _change(near, machine, tuple(row), tuple(cycles))
+        for machine, (row, cycles) in enumerate(zip(counts, best, strict=True))
+    ]
     now = next(change for change in found if not change.changes)
-    changed = [change for change in found if change.changes]
-    changed.sort(key=lambda change: (-change.feasible, change.steps, change.bytes))
+    changed = sorted((c for c in found if c.changes), key=lambda change: change.order)
     return Outlook(now, tuple(changed), _blocked(near))
 
 
@@ -122,7 +157,9 @@ def _blocked(near: _Near) -> dict[str, str]:
     return reasons
 
 
-def _change(near: _Near, machine: int, counts: tuple[int, ...]) -> Change:
+def _change(
+    near: _Near, machine: int, counts: tuple[int, ...], best: tuple[int | None, ...]
+) -> Change:
     pairs = zip(near.free, near.now, near.sizes[machine], strict=True)
     changes = {key: (now, then) for key, now, then in pairs if now != then}
-    return Change(near[machine], changes, counts)
+    return Change(near[machine], changes, counts, best)

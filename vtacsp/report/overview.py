@@ -10,28 +10,33 @@ from vtacsp.report.legend import Legend, label
 from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
-__all__ = ["anchor", "overview", "percent"]
+__all__ = ["anchor", "number_class", "overview", "percent"]
 
-NUMBERS = (
-    "Configu-<br>rations",
-    "Distinct<br>programs",
-    "Feasible",
-    "Feasible<br>programs",
-    "Share",
+NUMBERS = (  # and whether a narrow screen shows them too
+    ("Configu-<br>rations", True),
+    ("Distinct<br>programs", False),
+    ("Feasible", True),
+    ("Feasible<br>programs", False),
+    ("Share", True),
 )
 NAMED_CAUSES = 2  # in words below the bar
 
 
 def overview(layers: Sequence[Layer], legend: Legend) -> str:
     """Table of all layers, in order, with a total when there are several."""
-    head = "<th>Layer</th><th>Shape</th>"
-    head += "".join(f'<th class="n">{name}</th>' for name in NUMBERS)
+    head = '<th>Layer</th><th class="shape">Shape</th>'
+    head += "".join(f"<th{number_class(narrow)}>{name}</th>" for name, narrow in NUMBERS)
     body = "".join(_row(position, layer, legend) for position, layer in enumerate(layers))
     return (
-        "<section><h2>Layers</h2><table><thead><tr>"
-        f"{head}<th>What the stack reports first</th></tr></thead>"
+        '<section><h2>Layers</h2><table class="layers"><thead><tr>'
+        f'{head}<th class="causes">What the stack reports first</th></tr></thead>'
         f"<tbody>{body}</tbody>{_total(layers)}</table></section>"
     )
+
+
+def number_class(narrow: bool) -> str:
+    """Class of a column of numbers; what a narrow screen does not show is ``wide``."""
+    return ' class="n"' if narrow else ' class="n wide"'
 
 
 def anchor(position: int) -> str:
@@ -50,7 +55,8 @@ def _row(position: int, layer: Layer, legend: Legend) -> str:
     if counts is None:
         return (
             f'<tr class="refused"><td><b>{escape(work.name)}</b></td>{about}'
-            f'<td colspan="6"><span class="reason">refused:</span> {escape(layer.reason)}</td></tr>'
+            f'<td class="causes" colspan="6"><span class="reason">refused:</span> '
+            f"{escape(layer.reason)}</td></tr>"
         )
     link = f'<a href="#{anchor(position)}">{escape(work.name)}</a>'
     return (
@@ -60,9 +66,13 @@ def _row(position: int, layer: Layer, legend: Legend) -> str:
 
 
 def _numbers(counts: SpaceStatistics) -> str:
-    numbers = (counts.size, counts.programs, counts.feasible, counts.feasible_programs)
-    cells = "".join(f'<td class="n">{n:,}</td>' for n in numbers)
-    return f'{cells}<td class="n">{percent(counts.share)}</td>'
+    numbers = [
+        f"{n:,}" for n in (counts.size, counts.programs, counts.feasible, counts.feasible_programs)
+    ]
+    return "".join(
+        f"<td{number_class(narrow)}>{number}</td>"
+        for number, (_, narrow) in zip([*numbers, percent(counts.share)], NUMBERS, strict=True)
+    )
 
 
 def _stack(counts: SpaceStatistics, legend: Legend) -> str:
@@ -94,4 +104,5 @@ def _total(layers: Sequence[Layer]) -> str:
         first={},
         any={},
     )
-    return f'<tfoot><tr><td colspan="2">Total</td>{_numbers(total)}<td></td></tr></tfoot>'
+    cells = f'<td colspan="2">Total</td>{_numbers(total)}<td class="causes"></td>'
+    return f"<tfoot><tr>{cells}</tr></tfoot>"

@@ -13,7 +13,8 @@ from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.gantt import draw_timeline
 from vtacsp.report.layer import shape_text
 from vtacsp.report.legend import Legend
-from vtacsp.report.overview import anchor
+from vtacsp.report.origin import Origin
+from vtacsp.report.overview import anchor, number_class
 from vtacsp.report.page import header, page
 from vtacsp.report.speed import FAILED, SPEEDS, speed_of
 from vtacsp.report.tuned import TunedLayer
@@ -25,7 +26,16 @@ __all__ = ["render", "write_tuning_html"]
 
 FADE = 0.62  # how far the colours of causes go towards white: measurements stand out
 
-LayerMap = tuple[FeasibilityMap, dict[tuple[int, ...], list[Trial]]]
+NUMBERS = (  # and whether a narrow screen shows them too
+    ("Cycles", True),
+    ("GOPS", False),
+    ("Lower bound", False),
+    ("Above it", True),
+    ("Measured", False),
+    ("Failed", False),
+    ("Best at", False),
+    ("Space", False),
+)
 
 
 def write_tuning_html(
@@ -34,13 +44,22 @@ def write_tuning_html(
     layers: Sequence[TunedLayer],
     hardware: VTAConfig,
     timing: TimingModel,
+    origin: Origin | None = None,
 ) -> None:
-    """Write the page of some layers, tuned on one machine, to a file."""
-    Path(path).write_text(render(title, layers, hardware, timing), encoding="utf-8")
+    """Write the page of some layers, tuned on one machine, to a file.
+
+    ``origin`` is what the footer says of the page's making; without it, that it was made from
+    Python, now.
+    """
+    Path(path).write_text(render(title, layers, hardware, timing, origin), encoding="utf-8")
 
 
 def render(
-    title: str, layers: Sequence[TunedLayer], hardware: VTAConfig, timing: TimingModel
+    title: str,
+    layers: Sequence[TunedLayer],
+    hardware: VTAConfig,
+    timing: TimingModel,
+    origin: Origin | None = None,
 ) -> str:
     """The page as text; see :func:`write_tuning_html`."""
     spaces = [layer.simulator.space for layer in layers]
@@ -51,8 +70,8 @@ def render(
         f"{title}: tuned for VTA",
         _header(title, layers, hardware, timing),
         _keys(legend),
-        _overview(layers) + "".join(sections),
-        "tune",
+        _overview(layers) + legend.table() + "".join(sections),
+        origin or Origin.now(),
     )
 
 
@@ -86,11 +105,11 @@ def _keys(legend: Legend) -> str:
 
 
 def _overview(layers: Sequence[TunedLayer]) -> str:
-    names = ("Cycles", "GOPS", "Lower bound", "Above it", "Measured", "Failed", "Best at", "Space")
-    head = "".join(f'<th class="n">{name}</th>' for name in names)
+    head = "".join(f"<th{number_class(narrow)}>{name}</th>" for name, narrow in NUMBERS)
     body = "".join(_overview_row(position, layer) for position, layer in enumerate(layers))
     return (
-        "<section><h2>Layers</h2><table><thead><tr><th>Layer</th><th>Shape</th>"
+        '<section><h2>Layers</h2><table class="layers"><thead><tr><th>Layer</th>'
+        '<th class="shape">Shape</th>'
         f"{head}<th>Bound by</th></tr></thead><tbody>{body}</tbody></table>"
         '<p class="note">Lower bound: the least cycles that the analytic model allows any '
         "feasible configuration. Best at: the number of the trial that found the best. Space: "
@@ -106,7 +125,10 @@ def _overview_row(position: int, layer: TunedLayer) -> str:
     if best is not None:
         cells[0], cells[1] = f"{layer.best_cycles:,}", f"{layer.gops:.1f}"
         cells[3], cells[6] = f"{layer.gap:.2%}", f"{best.number:,}"
-    numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    numbers = "".join(
+        f"<td{number_class(narrow)}>{cell}</td>"
+        for cell, (_, narrow) in zip(cells, NUMBERS, strict=True)
+    )
     bound = "nothing ran" if program is None else program.bound
     return (
         f'<tr><td><a href="#{anchor(position)}">{escape(layer.workload.name)}</a></td>'

@@ -38,7 +38,11 @@ class TimingModel:
         "from the acceptance of a read request to its first beat", 1,
     )  # fmt: skip
     write_latency: int = _constant(
-        1, "cycles", "memory model of the RTL simulation", "from the last beat written to the response", 1
+        1,
+        "cycles",
+        "memory model of the RTL simulation",
+        "from the last beat written to the response",
+        1,
     )
     bus_bytes: int = _constant(
         8, "bytes per cycle", "shell/Configs.scala: memParams.dataBits",

@@ -91,6 +91,10 @@ class _Layer:
     def counts(self) -> list[int]:
         return [int(n) for n in self.runs.sum(axis=0)]
 
+    def feasible(self, machine: int) -> IntArray:
+        found: IntArray = self.indices[self.runs[:, machine]]
+        return found
+
     def config(self, machine: int, rank: int) -> Config:
         position = int(np.flatnonzero(self.runs[:, machine])[rank])
         return self.problem.knob_space.config(int(self.indices[position]))
@@ -135,6 +139,10 @@ class JointSpace:
     def layer_counts(self, machine: int) -> list[int]:
         """Feasible configurations of each layer on machine number ``machine``."""
         return [layer.counts[machine] for layer in self._layers]
+
+    def feasible(self, machine: int, layer: int = 0) -> IntArray:
+        """AutoTVM indices of a layer's feasible configurations on machine number ``machine``."""
+        return self._layers[layer].feasible(machine)
 
     def __getitem__(self, rank: int) -> JointPoint:
         if not 0 <= rank < self.count():

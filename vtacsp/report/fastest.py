@@ -1,0 +1,49 @@
+"""The least cycles of a layer on machines that differ in scratchpad sizes only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vtacsp.hardware import VTAConfig
+from vtacsp.knobs import IntArray
+from vtacsp.program import build
+from vtacsp.simulate.simulator import simulate_timing
+from vtacsp.simulate.timing import RTL
+from vtacsp.space.problem import Problem
+from vtacsp.tune.bound import cycle_bounds
+
+__all__ = ["Fastest"]
+
+
+class Fastest:
+    """Simulates programs of one layer in the order of their lower bounds, each once.
+
+    The size of a scratchpad decides what runs, not how fast it runs: INP, WGT and ACC only give
+    addresses.  UOP also says which kernels the runtime evicts and loads again, so programs are
+    known per size of UOP.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._known: dict[tuple[int, int], int] = {}
+        self.simulated = 0
+
+    def cycles(self, machine: VTAConfig, indices: IntArray) -> int | None:
+        """Least cycles of the feasible configurations ``indices``; None when there are none."""
+        programs = np.unique(self._problem.knob_space.program(indices))
+        bounds = cycle_bounds(self._problem, programs, RTL)
+        best: int | None = None
+        for position in np.argsort(bounds, kind="stable").tolist():
+            if best is not None and bounds[position] >= best:
+                break  # no program after this one can be faster
+            cycles = self._measure(machine, int(programs[position]))
+            best = cycles if best is None else min(best, cycles)
+        return best
+
+    def _measure(self, machine: VTAConfig, index: int) -> int:
+        key = index, machine.log_uop_buff_size
+        if key not in self._known:
+            self.simulated += 1
+            program = build(self._problem.workload, machine, index)
+            self._known[key] = simulate_timing(program, RTL).cycles
+        return self._known[key]
