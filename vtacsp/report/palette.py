@@ -1,6 +1,7 @@
 """One colour per cause, the same on every page and in every figure.
 
-Feasible is the only dark hue, silent wrong results are nearly black, and each family of causes
+Feasible is green, the only dark hue besides what is silently wrong: races are deep purple, wrong
+results nearly black.  Each family of causes
 has its own range of light hues: warm for scratchpads, blue for DMA, violet for micro-ops, grey
 for the rest.  The colours were spread by simulated annealing so that every pair stays apart for
 normal vision and for protanopia, deuteranopia and tritanopia (CIELAB distance of at least 10, and
@@ -32,6 +33,7 @@ COLOURS: dict[str, str] = {
     "tensorize": "#a0aaaa",
     "alu_pattern": "#cebf9f",
     "lowering": "#988d86",
+    "race": "#60006c",
     "wrong_result": "#1f2022",
 }
 """Cause -> colour; the order is the order of legends."""
