@@ -70,7 +70,7 @@ def render(
         f"{title}: tuned for VTA",
         _header(title, layers, hardware, timing),
         _keys(legend),
-        _overview(layers) + legend.table() + "".join(sections),
+        _overview(layers) + "".join(sections) + legend.table(),
         origin or Origin.now(),
     )
 
@@ -100,7 +100,7 @@ def _keys(legend: Legend) -> str:
     )
     return (
         f'<div class="keys"><b>Measured</b><div>{shown}</div></div>'
-        f'<div class="keys"><b>Not measured</b><div>{legend.html()}</div></div>'
+        f'<div class="keys"><b><a href="#causes">Not measured</a></b><div>{legend.html()}</div></div>'
     )
 
 
