@@ -50,6 +50,9 @@ FIRST_LAYER = vtacsp.Conv2D(
     name="first<layer>", in_channels=3, height=224, width=224, out_channels=64, kernel=(7, 7),
     stride=(2, 2), padding=(3, 3),
 )  # fmt: skip
+RACING = vtacsp.Conv2DTranspose(
+    name="racing", in_channels=16, height=1, width=2, out_channels=32, kernel=(5, 3)
+)
 ALL = [CONV, BATCHED, GROUPED, TRANSPOSED, DENSE]
 
 
@@ -355,6 +358,16 @@ def test_a_smaller_machine_that_is_as_fast_is_named():
     assert f"{outlook.smaller.bytes >> 10} KiB instead of 480 KiB" in render(
         "page", [outcome(CONV), outcome(DENSE)], DEFAULT
     )
+
+
+def test_the_outlook_counts_the_set_that_the_page_shows():
+    right, stack = (best_change([RACING], stack_only=only).now for only in (False, True))
+    assert 0 < right.feasible < stack.feasible
+    for only, now in ((False, right), (True, stack)):
+        space = vtacsp.compile(RACING, stack_only=only)
+        assert now.feasible == len(space)
+        row = f'<td class="n">{now.feasible:,}</td><td class="n">{now.cycles:,}</td>'
+        assert row in render("page", [(RACING, space)], DEFAULT)
 
 
 def test_the_outlook_simulates_few_programs(monkeypatch):

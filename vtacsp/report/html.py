@@ -54,7 +54,10 @@ def render(
     cards = [hardware_card(hardware)]
     if compiled:
         workloads = [space.workload for _, space, _ in compiled]
-        outlook = best_change(workloads, hardware, compiled[0][1].problem.user_rules)
+        problem = compiled[0][1].problem
+        outlook = best_change(
+            workloads, hardware, problem.user_rules, stack_only=problem.stack_only
+        )
         cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]
     meanings = legend.table() if compiled else ""

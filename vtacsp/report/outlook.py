@@ -121,19 +121,22 @@ def best_change(
     rules: Iterable[Rule] = (),
     *,
     steps: int = 2,
+    stack_only: bool = False,
 ) -> Outlook:
     """What runs, and how fast, on every legal machine up to ``steps`` doublings or halvings away.
 
     Counts are exact and so are the cycles, those of the RTL: of the fastest configuration of each
     layer.  Machines on which most layers run come first, then those with the fewest cycles, among
-    equals fewer bytes.  Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
+    equals fewer bytes.  ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
     """
     near, rules = _Near(hardware or VTAConfig(), steps), tuple(rules)
     counts: list[list[int]] = [[] for _ in near.sizes]
     best: list[list[int | None]] = [[] for _ in near.sizes]
     for workload in workloads:  # one at a time: memory for one layer
-        joint = compile_network([workload], near, rules)
-        fastest = Fastest(Problem(workload, near.base, rules))
+        joint = compile_network([workload], near, rules, stack_only=stack_only)
+        fastest = Fastest(Problem(workload, near.base, rules, stack_only=stack_only))
         for machine in range(len(near)):
             indices = joint.feasible(machine)
             counts[machine].append(len(indices))

@@ -2,9 +2,9 @@
 
 Feasible is green, the only dark hue besides what is silently wrong: races are deep purple, wrong
 results nearly black.  Each family of causes has its own range of light hues: warm for scratchpads,
-blue for DMA, violet for micro-ops, grey for the rest.  The colours were spread by simulated annealing so that every pair stays apart for
-normal vision and for protanopia, deuteranopia and tritanopia (CIELAB distance of at least 10, and
-of at least 20 from feasible); a test measures it.
+blue for DMA, violet for micro-ops, grey for the rest.  The colours were spread by simulated
+annealing so that every pair stays apart for normal vision and for protanopia, deuteranopia and
+tritanopia (CIELAB distance of at least 10, and of at least 20 from feasible); a test measures it.
 """
 
 from __future__ import annotations

@@ -100,7 +100,8 @@ def _keys(legend: Legend) -> str:
     )
     return (
         f'<div class="keys"><b>Measured</b><div>{shown}</div></div>'
-        f'<div class="keys"><b><a href="#causes">Not measured</a></b><div>{legend.html()}</div></div>'
+        '<div class="keys"><b><a href="#causes">Not measured</a></b>'
+        f"<div>{legend.html()}</div></div>"
     )
 
 

@@ -193,16 +193,19 @@ def compile_network(
     workloads: Sequence[Workload],
     hardware: HardwareSpace,
     rules: Iterable[Rule] = (),
+    *,
+    stack_only: bool = False,
 ) -> JointSpace:
     """The joint space of layers that share one machine.
 
+    ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
     Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
     """
     if not workloads:
         raise SpaceError("a network has at least one layer")
     rules = tuple(rules)
-    layers = [_compile_layer(Problem(w, hardware.base, rules), hardware) for w in workloads]
-    return JointSpace(hardware, layers)
+    problems = [Problem(w, hardware.base, rules, stack_only=stack_only) for w in workloads]
+    return JointSpace(hardware, [_compile_layer(problem, hardware) for problem in problems])
 
 
 def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
