@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,19 @@ def test_links_in_the_documentation_lead_somewhere():
         for target in [part.split(")")[0] for part in text.split("](")[1:]]:
             if not target.startswith(("http", "#")):
                 assert (page.parent / target.split("#")[0]).exists(), f"{page.name}: {target}"
+
+
+def test_links_to_a_heading_find_it():
+    found = 0
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for file, anchor in re.findall(
+            r"\]\(([^)#]*\.md)?#([^)]+)\)", page.read_text(encoding="utf-8")
+        ):
+            target = (page.parent / file if file else page).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.*)$", target, re.M)
+            words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+            assert anchor in [heading.replace(" ", "-") for heading in words], (
+                f"{page.name}: {anchor}"
+            )
+            found += 1
+    assert found > 5
