@@ -43,15 +43,21 @@ def snippets(page: Path) -> list[Snippet]:
 
 
 def run(page: Path, folder: Path, stage: str = "") -> int:
-    """Run the blocks of a page that run here, and those of ``stage``; how many there were.
+    """Run the blocks of a page that run here; how many there were.
 
-    Python blocks share their names; commands stop at the first that fails.
+    Python blocks share their names; commands stop at the first that fails.  With a ``stage``, its
+    blocks run too, and the commands, which run without any stage, do not: what the Python needs of
+    them has to be in the folder.
     """
     parts = [
         "import subprocess",
         'def sh(code): subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True)',
     ]
-    wanted = [snippet for snippet in snippets(page) if snippet.where in ("", stage)]
+    wanted = [
+        snippet
+        for snippet in snippets(page)
+        if snippet.where in ("", stage) and (snippet.language == "python" or not stage)
+    ]
     for snippet in wanted:
         code = snippet.code
         parts.append(code if snippet.language == "python" else f"sh({code!r})")
