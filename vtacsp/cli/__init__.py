@@ -10,6 +10,7 @@ import click
 
 from vtacsp.cli import (
     configurations,
+    glossary,
     logs,
     machine,
     programs,
@@ -34,7 +35,18 @@ def main() -> None:
     """
 
 
-NOUNS = (report, configurations, reasons, machine, programs, simulation, tuning, logs, study)
+NOUNS = (
+    report,
+    configurations,
+    reasons,
+    machine,
+    programs,
+    simulation,
+    tuning,
+    logs,
+    study,
+    glossary,
+)
 
 for command in (command for noun in NOUNS for command in noun.COMMANDS):
     main.add_command(command)

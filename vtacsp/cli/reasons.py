@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+WORDS = "What the words mean: `vtacsp glossary`, or docs/glossary.md"
 REASONS = ("workload", "index", "cause", "rule", "message", "remedy")
 ADVICE = (
     *("scope", "workload", "index", "possible", "feasible"),
@@ -66,7 +67,7 @@ def explain(
     found = [pair for pairs in done.results for pair in pairs]
     if form == "table":
         lines = [f"{layer.name}: {explanation}" for layer, explanation in found]
-        write(printable("\n".join(lines)) + "\n", output)
+        write(printable("\n".join([*lines, WORDS])) + "\n", output)
     else:
         emit([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
     done.end()

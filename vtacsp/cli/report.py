@@ -9,6 +9,7 @@ import click
 from vtacsp.cli.layers import each
 from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.typed import typed_command
 from vtacsp.errors import WorkloadError
 from vtacsp.rules.catalogue import CATALOGUES
 from vtacsp.space.feasible import FeasibleSpace, compile
@@ -61,8 +62,9 @@ def report(
         emit([_row(*outcome) for outcome in done.results], COLUMNS, form, output)
     if html is not None and not done.interrupted:
         from vtacsp.report.html import render
+        from vtacsp.report.origin import Origin
 
-        write(render(workload, done.results, hardware), html)
+        write(render(workload, done.results, hardware, Origin.now(typed_command())), html)
         wrote(html)
     spaces = [space for _, space in done.results if isinstance(space, FeasibleSpace)]
     done.end(feasible=any(map(len, spaces)))

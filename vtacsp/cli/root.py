@@ -10,6 +10,7 @@ import click
 
 from vtacsp.cli.interrupt import INTERRUPTED, orderly
 from vtacsp.cli.terminal import forget_output, prepare_streams, say
+from vtacsp.cli.typed import remember
 from vtacsp.errors import VtacspError, shortened
 
 __all__ = ["BAD_INPUT", "Root"]
@@ -47,6 +48,19 @@ class Root(click.Group):
             say(f"error: {what}: {failure.strerror or failure}")
             code = BAD_INPUT
         sys.exit(code if isinstance(code, int) else 0)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of the command, which knows what was typed."""
+        typed = tuple(args)
+        context = super().make_context(info_name, args, parent, **extra)
+        remember(context, typed)
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; returns an exit code."""

@@ -16,6 +16,7 @@ from vtacsp.cli.options import hardware_option, output_options, seed_option, wor
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.simulation import packed_simulators, timing_options
 from vtacsp.cli.terminal import say
+from vtacsp.cli.typed import typed_command
 
 if TYPE_CHECKING:
     from vtacsp.knobs import IntArray
@@ -171,9 +172,11 @@ def tune(
     if tuned:
         emit(rows, columns, form, output, title)
     if html is not None:
+        from vtacsp.report.origin import Origin
         from vtacsp.report.tuning import render
 
-        write(render(workload, tuned, layers[0].hardware, layers[0].timing), html)
+        origin = Origin.now(typed_command(), seed)
+        write(render(workload, tuned, layers[0].hardware, layers[0].timing, origin), html)
         wrote(html)
     fresh = sum(layer.result.measured for layer in tuned)
     known = sum(len(layer.result.trials) for layer in tuned) - fresh
