@@ -247,10 +247,14 @@ def _initial(
 
 
 def _measurer(simulator: Simulator, jobs: int) -> Measurer:
+    from vtacsp.simulate.simulator import ready
     from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
     here = SimulatorMeasurer(simulator.workload, simulator.hardware, simulator.timing)
-    return here if jobs == 1 else ExecutorMeasurer(here, jobs=jobs)
+    if jobs == 1:
+        return here
+    ready()  # a worker's clock runs while it compiles
+    return ExecutorMeasurer(here, jobs=jobs)
 
 
 def _row(layer: TunedLayer) -> Row:

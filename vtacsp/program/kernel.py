@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.program.isa import AluOp, Opcode, log_depths
 
 __all__ = [
@@ -156,7 +156,7 @@ def _masks(hardware: VTAConfig) -> tuple[int, int, int]:
     return (1 << log["acc"]) - 1, (1 << max(log["acc"], log["inp"])) - 1, (1 << log["wgt"]) - 1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _unroll(loops, steps, base, masks):  # type: ignore[no-untyped-def]
     """Micro-ops of loops, outer first, and the first one that VTA cannot run.
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from vtacsp.jit import jit
 from vtacsp.program.copies import MOVE
 from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
 from vtacsp.program.kernel import KERNEL
@@ -139,7 +139,7 @@ _SRAM, _Y_SIZE, _X_SIZE, _X_STRIDE = map(MOVE.index, ("sram_base", "y_size", "x_
 _OP_LOAD, _UOP = int(Opcode.LOAD), int(Memory.UOP)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     steps, extents, rows, moves, move_places, kernels, kernel_places, sizes, tables, table_which,
     table_dram, shapes, own, uop_depth, waits, capacity, max_syncs, room, most,
@@ -349,7 +349,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     for number in range(min(loaded, most)):
         kernel = load_kernel[number]
         fields[:] = 0
-        fields[:2] = _OP_LOAD, _UOP
+        fields[0], fields[1] = _OP_LOAD, _UOP
         fields[_SRAM], fields[_Y_SIZE] = load_begin[number], 1
         fields[_X_SIZE] = fields[_X_STRIDE] = sizes[kernel]
         _pack(more, 2 * number, fields, move_places)
@@ -360,7 +360,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     return loaded <= most, stream, (ends[:syncs], image[:images], image_ends[:syncs], leaves)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _move_records(rows, moves, places, tables, shapes, own):  # type: ignore[no-untyped-def]
     """All records that DMA calls can issue, those of the runtime in front.
 
@@ -377,7 +377,9 @@ def _move_records(rows, moves, places, tables, shapes, own):  # type: ignore[no-
         first[i] = size
         size += count[i] if rows[i, 0] else 0
     words = np.zeros((size, own.shape[1]), np.uint64)
-    words[: len(own)] = own
+    for i in range(len(own)):  # numba takes seconds to compile an assignment between slices
+        for k in range(own.shape[1]):
+            words[i, k] = own[i, k]
     empty = np.zeros(size, np.bool_)
     for i in range(len(rows)):
         for k in range(count[i] if rows[i, 0] else 0):
@@ -385,13 +387,15 @@ def _move_records(rows, moves, places, tables, shapes, own):  # type: ignore[no-
             fields[_SRAM] += rows[i, 2]
             for t in range(len(tables)):
                 if tables[t, 0] == i:
-                    fields[_SRAM:] += shapes[tables[t, 3] + k // factor[t] % tables[t, 4]]
+                    shape = shapes[tables[t, 3] + k // factor[t] % tables[t, 4]]
+                    for column in range(_SRAM, len(fields)):
+                        fields[column] += shape[column - _SRAM]
             _pack(words, first[i] + k, fields, places)
             empty[first[i] + k] = fields[_X_SIZE] == 0
     return words, first, factor, empty
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _pack(words, number, fields, places):  # type: ignore[no-untyped-def]
     """Write a record; fields are cut to their width."""
     for k in range(len(fields)):

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stream
 from vtacsp.simulate import plan as p
 from vtacsp.simulate.timing import TimingModel
@@ -107,8 +107,6 @@ _FLAGS = np.array(
 
 _KEY, _TOOK = 0, 1  # columns of what is known: cycles of transfers that found the memory idle
 
-_jit = njit(cache=True, nogil=True)
-
 
 # columns of a reader: fetch (0), load (1), compute (2)
 (
@@ -128,7 +126,7 @@ _jit = njit(cache=True, nogil=True)
 ) = range(13)
 
 
-@_jit  # type: ignore[misc, unused-ignore]
+@jit
 def _begin(readers, r, plan, record, address, start):  # type: ignore[no-untyped-def]
     """Set up the requests of a load."""
     readers[r, _RANK], readers[r, _LEFT] = plan[record, p.PRIORITY], plan[record, p.ROWS]
@@ -140,7 +138,7 @@ def _begin(readers, r, plan, record, address, start):  # type: ignore[no-untyped
     readers[r, _BEATS] = readers[r, _FRESH] = 0
 
 
-@_jit  # type: ignore[misc, unused-ignore]
+@jit
 def _pad(readers, r, skips, first, last):  # type: ignore[no-untyped-def]
     """Write padding up to ``last``, while data arrive from ``first`` on only pass over rows."""
     cursor = readers[r, _CURSOR]
@@ -158,7 +156,7 @@ def _pad(readers, r, skips, first, last):  # type: ignore[no-untyped-def]
     readers[r, _CURSOR] = cursor
 
 
-@_jit  # type: ignore[misc, unused-ignore]
+@jit
 def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     c, n = p.Constants(*values), len(which)
     noted = n if record else 0
@@ -184,8 +182,11 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     dispatched, head = np.zeros(3, np.int64), np.zeros(3, np.int64)
     idle, begun = np.zeros(3, np.int64), np.zeros(3, np.int64)
     # tokens of each queue: when they were pushed
-    posts = np.empty((4, n + tokens.max()), np.int64)
-    posts[:, : tokens.max()] = -c.token_delay
+    old = 0
+    for queue in range(4):
+        old = max(old, tokens[queue])
+    posts = np.empty((4, n + old), np.int64)
+    posts[:, :old] = -c.token_delay
     posted, popped = tokens.copy(), np.zeros(4, np.int64)
     waits = np.full(3, _INSTRUCTIONS, np.int64)  # what each module waits for
     wake = 0  # bits of those that have it; none: nothing moves before the next grant

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from vtacsp.jit import jit
 from numpy.typing import NDArray
 
 from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode
@@ -154,7 +154,7 @@ _L2C, _C2L, _S2C, _C2S = range(4)
 _ORDERS = np.array([[_L, _C, _S], [_L, _S, _C], [_C, _L, _S]])
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def run_segment(words, module, dram, pads, held, counters, order, strict):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Run one segment; returns (code, instruction, detail (4,), position of every module).
 
@@ -228,7 +228,7 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
     return OK, n, detail, where
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _read(words, i, row):  # type: ignore[no-untyped-def]
     """Unpack an instruction; the immediate is signed."""
     for k in range(len(_PLACES)):
@@ -238,7 +238,7 @@ def _read(words, i, row):  # type: ignore[no-untyped-def]
         row[_IMM] -= 1 << 16
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: ignore[no-untyped-def]
     """One instruction; ``clock`` (3,) is the progress of every module as its own knows it."""
     op, size = row[_OP], row[_X] * row[_Y]
@@ -271,13 +271,13 @@ def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: igno
     return BAD_OPCODE
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _refuse(code, detail, element):  # type: ignore[no-untyped-def]
     detail[0] = element
     return code
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
     """Whether a load leaves its operand or the scratchpad."""
     width = row[_X] + row[_X0] + row[_X1]
@@ -291,7 +291,7 @@ def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _source(row, y, x):  # type: ignore[no-untyped-def]
     """DRAM element of a place in a loaded tile, -1 in its padding."""
     y -= row[_Y0]
@@ -301,7 +301,7 @@ def _source(row, y, x):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def]
     """Rows of elements with zeros around them."""
     code = _outside(row, dram, sram, detail)
@@ -323,7 +323,7 @@ def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
     """A load through the compute module; ``seen`` is the progress known of the store module."""
     code = _outside(row, dram, pads.acc, detail)
@@ -346,7 +346,7 @@ def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
     begin, size = row[_SRAM], row[_X] * row[_Y]
     if begin + size > len(pads.uop):
@@ -358,7 +358,7 @@ def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
     """Accumulators; the caller cuts them to the output width."""
     acc = pads.acc
@@ -385,7 +385,7 @@ def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
     """Whether an instruction has micro-ops outside of the scratchpad, or that nothing loaded."""
     if row[_END] > len(pads.uop):
@@ -397,7 +397,7 @@ def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _doubt(doubt, i, memory, element, changed, known):  # type: ignore[no-untyped-def]
     """Note that what GEMM reads may still be something else."""
     if changed > known:
@@ -406,7 +406,7 @@ def _doubt(doubt, i, memory, element, changed, known):  # type: ignore[no-untype
             doubt[1] = UNWRITTEN
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """acc[dst] += inp[src] times wgt[wgt] transposed, or acc[dst] = 0."""
     code = _missing(row, pads, detail)
@@ -454,7 +454,7 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
     return OK
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """acc[dst] = op(acc[dst], acc[src] or the immediate), 32-bit arithmetic."""
     code = _missing(row, pads, detail)

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.program.isa import Memory, Opcode
 from vtacsp.simulate.timing import TimingModel
 
@@ -128,7 +128,7 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
     return tuple(own[n] if n in own else getattr(timing, n) for n in Constants._fields)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def plan(records, values):  # type: ignore[no-untyped-def]
     """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants`."""
     c = Constants(*values)
@@ -154,7 +154,7 @@ def plan(records, values):  # type: ignore[no-untyped-def]
     return result
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _plan_transfer(record, row, c):  # type: ignore[no-untyped-def]
     row[CYCLES] = TRANSFER
     size, priority = c.uop_bytes, 1
@@ -188,7 +188,7 @@ SLOTS = 1 << _SLOT_BITS
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: neighbours do not collide
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def locate(plan, record, dram, c):  # type: ignore[no-untyped-def]
     """DRAM byte of a transfer, a key of its record and its place in a burst, a slot for the key.
 
@@ -200,7 +200,7 @@ def locate(plan, record, dram, c):  # type: ignore[no-untyped-def]
     return address, key, (np.uint64(key) * _SPREAD) >> np.uint64(64 - _SLOT_BITS)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def store_cycles(plan, record, address, c):  # type: ignore[no-untyped-def]
     """Duration of a store: one burst after the other, each acknowledged before the next."""
     # a tensor that fits the bus needs no reload, a wider one needs it after each of its rows

@@ -18,9 +18,9 @@ from vtacsp.simulate.result import TimingResult
 from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem, Space, layer_and_machine
-from vtacsp.workload import Workload
+from vtacsp.workload import Dense, Workload
 
-__all__ = ["Simulator", "simulate_timing"]
+__all__ = ["Simulator", "ready", "simulate_timing"]
 
 CHUNK = 32  # configurations per task of an executor
 
@@ -35,6 +35,13 @@ def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult
     result = TimingResult(program, timing)
     result.cycles  # noqa: B018 raises
     return result
+
+
+def ready() -> None:
+    """Have builder and cycle engine compiled before workers start: once, and not in each."""
+    block = VTAConfig().block
+    layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
+    _measure(layer, VTAConfig(), RTL, [0])
 
 
 @dataclass(frozen=True, init=False)
@@ -110,6 +117,8 @@ class Simulator:
         programs, place = np.unique(knobs.program(indices), return_inverse=True)
         chunks = [programs[i : i + CHUNK].tolist() for i in range(0, len(programs), CHUNK)]
         task = (repeat(self.workload), repeat(self.hardware), repeat(self.timing), chunks)
+        if executor is not None:
+            ready()
         results = map(_measure, *task) if executor is None else executor.map(_measure, *task)
         found = [cycles for part in results for cycles in part]
         return np.array(found, dtype=np.int64)[place]
