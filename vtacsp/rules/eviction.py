@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -66,40 +67,72 @@ def batched_eviction_is_harmless(rows: Int, tile_ci: Int, threads: Int, tiles: I
 
 @dataclass(frozen=True, eq=False)
 class _Kernel:
-    """A kernel object of the runtime: what its instruction is, and its micro-ops, shape (n, 3)."""
+    """A kernel object of the runtime: what its instruction is, and the loops of its micro-ops.
+
+    A loop, outermost first, is an extent and what it adds to the three indices of a micro-op.
+    """
 
     kind: str
-    ops: IntArray
+    base: tuple[int, int, int]
+    loops: tuple[tuple[int, ...], ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.ops)
+    @cached_property
+    def length(self) -> int:
+        """Number of micro-ops."""
+        return prod(extent for extent, *_ in self.loops)
+
+    @cached_property
+    def accumulators(self) -> tuple[int, int]:
+        """The first and the last that it writes."""
+        first = self.base[0]
+        return first, first + sum((extent - 1) * step for extent, step, *_ in self.loops)
+
+    @cached_property
+    def ops(self) -> IntArray:
+        """The micro-ops, shape (n, 3)."""
+        ops = np.array([self.base], dtype=np.int64)
+        for extent, *step in self.loops:
+            offsets = np.arange(extent, dtype=np.int64)[:, None] * np.array(step)
+            ops = (ops[:, None, :] + offsets[None, :, :]).reshape(-1, 3)
+        return ops
+
+    def shares(self, other: _Kernel) -> bool:
+        """Whether micro-ops from one place on can do what both would: the shorter is a part."""
+        short, long = sorted((self, other), key=lambda kernel: kernel.length)
+        first, last = short.accumulators
+        if short.length == long.length:
+            return (first, last) == long.accumulators
+        return long.accumulators[0] <= first and last <= long.accumulators[1]
 
     def does(self, ops: IntArray) -> bool:
         """Whether these micro-ops, in any order, do what the kernel's own would."""
-        return len(ops) == len(self.ops) and bool((self.used(ops) == self._own).all())
+        if len(ops) != self.length:
+            return False
+        used, own = (columns[:, : _USED[self.kind]] for columns in (ops, self.ops))
+        if (used.sum(axis=0) != own.sum(axis=0)).any():
+            return False
+        return bool((_sorted(used) == _sorted(own)).all())
 
-    def used(self, ops: IntArray) -> IntArray:
-        """The indices that count, in an order of their own."""
-        columns = ops[:, : _USED[self.kind]]
-        return columns[np.lexsort(columns.T[::-1])]
 
-    @cached_property
-    def _own(self) -> IntArray:
-        return self.used(self.ops)
+def _sorted(ops: IntArray) -> IntArray:
+    return ops[np.lexsort(ops.T[::-1])]
 
 
 def _convolution_survives(reset_loops: int) -> Callable[..., int]:
     def survives(*numbers: int) -> int:
         depth, bias, threads, reductions, tiles, acc, inp, wgt, slot = numbers[:9]
         loops = [numbers[i : i + 4] for i in range(9, len(numbers), 4)]
-        ops = {_RESET: _list(loops[:reset_loops]), _GEMM: _list(loops[reset_loops:])}
+        nests = {_RESET: loops[:reset_loops], _GEMM: loops[reset_loops:]}
         step = {_RESET: (acc + slot, 0, 0), _GEMM: (acc + slot, inp, wgt)}
-        if max(map(len, ops.values())) > depth:
-            return 0
-        by_thread = {
-            kind: [_Kernel(kind, ops[kind] + t * np.array(step[kind])) for t in range(threads)]
-            for kind in (_RESET, _GEMM)
-        }
+        by_thread: dict[str, list[_Kernel]] = {}
+        for kind, nest in nests.items():
+            unrolled = tuple(loop for loop in nest if loop[0] > 1)
+            if prod(loop[0] for loop in unrolled) > depth:
+                return 0
+            a, b, c = step[kind]
+            by_thread[kind] = [
+                _Kernel(kind, (t * a, t * b, t * c), unrolled) for t in range(threads)
+            ]
         epilogue = [_epilogue(t * (acc + slot), acc, bias) for t in range(threads)]
         gemms = by_thread[_GEMM]
         if reductions == 1:
@@ -112,34 +145,21 @@ def _convolution_survives(reset_loops: int) -> Callable[..., int]:
 
 
 def _dense_survives(depth: int, bias: int, threads: int, tiles: int, rows: int, ci: int) -> int:
+    if 2 * threads <= depth < 2 * threads * rows:
+        return 0  # a later row's kernel takes the place of the first one, which writes row 0
     body = []
     for row in range(rows):
         acc = [row + t * rows * (1 + bias) for t in range(threads)]
-        body += [_single(_RESET, base, 0, 0) for base in acc]
-        gemms = [_single(_GEMM, base, t * ci, t * ci) for t, base in enumerate(acc)]
-        body += gemms
+        body += [_Kernel(_RESET, (base, 0, 0)) for base in acc]
+        body += [_Kernel(_GEMM, (base, t * ci, t * ci)) for t, base in enumerate(acc)]
     for t in range(threads):
         body += _epilogue(t * rows * (1 + bias), rows, bias)
     return int(_replay(body, tiles, depth))
 
 
-def _single(kind: str, acc: int, source: int, wgt: int) -> _Kernel:
-    return _Kernel(kind, np.array([[acc, source, wgt]], dtype=np.int64))
-
-
 def _epilogue(base: int, acc: int, bias: int) -> list[_Kernel]:
-    shift, low, high = (_single(_IMMEDIATE, base, base, 0) for _ in range(3))
-    return [shift, *([_single(_ADD, base, base + acc, 0)] if bias else []), low, high]
-
-
-def _list(loops: Sequence[tuple[int, ...]]) -> IntArray:
-    """Micro-ops of the loops that are unrolled, outermost first."""
-    ops = np.zeros((1, 3), dtype=np.int64)
-    for extent, *step in loops:
-        if extent > 1:
-            offsets = np.arange(extent, dtype=np.int64)[:, None] * np.array(step)
-            ops = (ops[:, None, :] + offsets[None, :, :]).reshape(-1, 3)
-    return ops
+    shift, low, high = (_Kernel(_IMMEDIATE, (base, base, 0)) for _ in range(3))
+    return [shift, *([_Kernel(_ADD, (base, base + acc, 0))] if bias else []), low, high]
 
 
 def _replay(body: Sequence[_Kernel], tiles: int, depth: int) -> bool:
@@ -149,9 +169,9 @@ def _replay(body: Sequence[_Kernel], tiles: int, depth: int) -> bool:
     seen: dict[object, int] = {}
     for _ in _until_known(tiles, seen, queue):
         for kernel in body:
-            queue.call(kernel)
-    image = np.concatenate([kernel.ops for kernel in queue.cache])
-    return all(kernel.does(image[at : at + len(kernel)]) for at, kernel in queue.loads)
+            if not queue.call(kernel):
+                return False
+    return queue.right()
 
 
 def _until_known(tiles: int, seen: dict[object, int], queue: _Queue) -> Iterator[int]:
@@ -172,20 +192,21 @@ class _Queue:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.cache: list[_Kernel] = []
-        self.loads: set[tuple[int, _Kernel]] = set()
+        self.loads: dict[int, list[_Kernel]] = {}  # by their place in the image
         self._begin: dict[_Kernel, int] = {}
-        self._cursor = self._end = 0
+        self._cursor = self._end = self._before = 0
 
     def state(self) -> object:
         return tuple((k, self._begin[k]) for k in self.cache), self._cursor, self._end
 
-    def call(self, kernel: _Kernel) -> None:
+    def call(self, kernel: _Kernel) -> bool:
+        """Load a kernel if need be; false when no image can serve it and an earlier one."""
         if kernel in self._begin:
-            return
+            return True
         begin = self._end
-        if begin + len(kernel) > self.depth:
-            self._cursor, begin = 0, 0
-        self._end = begin + len(kernel)
+        if begin + kernel.length > self.depth:
+            self._cursor = self._before = begin = 0
+        self._end = begin + kernel.length
         first = self._cursor
         while self._cursor < len(self.cache):
             other = self.cache[self._cursor]
@@ -196,5 +217,26 @@ class _Queue:
         self.cache[first : self._cursor] = [kernel]
         self._begin[kernel] = begin
         self._cursor = first + 1
-        at = sum(len(k) for k in self.cache[:first])
-        self.loads.add((at, kernel))
+        known = self.loads.setdefault(self._before, [])
+        self._before += kernel.length
+        if kernel in known:
+            return True
+        known.append(kernel)
+        return all(kernel.shares(other) for other in known[:-1])
+
+    def right(self) -> bool:
+        """Whether every load finds in the image, written at the end, what does the same."""
+        start, starts = 0, {}
+        for kernel in self.cache:
+            starts[start] = kernel
+            start += kernel.length
+        doubtful = [
+            (at, kernel)
+            for at, kernels in self.loads.items()
+            for kernel in kernels
+            if starts.get(at) is not kernel
+        ]
+        if not doubtful:
+            return True
+        image = np.concatenate([kernel.ops for kernel in self.cache])
+        return all(kernel.does(image[at : at + kernel.length]) for at, kernel in doubtful)
