@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -13,7 +13,7 @@ from vtacsp.errors import ConfigError
 from vtacsp.hardware import VTAConfig
 from vtacsp.workload import Dense, Workload
 
-__all__ = ["Config", "Knob", "KnobSpace"]
+__all__ = ["BLOCK", "Config", "Knob", "KnobSpace"]
 
 Config = dict[str, int]
 """Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads."""
@@ -21,6 +21,9 @@ Config = dict[str, int]
 IntArray = NDArray[np.int64]
 
 THREAD_COUNTS = (1, 2)
+
+BLOCK = 1 << 17
+"""Configurations that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class KnobSpace:
     def __init__(self, knobs: tuple[Knob, ...]) -> None:
         self.knobs = knobs
         self.shape = tuple(len(knob.values) for knob in knobs)
+        self._strides = [prod(self.shape[:i]) for i in range(len(knobs))]
 
     @classmethod
     def of(cls, workload: Workload, hardware: VTAConfig) -> KnobSpace:
@@ -128,23 +132,57 @@ class KnobSpace:
             for i, knob in enumerate(self.knobs)
         }
 
+    def blocks(self, without: Collection[str] = ()) -> Iterator[IntArray]:
+        """All indices, ascending, some at a time, so that what is computed of them stays small.
+
+        ``without`` are knobs that stay at their first candidate.
+        """
+        walked = [i for i, knob in enumerate(self.knobs) if knob.name not in without]
+        size = prod(self.shape[i] for i in walked)
+        for begin in range(0, size, BLOCK):
+            rest = np.arange(begin, min(begin + BLOCK, size), dtype=np.int64)
+            indices = np.zeros_like(rest)
+            for i in walked:
+                rest, digit = np.divmod(rest, self.shape[i])
+                indices += digit * self._strides[i]
+            yield indices
+
     def program(self, indices: IntArray) -> IntArray:
         """Representative index of the program behind each index: idle knobs at digit 0."""
-        digits = self.digits(indices)
-        given = digits.copy()
+        result: IntArray = np.array(indices, dtype=np.int64)
+        indices = result.copy()
         for i, knob in enumerate(self.knobs):
             if knob.inert:
-                digits[..., i] = 0
+                result -= self._digit(indices, i) * self._strides[i]
             elif knob.inert_where is not None:
-                name, value = knob.inert_where
-                other = self.names.index(name)
-                digits[given[..., other] == self.knobs[other].position(value), i] = 0
-        strides = np.cumprod([1, *self.shape[:-1]], dtype=np.int64)
-        return digits @ strides
+                other, idle = self._idle(knob.inert_where)
+                digits = np.where(self._digit(indices, other) == idle, self._digit(indices, i), 0)
+                result -= digits * self._strides[i]
+        return result
 
     def programs(self) -> int:
         """Number of distinct programs of the whole grid."""
-        return len(np.unique(self.program(np.arange(len(self), dtype=np.int64))))
+        # few knobs depend on another one: the others are counted, not listed
+        named = {
+            name
+            for knob in self.knobs
+            if knob.inert_where is not None
+            for name in (knob.name, knob.inert_where[0])
+        }
+        inert = {knob.name for knob in self.knobs if knob.inert}
+        part = KnobSpace(tuple(knob for knob in self.knobs if knob.name in named))
+        found = len(np.unique(part.program(np.arange(len(part), dtype=np.int64))))
+        return found * prod(len(k.values) for k in self.knobs if k.name not in named | inert)
+
+    def _idle(self, condition: tuple[str, int]) -> tuple[int, int]:
+        """Which knob makes another one idle, and with which digit."""
+        name, value = condition
+        other = self.names.index(name)
+        return other, self.knobs[other].position(value)
+
+    def _digit(self, indices: IntArray, knob: int) -> IntArray:
+        digit: IntArray = indices // self._strides[knob] % self.shape[knob]
+        return digit
 
     def _check_index(self, index: int) -> int:
         if isinstance(index, bool) or not isinstance(index, (int, np.integer)):

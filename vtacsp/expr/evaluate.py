@@ -98,12 +98,19 @@ def evaluate(node: Node, values: Mapping[str, Value]) -> Value:
 
 
 def _tabulate(node: Table, arguments: list[Value]) -> Value:
-    if not any(isinstance(a, np.ndarray) for a in arguments):
+    """The function of every combination of arguments that occurs, each computed once."""
+    varying = [k for k, a in enumerate(arguments) if isinstance(a, np.ndarray)]
+    if not varying:
         return int(node.function(*map(int, arguments)))
-    arrays = np.broadcast_arrays(*arguments)
+    arrays = np.broadcast_arrays(*(arguments[k] for k in varying))
     rows = np.stack([a.ravel() for a in arrays], axis=1)
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
-    results = np.array([node.function(*map(int, row)) for row in unique], dtype=np.int64)
+    numbers = [a if isinstance(a, np.ndarray) else int(a) for a in arguments]
+    results = np.empty(len(unique), dtype=np.int64)
+    for place, row in enumerate(unique.tolist()):
+        for k, value in zip(varying, row, strict=True):
+            numbers[k] = value
+        results[place] = node.function(*numbers)
     return results[inverse.ravel()].reshape(arrays[0].shape)
 
 

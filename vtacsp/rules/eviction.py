@@ -9,7 +9,6 @@ load still finds micro-ops that do the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
@@ -65,27 +64,22 @@ def batched_eviction_is_harmless(rows: Int, tile_ci: Int, threads: Int, tiles: I
     return table(name, _dense_survives, *operands) == 1
 
 
-@dataclass(frozen=True, eq=False)
 class _Kernel:
     """A kernel object of the runtime: what its instruction is, and the loops of its micro-ops.
 
     A loop, outermost first, is an extent and what it adds to the three indices of a micro-op.
+    ``length`` is the number of micro-ops, ``first`` and ``last`` bound the accumulators that
+    they write.
     """
 
-    kind: str
-    base: tuple[int, int, int]
-    loops: tuple[tuple[int, ...], ...] = ()
-
-    @cached_property
-    def length(self) -> int:
-        """Number of micro-ops."""
-        return prod(extent for extent, *_ in self.loops)
-
-    @cached_property
-    def accumulators(self) -> tuple[int, int]:
-        """The first and the last that it writes."""
-        first = self.base[0]
-        return first, first + sum((extent - 1) * step for extent, step, *_ in self.loops)
+    def __init__(
+        self, kind: str, base: tuple[int, int, int], loops: Sequence[Sequence[int]] = ()
+    ) -> None:
+        self.kind, self.base, self.loops = kind, base, loops
+        self.length, self.first, self.last = 1, base[0], base[0]
+        for extent, step, *_ in loops:
+            self.length *= extent
+            self.last += (extent - 1) * step
 
     @cached_property
     def ops(self) -> IntArray:
@@ -98,11 +92,10 @@ class _Kernel:
 
     def shares(self, other: _Kernel) -> bool:
         """Whether micro-ops from one place on can do what both would: the shorter is a part."""
-        short, long = sorted((self, other), key=lambda kernel: kernel.length)
-        first, last = short.accumulators
-        if short.length == long.length:
-            return (first, last) == long.accumulators
-        return long.accumulators[0] <= first and last <= long.accumulators[1]
+        if self.length == other.length:
+            return self.first == other.first and self.last == other.last
+        short, long = (self, other) if self.length < other.length else (other, self)
+        return long.first <= short.first and short.last <= long.last
 
     def does(self, ops: IntArray) -> bool:
         """Whether these micro-ops, in any order, do what the kernel's own would."""
@@ -122,26 +115,45 @@ def _convolution_survives(reset_loops: int) -> Callable[..., int]:
     def survives(*numbers: int) -> int:
         depth, bias, threads, reductions, tiles, acc, inp, wgt, slot = numbers[:9]
         loops = [numbers[i : i + 4] for i in range(9, len(numbers), 4)]
-        nests = {_RESET: loops[:reset_loops], _GEMM: loops[reset_loops:]}
-        step = {_RESET: (acc + slot, 0, 0), _GEMM: (acc + slot, inp, wgt)}
-        by_thread: dict[str, list[_Kernel]] = {}
-        for kind, nest in nests.items():
-            unrolled = tuple(loop for loop in nest if loop[0] > 1)
-            if prod(loop[0] for loop in unrolled) > depth:
-                return 0
-            a, b, c = step[kind]
-            by_thread[kind] = [
-                _Kernel(kind, (t * a, t * b, t * c), unrolled) for t in range(threads)
-            ]
-        epilogue = [_epilogue(t * (acc + slot), acc, bias) for t in range(threads)]
-        gemms = by_thread[_GEMM]
+        reset = [loop for loop in loops[:reset_loops] if loop[0] > 1]
+        gemm = [loop for loop in loops[reset_loops:] if loop[0] > 1]
+        first = _Kernel(_RESET, (0, 0, 0), reset)
+        lengths = first.length, prod(loop[0] for loop in gemm)
+        if max(lengths) > depth:
+            return 0
+        # the kernel that takes the place of the first one is of a thread with other accumulators
+        thread = _first_evicting(depth, 3 + bias, threads, reductions == 1, *lengths)
+        if first.last < thread * (acc + slot) < threads * (acc + slot):
+            return 0
+        base = [t * (acc + slot) for t in range(threads)]
+        resets = [_Kernel(_RESET, (base[t], 0, 0), reset) for t in range(threads)]
+        gemms = [_Kernel(_GEMM, (base[t], t * inp, t * wgt), gemm) for t in range(threads)]
+        epilogue = [_epilogue(base[t], acc, bias) for t in range(threads)]
         if reductions == 1:
             body = [k for t in range(threads) for k in (gemms[t], *epilogue[t])]
         else:
             body = gemms * min(reductions, 3) + [k for part in epilogue for k in part]
-        return int(_replay([*by_thread[_RESET], *body], tiles, depth))
+        return int(_replay([*resets, *body], tiles, depth))
 
     return survives
+
+
+def _first_evicting(
+    depth: int, epilogue: int, threads: int, fused: bool, reset: int, gemm: int
+) -> int:
+    """Thread of the first kernel that does not fit behind the others, or beyond: all fit.
+
+    Resets of all threads go first; then, ``fused``, GEMM and epilogue of each thread in turn,
+    else the GEMMs of all and then the epilogues.
+    """
+    room = depth - threads * reset
+    if room < 0:
+        return depth // reset
+    if fused:
+        return room // (gemm + epilogue)
+    if room < threads * gemm:
+        return room // gemm
+    return (room - threads * gemm) // epilogue
 
 
 def _dense_survives(depth: int, bias: int, threads: int, tiles: int, rows: int, ci: int) -> int:

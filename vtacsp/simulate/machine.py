@@ -20,9 +20,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from vtacsp.jit import jit
 from numpy.typing import NDArray
 
+from vtacsp.jit import jit
 from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode
 
 __all__ = [
@@ -353,7 +353,9 @@ def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
         return _refuse(SRAM_RANGE, detail, begin + size - 1)
     if row[_DRAM] + size > len(dram):
         return _refuse(DRAM_RANGE, detail, row[_DRAM] + size - 1)
-    pads.uop[begin : begin + size] = dram[row[_DRAM] : row[_DRAM] + size]
+    for i in range(size):  # numba takes seconds to compile an assignment between slices
+        for k in range(3):
+            pads.uop[begin + i, k] = dram[row[_DRAM] + i, k]
     pads.loaded[begin : begin + size] = True
     return OK
 

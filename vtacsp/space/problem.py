@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from vtacsp.errors import HardwareError, RuleError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.compiled import conjunction
 from vtacsp.hardware import VTAConfig
-from vtacsp.knobs import IntArray, KnobSpace
+from vtacsp.knobs import BLOCK, IntArray, KnobSpace
 from vtacsp.rules import Rule, catalogue
 from vtacsp.workload import Workload
 
@@ -165,34 +165,69 @@ class Problem:
 
     def _holding(self, holds: Bool, indices: IntArray) -> BoolArray:
         """Where a condition holds, aligned with ``indices``."""
-        value = self.at(indices).evaluate(holds)
-        return np.broadcast_to(np.asarray(value, dtype=np.bool_), (len(indices),))
+        value = np.empty(len(indices), dtype=np.bool_)
+        for part in _blocks(len(indices)):
+            value[part] = self.at(indices[part]).evaluate(holds)
+        return value
 
     def first_violations(self, indices: IntArray) -> IntArray:
         """Position in ``rules`` of the rule the stack reports first, -1 where none is violated."""
-        env = self.at(indices)
-        checks = sorted(
-            ((check.stage, position, check.holds) for position, rule in enumerate(self.rules)
-             for check in rule.checks),
-            key=lambda item: item[:2],
-        )  # fmt: skip
+        indices = np.asarray(indices, dtype=np.int64)
         first = np.full(len(indices), -1, dtype=np.int64)
-        for _, position, holds in checks:
-            value = np.broadcast_to(np.asarray(env.evaluate(holds), dtype=np.bool_), first.shape)
-            first[(first < 0) & ~value] = position
+        for part in _blocks(len(indices)):
+            env, found = self.at(indices[part]), first[part]
+            for position, holds in self._checks():
+                open_ = np.flatnonzero(found < 0)
+                if holds.tabulated:  # only where nothing was reported before
+                    open_ = open_[~self._holding(holds, indices[part][open_])]
+                else:
+                    open_ = open_[~_row(env, holds, len(found))[open_]]
+                found[open_] = position
         return first
+
+    def _checks(self) -> list[tuple[int, Bool]]:
+        """Conditions in the order of the stack, with the positions of their rules."""
+        checks = [
+            (check.stage, position, check.holds)
+            for position, rule in enumerate(self.rules)
+            for check in rule.checks
+        ]
+        return [check[1:] for check in sorted(checks, key=lambda check: check[:2])]
+
+    def tally(self, indices: IntArray) -> tuple[IntArray, IntArray]:
+        """How many configurations each rule refuses: first of all, and at all."""
+        first, broken = np.zeros((2, len(self.rules)), dtype=np.int64)
+        for part in _blocks(len(indices)):
+            env = self.at(indices[part])
+            left = np.ones(len(indices[part]), dtype=np.bool_)
+            for position, holds in self._checks():
+                here = ~_row(env, holds, len(left))
+                first[position] += (left & here).sum()
+                left &= ~here
+            for position, rule in enumerate(self.rules):
+                broken[position] += (~_row(env, rule.holds, len(left))).sum()
+        return first, broken
 
     def causes(self, indices: Sequence[int] | IntArray) -> list[str]:
         """Cause label of each configuration (``ok`` when feasible), as the stack reports it."""
         labels = [*(rule.cause for rule in self.rules), OK]
         found = self.first_violations(np.asarray(indices, dtype=np.int64))
-        return [labels[position] for position in found]
+        return [labels[position] for position in found.tolist()]
 
     def violations(self, indices: IntArray) -> BoolArray:
         """Which rules are violated, shape (number of rules, len(indices))."""
-        env = self.at(indices)
-        rows = [
-            ~np.broadcast_to(np.asarray(env.evaluate(rule.holds), dtype=np.bool_), indices.shape)
-            for rule in self.rules
-        ]
-        return np.stack(rows)
+        indices = np.asarray(indices, dtype=np.int64)
+        found = np.empty((len(self.rules), len(indices)), dtype=np.bool_)
+        for part in _blocks(len(indices)):
+            env = self.at(indices[part])
+            for position, rule in enumerate(self.rules):
+                found[position, part] = ~_row(env, rule.holds, len(indices[part]))
+        return found
+
+
+def _row(env: Env, holds: Bool, size: int) -> BoolArray:
+    return np.broadcast_to(np.asarray(env.evaluate(holds), dtype=np.bool_), (size,))
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(begin, begin + BLOCK) for begin in range(0, size, BLOCK))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,18 +49,22 @@ def statistics(space: FeasibleSpace) -> SpaceStatistics:
 
 
 def _count(space: FeasibleSpace) -> SpaceStatistics:
-    problem = space.problem
-    everything = np.arange(len(space.knob_space), dtype=np.int64)
-    first = problem.first_violations(everything)
-    broken = problem.violations(everything).sum(axis=1)
+    problem, grid = space.problem, space.knob_space
     names = [rule.name for rule in problem.rules]
-    counts = np.bincount(first[first >= 0], minlength=len(names))
+    # no rule looks at some knobs: what is counted with their first value counts for all
+    seen = frozenset().union(*(rule.holds.symbols for rule in problem.rules))
+    unseen = [knob.name for knob in grid.knobs if knob.name not in seen]
+    first, broken = np.zeros((2, len(names)), dtype=np.int64)
+    for indices in grid.blocks(without=unseen):
+        reported, refused = problem.tally(indices)
+        first, broken = first + reported, broken + refused
+    times = prod(len(knob.values) for knob in grid.knobs if knob.name in unseen)
     return SpaceStatistics(
         name=space.workload.name,
-        size=len(space.knob_space),
-        programs=space.knob_space.programs(),
+        size=len(grid),
+        programs=grid.programs(),
         feasible=len(space),
         feasible_programs=space.programs(),
-        first={name: int(n) for name, n in zip(names, counts, strict=True) if n},
-        any={name: int(n) for name, n in zip(names, broken, strict=True) if n},
+        first={name: times * int(n) for name, n in zip(names, first, strict=True) if n},
+        any={name: times * int(n) for name, n in zip(names, broken, strict=True) if n},
     )
