@@ -26,6 +26,7 @@ IntArray = NDArray[np.int64]
 Function = Callable[[Mapping[str, Any]], Any]
 
 CORE_AXES = 3
+AT_ONCE = 1 << 20  # points of the grid that are looked at together
 TRUE, FALSE = "(True)", "(False)"
 
 _INFIX = ("+", "-", "*", "//", "%", "<=", "<", "==", "!=")
@@ -89,13 +90,22 @@ class Conjunction:
         values = {name: axes[name][digit] for name, digit in zip(core, digits, strict=True)}
         offset = sum(digit * strides[name] for name, digit in zip(core, digits, strict=True))
 
-        shape = (*(len(axes[name]) for name in others), len(digits[0]))
-        masks, settled = second({**constants, **values, **_spread(others, axes, 1)})
-        places = np.nonzero(_all(masks, shape))
-        points = np.asarray(offset)[places[-1]]
-        for name, digit in zip(others, places, strict=False):
-            points = points + digit * strides[name]
-        known = [np.broadcast_to(mask, shape)[places] for mask in settled]
+        rows = tuple(len(axes[name]) for name in others)
+        spread = _spread(others, axes, 1)
+        found: list[list[IntArray]] = []
+        some = max(AT_ONCE // max(prod(rows), 1), 1)
+        for begin in range(0, max(len(digits[0]), 1), some):
+            part = slice(begin, begin + some)
+            shape = (*rows, len(digits[0][part]))
+            few = {name: column[part] for name, column in values.items()}
+            masks, settled = second({**constants, **few, **spread})
+            places = np.nonzero(_all(masks, shape))
+            points = np.asarray(offset)[part][places[-1]]
+            for name, digit in zip(others, places, strict=False):
+                points = points + digit * strides[name]
+            known = [np.broadcast_to(mask, shape)[places] for mask in settled]
+            found.append([points, *known])
+        points, *known = map(np.concatenate, zip(*found, strict=True))
         for name in axes.keys() - self._axes - self._core:  # no condition looks at them
             steps = np.arange(len(axes[name])) * strides[name]
             points = (points[:, None] + steps).ravel()

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from vtacsp.errors import SpaceError
 from vtacsp.report import drawing
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.layer import shape_text
@@ -40,7 +41,10 @@ def detail(space: FeasibleSpace, counts: SpaceStatistics, legend: Legend, anchor
 
 
 def _map(space: FeasibleSpace, legend: Legend) -> str:
-    fmap = FeasibilityMap.of(space)
+    try:
+        fmap = FeasibilityMap.of(space)
+    except SpaceError as too_large:
+        return f'<p class="note">{escape(str(too_large))}</p>'
 
     def panel(number: int) -> tuple[str, str]:
         codes = fmap.codes[number]

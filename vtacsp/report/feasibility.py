@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 
+from vtacsp.errors import SpaceError
 from vtacsp.knobs import Config, IntArray, Knob
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK
 
-__all__ = ["FeasibilityMap"]
+__all__ = ["MAX_CELLS", "FeasibilityMap"]
+
+MAX_CELLS = 1 << 19
+"""Programs that a map can show: a page is still opened by a browser then."""
 
 
 @dataclass(frozen=True)
@@ -38,29 +43,38 @@ class FeasibilityMap:
 
     @classmethod
     def of(cls, space: FeasibleSpace) -> FeasibilityMap:
-        """The map of a compiled space."""
+        """The map of a compiled space.
+
+        Raises :class:`~vtacsp.errors.SpaceError` for more than :data:`MAX_CELLS` programs.
+        """
         problem, grid = space.problem, space.knob_space
-        everything = np.arange(len(grid), dtype=np.int64)
-        labels = problem.causes(everything)
+        seen = frozenset().union(*(rule.holds.symbols for rule in problem.rules))
+        # rules of users may mention a knob that the schedule ignores: then it is shown
+        walked = [knob for knob in grid.knobs if not knob.inert or knob.name in seen]
+        cells = prod(len(knob.values) for knob in walked)
+        if cells > MAX_CELLS:
+            raise SpaceError(
+                f"{space.workload.name}: a map of {cells:,} programs cannot be drawn, "
+                f"the most is {MAX_CELLS:,}"
+            )
         causes = tuple(dict.fromkeys([OK, *(rule.cause for rule in problem.rules)]))
-        position = {cause: code for code, cause in enumerate(causes)}
-        codes = np.array([position[label] for label in labels], dtype=np.int64)
+        position = np.array([causes.index(rule.cause) for rule in problem.rules] + [0])
 
         # one axis per knob, in knob order
-        codes = codes.reshape(grid.shape[::-1]).T
-        indices = everything.reshape(grid.shape[::-1]).T
+        without = [knob.name for knob in grid.knobs if knob not in walked]
+        everything = np.concatenate(list(grid.blocks(without)))
+        codes = position[problem.first_violations(everything)]
+        shape = [len(knob.values) for knob in walked][::-1]
+        codes, indices = codes.reshape(shape).T, everything.reshape(shape).T
         left_out = {
             knob.name
-            for axis, knob in enumerate(grid.knobs)
-            # rules of users may mention a knob that the schedule ignores: then it is shown
+            for axis, knob in enumerate(walked)
             if knob.inert and bool((codes == codes.take([0], axis=axis)).all())
         }
-        shown = [knob for knob in grid.knobs if knob.name not in left_out]
+        shown = [knob for knob in walked if knob.name not in left_out]
         roles = _roles(shown)
-        order = [grid.names.index(knob.name) for role in roles for knob in role]
-        first = tuple(0 if knob.name in left_out else slice(None) for knob in grid.knobs)
-        remaining = [axis for axis in range(len(grid.knobs)) if grid.names[axis] not in left_out]
-        axes = [remaining.index(axis) for axis in order]
+        first = tuple(0 if knob.name in left_out else slice(None) for knob in walked)
+        axes = [shown.index(knob) for role in roles for knob in role]
         shape = [int(np.prod([len(knob.values) for knob in role])) for role in roles]
         panels, rows, columns, (y,), (x,) = roles
         return cls(

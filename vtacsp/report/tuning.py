@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from vtacsp.errors import SpaceError
 from vtacsp.hardware import VTAConfig
 from vtacsp.report import drawing
 from vtacsp.report.curve import draw_curve
@@ -177,7 +178,10 @@ def _headline(layer: TunedLayer) -> str:
 def _map(layer: TunedLayer, legend: Legend) -> str:
     """The feasibility map, pale, with the measured cells in the colour of their speed."""
     space = layer.simulator.space
-    fmap = FeasibilityMap.of(space)
+    try:
+        fmap = FeasibilityMap.of(space)
+    except SpaceError as too_large:
+        return f'<p class="note">{escape(str(too_large))}</p>'
     lay = drawing.layout(fmap)
     cells: dict[tuple[int, ...], list[Trial]] = {}
     for trial in layer.result.trials:

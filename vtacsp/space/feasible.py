@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.errors import ConfigError, SpaceError
 from vtacsp.hardware import VTAConfig
-from vtacsp.knobs import Config, IntArray, KnobSpace
+from vtacsp.knobs import BLOCK, Config, IntArray, KnobSpace
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain
 from vtacsp.space.problem import Problem
@@ -109,8 +110,12 @@ class FeasibleSpace:
         return rank if rank < len(self.indices) and self.indices[rank] == index else None
 
     @cached_property
-    def _digits(self) -> IntArray:
-        return self.knob_space.digits(self.indices)
+    def _digits(self) -> NDArray[np.int16]:
+        digits = np.empty((len(self), len(self.knob_space.knobs)), dtype=np.int16)
+        for begin in range(0, len(self), BLOCK):
+            part = slice(begin, begin + BLOCK)
+            digits[part] = self.knob_space.digits(self.indices[part])
+        return digits
 
     # -- sampling and neighbourhood
 
@@ -135,7 +140,7 @@ class FeasibleSpace:
             raise SpaceError(f"cannot sample {n} configurations, there are {len(self)}")
         rng = np.random.default_rng(seed)
         if key is not None:
-            ranks = ordered(len(self), n, rng, [key(config) for config in self])
+            ranks = ordered(len(self), n, rng, map(key, self))
         elif method == "diverse":
             ranks = diverse(self._digits, n, rng)
         else:
@@ -149,7 +154,7 @@ class FeasibleSpace:
         are sums of steps.  ``config`` itself may be infeasible and is never returned.
         """
         index = self.knob_space.index(config)
-        here = self.knob_space.digits(np.array([index]))[0]
+        here = self.knob_space.digits(np.array([index]))[0].astype(np.int16)
         distance = np.abs(self._digits - here).sum(axis=1)
         others = distance > 0
         if not others.any():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.expr import Env
+from vtacsp.knobs import BLOCK
 from vtacsp.space.feasible import FeasibleSpace
 
 __all__ = ["Occupancy", "occupancy"]
@@ -37,12 +39,18 @@ def occupancy(space: FeasibleSpace) -> list[Occupancy]:
     """Occupancy of each scratchpad by the feasible configurations; empty if there are none."""
     if not len(space):
         return []
-    env = space.problem.at(space.indices)
-    rules = {rule.name: rule for rule in space.problem.rules}
+    problem = space.problem
+    rules = {rule.name: rule for rule in problem.rules}
+    quantities = {buffer: rules[f"sram:{buffer}"].quantities for buffer in BUFFERS}
+    needs = {buffer: np.empty(len(space), dtype=np.float64) for buffer in BUFFERS}
+    for begin in range(0, len(space), BLOCK):
+        part = slice(begin, begin + BLOCK)
+        env = problem.at(space.indices[part])
+        for buffer, need in needs.items():
+            need[part] = env.evaluate(quantities[buffer]["need"])
+    env = Env(problem.constants)
     found = []
-    for buffer in BUFFERS:
-        quantities = rules[f"sram:{buffer}"].quantities
-        need = np.broadcast_to(np.asarray(env.evaluate(quantities["need"])), (len(space),))
-        depth = int(env.evaluate(quantities["depth"]))
-        found.append(Occupancy(buffer, depth, need.astype(np.float64) / depth))
+    for buffer, need in needs.items():
+        depth = int(env.evaluate(quantities[buffer]["depth"]))
+        found.append(Occupancy(buffer, depth, need / depth))
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.knobs import IntArray
 
@@ -19,7 +21,7 @@ def uniform(size: int, n: int, rng: np.random.Generator) -> IntArray:
     return rng.permutation(size)[:n]
 
 
-def diverse(digits: IntArray, n: int, rng: np.random.Generator) -> IntArray:
+def diverse(digits: NDArray[np.signedinteger[Any]], n: int, rng: np.random.Generator) -> IntArray:
     """Greedy max-min: each next rank is the farthest from those chosen, in knob steps.
 
     ``digits`` has shape (size, knobs); the first rank and the choice among equals are random.
@@ -40,8 +42,8 @@ def diverse(digits: IntArray, n: int, rng: np.random.Generator) -> IntArray:
     return order[chosen]
 
 
-def ordered(size: int, n: int, rng: np.random.Generator, keys: Sequence[Any]) -> IntArray:
+def ordered(size: int, n: int, rng: np.random.Generator, keys: Iterable[Any]) -> IntArray:
     """The ``n`` ranks with the smallest keys, ties in random order."""
     ties = rng.permutation(size)
-    ranks = sorted(range(size), key=lambda rank: (keys[rank], ties[rank]))
-    return np.asarray(ranks[:n], dtype=np.int64)
+    smallest = nsmallest(n, zip(keys, ties, range(size), strict=True))
+    return np.array([rank for _, _, rank in smallest], dtype=np.int64)
