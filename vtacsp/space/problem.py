@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from functools import partial
+from functools import cache, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import HardwareError, RuleError, WorkloadError
 from vtacsp.expr import Bool, Env
+from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import BLOCK, IntArray, KnobSpace
@@ -62,9 +63,9 @@ class Problem:
     what is left is what upstream's own functional simulator calls right, on hardware some of it
     computes wrong numbers.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
-    :class:`~vtacsp.errors.RuleError` when two rules share a name or a rule has a symbol that
-    the operator does not know.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed or its sizes
+    make numbers that 64 bits do not hold, and :class:`~vtacsp.errors.RuleError` when two rules
+    share a name or a rule has a symbol that the operator does not know.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Problem:
         self.rules: tuple[Rule, ...] = (*self._catalogue(), *self.user_rules)
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
         self._check_rules()
+        self._check_numbers()
 
     @property
     def problem(self) -> Problem:
@@ -110,6 +112,20 @@ class Problem:
                     f"rule {rule.name}: {unknown[0]} is no symbol of {self.workload.op}; "
                     f"known are {', '.join(sorted(known))}"
                 )
+
+    def _check_numbers(self) -> None:
+        """Refuse what 64 bits do not hold."""
+        ranges = {name: (value, value) for name, value in self.constants.items()}
+        ranges |= {knob.name: (knob.values[0], knob.values[-1]) for knob in self.knob_space.knobs}
+        usual = all(0 <= low and high <= _usual(name) for name, (low, high) in ranges.items())
+        if usual and _fits_usually(tuple(rule.holds for rule in self.rules)):
+            return
+        for rule in self.rules:
+            if largest([rule.holds], ranges) > LARGEST:
+                text = f"the rule {rule.name} may meet numbers that 64 bits do not hold"
+                if any(rule is own for own in self.user_rules):
+                    raise RuleError(f"{self.workload.name}: {text}")
+                raise WorkloadError(f"{self.workload.name}: its sizes are too large, {text}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the catalogue holds closures: pickle what it is looked up by
@@ -223,6 +239,23 @@ class Problem:
             for position, rule in enumerate(self.rules):
                 found[position, part] = ~_row(env, rule.holds, len(indices[part]))
         return found
+
+
+@lru_cache(maxsize=64)
+def _fits_usually(conditions: tuple[Bool, ...]) -> bool:
+    """Whether numbers stay small for all layers of usual sizes: then no layer is looked at."""
+    names = frozenset().union(*(condition.symbols for condition in conditions))
+    return largest(conditions, {name: (0, _usual(name)) for name in names}) <= LARGEST
+
+
+@cache
+def _usual(symbol: str) -> int:
+    """A size that most layers stay below."""
+    if symbol.startswith("LOG_") or symbol in ("KH", "KW", "SH", "SW", "PH", "PW"):
+        return 32
+    if symbol in ("G", "N", "CI", "CO", "tile_b", "tile_ci", "tile_co"):
+        return 128
+    return 2 if symbol.endswith("_nthread") else 1024
 
 
 def _row(env: Env, holds: Bool, size: int) -> BoolArray:
