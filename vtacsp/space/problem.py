@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.errors import HardwareError, RuleError, WorkloadError
+from vtacsp.errors import HardwareError, RuleError, SpaceError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
@@ -19,9 +19,12 @@ from vtacsp.knobs import BLOCK, IntArray, KnobSpace
 from vtacsp.rules import Rule, catalogue
 from vtacsp.workload import Workload
 
-__all__ = ["OK", "Problem", "Space", "layer_and_machine"]
+__all__ = ["MAX_GRID", "OK", "Problem", "Space", "layer_and_machine"]
 
 BoolArray = NDArray[np.bool_]
+
+MAX_GRID = 1 << 28
+"""Configurations of the largest grid that can be compiled."""
 
 OK = "ok"
 """The cause of a configuration that no rule refuses."""
@@ -117,7 +120,7 @@ class Problem:
         """Refuse what 64 bits do not hold."""
         ranges = {name: (value, value) for name, value in self.constants.items()}
         ranges |= {knob.name: (knob.values[0], knob.values[-1]) for knob in self.knob_space.knobs}
-        usual = all(0 <= low and high <= _usual(name) for name, (low, high) in ranges.items())
+        usual = all(low >= 0 and high <= _usual(name) for name, (low, high) in ranges.items())
         if usual and _fits_usually(tuple(rule.holds for rule in self.rules)):
             return
         for rule in self.rules:
@@ -154,7 +157,15 @@ class Problem:
         return Env({**self.constants, **self.knob_space.columns(indices)})
 
     def feasible_indices(self) -> IntArray:
-        """AutoTVM indices of the configurations that meet every rule, ascending."""
+        """AutoTVM indices of the configurations that meet every rule, ascending.
+
+        Raises :class:`~vtacsp.errors.SpaceError` for a grid of more than :data:`MAX_GRID`.
+        """
+        if len(self.knob_space) > MAX_GRID:
+            raise SpaceError(
+                f"{self.workload.name}: the grid has {len(self.knob_space):,} configurations, "
+                f"at most {MAX_GRID:,} can be compiled"
+            )
         knobs = frozenset(self.knob_space.names)
         decided = Env(self.constants)
         varying = []
