@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 import vtacsp.expr.compiled
 import vtacsp.knobs
+import vtacsp.space.network
 import vtacsp.space.problem
 from vtacsp import (
     Conv2D,
     Conv2DTranspose,
     Dense,
     GroupConv2D,
+    HardwareSpace,
     Knob,
     KnobSpace,
     Problem,
@@ -28,6 +30,7 @@ from vtacsp import (
     VTAConfig,
     WorkloadError,
     compile,
+    compile_network,
     statistics,
 )
 from vtacsp.expr import Env, Symbol, if_else, maximum, minimum, pow2
@@ -162,6 +165,18 @@ def test_blocks_change_nothing(layer, monkeypatch):
     assert counts.any == {
         n: int((~row).sum()) for n, row in zip(names, rows, strict=True) if not row.all()
     }
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+@pytest.mark.parametrize("free", [{}, {"LOG_UOP_BUFF_SIZE": (7, 9), "LOG_ACC_BUFF_SIZE": (12, 13)}])
+def test_blocks_of_machines_change_nothing(layer, free, monkeypatch):
+    monkeypatch.setattr(vtacsp.space.network, "AT_ONCE", 50)
+    machines = HardwareSpace(SMALL, **free)
+    joint = compile_network([layer], machines)
+    assert len(machines) == 4 ** bool(free)
+    for place in range(len(machines)):
+        expected = len(compile(layer, machines[place]))
+        assert joint.layer_counts(place) == [expected]
 
 
 @st.composite

@@ -31,6 +31,9 @@ from vtacsp.workload import Workload
 __all__ = ["HardwareSpace", "JointPoint", "JointSpace", "compile_network"]
 
 
+AT_ONCE = 1 << 20  # pairs of a configuration and a machine that are looked at together
+
+
 class HardwareSpace:
     """Machines that differ in scratchpad sizes: every legal combination of the given ranges.
 
@@ -209,18 +212,28 @@ def compile_network(
 
 
 def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
-    sizes = hardware.columns()
-    free = frozenset(sizes)
+    free = frozenset(hardware.free)
     fixed = [rule for rule in problem.rules if not rule.holds.symbols & free]
     varying = [rule for rule in problem.rules if rule.holds.symbols & free]
     # formulas first: procedures are tabulated only for what the formulas leave
     varying.sort(key=lambda rule: rule.holds.tabulated)
     indices = problem.with_rules(fixed).feasible_indices()
-    runs = np.ones((len(indices), len(hardware)), dtype=np.bool_)
+    some = max(AT_ONCE // max(len(hardware), 1), 1)
+    parts = [indices[at : at + some] for at in range(0, max(len(indices), 1), some)]
+    kept, runs = zip(*(_decide(problem, varying, part, hardware) for part in parts), strict=True)
+    return _Layer(problem, np.concatenate(kept), np.concatenate(runs))
+
+
+def _decide(
+    problem: Problem, rules: Sequence[Rule], indices: IntArray, hardware: HardwareSpace
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    """The configurations that meet the rules on some machine, and on which."""
+    sizes = hardware.columns()
     columns = {k: v[:, None] for k, v in problem.knob_space.columns(indices).items()}
     machines = {key: values[None, :] for key, values in sizes.items()}
     env = Env({**problem.constants, **columns, **machines})
-    for rule in varying:
+    runs = np.ones((len(indices), len(hardware)), dtype=np.bool_)
+    for rule in rules:
         if not rule.holds.tabulated or not rule.holds.symbols & columns.keys():
             runs &= np.asarray(env.evaluate(rule.holds), dtype=np.bool_)
             continue
@@ -230,4 +243,4 @@ def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
         holds = Env({**problem.constants, **flat}).evaluate(rule.holds)
         runs[rows, cols] = holds
     keep = runs.any(axis=1)
-    return _Layer(problem, indices[keep], runs[keep])
+    return indices[keep], runs[keep]
