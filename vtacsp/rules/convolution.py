@@ -217,11 +217,13 @@ HAZARD = Rule(
 _variants = if_else(straddles, co0, 1)
 _kernel_total = named("program_uops", program_micro_ops(_reset_ops, _gemm_ops, threads, _variants))
 _tiles = N * h0 * w0 * co0 // threads
+_largest = maximum(_reset_ops, _gemm_ops)
 UOP, EVICTION = micro_op_capacity(
-    maximum(_reset_ops, _gemm_ops),
+    _largest,
     _kernel_total,
     (_variants == 1)
     & eviction_is_harmless(
+        _largest,
         _reset_loops,
         _gemm_loops,
         (out_tile, inp_tile, wgt_tile),

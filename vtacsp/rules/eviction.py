@@ -32,6 +32,7 @@ def program_micro_ops(reset: Int, gemm: Int, threads: Int, variants: Int) -> Int
 
 
 def eviction_is_harmless(
+    largest: Int,
     reset: Sequence[Loop],
     gemm: Sequence[Loop],
     tile: tuple[Int, Int, Int],
@@ -43,6 +44,7 @@ def eviction_is_harmless(
 ) -> Bool:
     """Every load of a convolution program still finds micro-ops that do the same.
 
+    ``largest`` is the length of its largest kernel: one that does not fit is never loaded.
     ``tile`` are the elements of the ACC, INP and WGT tiles of a thread, ``bias_slot`` those of
     its bias, ``reductions`` the outer reduction steps and ``tiles`` the output tiles of a thread.
     ``unrolled_inside`` are loops that the schedule itself unrolls inside the two nests.
@@ -54,7 +56,7 @@ def eviction_is_harmless(
         for loop in always:
             operands += [loop.extent, *loop.steps]
     survives = _convolution_survives(len(reset) + len(unrolled_inside[0]))
-    return table("eviction_is_harmless", survives, *operands) == 1
+    return (largest <= pow2(uop_bits)) & (table("eviction_is_harmless", survives, *operands) == 1)
 
 
 def batched_eviction_is_harmless(rows: Int, tile_ci: Int, threads: Int, tiles: Int) -> Bool:

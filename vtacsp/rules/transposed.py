@@ -166,10 +166,12 @@ _gemm_unrolled = [
 ]
 _reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
 _gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
+_largest = maximum(_reset_ops, _gemm_ops)
 UOP, EVICTION = micro_op_capacity(
-    maximum(_reset_ops, _gemm_ops),
+    _largest,
     program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),
     eviction_is_harmless(
+        _largest,
         _reset_loops,
         _gemm_loops,
         (out_tile, inp_tile, wgt_tile),
