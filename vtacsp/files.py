@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -219,14 +219,15 @@ def replacing(path: str | Path, error: Errors = VtacspError) -> Iterator[IO[byte
             draft.unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str, error: Errors = VtacspError) -> None:
-    """Write a file of UTF-8, whole or not at all; see :func:`replacing`."""
-    try:
-        data = text.encode()
-    except UnicodeEncodeError as failure:
-        raise error(f"cannot write {_name(path)}: half of a surrogate pair in it") from failure
+def write_text(path: str | Path, text: str | Iterable[str], error: Errors = VtacspError) -> None:
+    """Write a file of UTF-8, in parts if given so, whole or not at all; see :func:`replacing`."""
     with replacing(path, error) as file:
-        file.write(data)
+        try:
+            for part in [text] if isinstance(text, str) else text:
+                file.write(part.encode())
+        except UnicodeEncodeError as failure:
+            reason = "half of a surrogate pair in it"
+            raise error(f"cannot write {_name(path)}: {reason}") from failure
 
 
 _OPEN = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/[^/]+/fd/\d+")

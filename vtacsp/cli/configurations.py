@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 import numpy as np
@@ -20,13 +20,16 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit
-from vtacsp.errors import ConfigError, SpaceError, shortened
-from vtacsp.space.feasible import FeasibleSpace, compile
+from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
+from vtacsp.knobs import IntArray
+from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK, Problem
 from vtacsp.space.sampling import METHODS
 from vtacsp.workload import Workload
 
 __all__ = ["COMMANDS"]
+
+LONGEST_TABLE = 200_000  # rows; a terminal keeps less
 
 
 @click.command(name="enumerate")
@@ -38,16 +41,12 @@ def enumerate_(workload: str, hardware_file: str | None, form: str, output: str 
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
 
-    def all_of(layer: Workload) -> tuple[FeasibleSpace, list[Row]]:
-        space = compile(layer, hardware)
-        return space, config_rows(space.problem, space.indices)
-
-    done = each(layers, all_of)
-    rows = [row for _, rows in done.results for row in rows]
+    done = compile_all(layers, hardware)
     several = len(layers) > 1
-    columns = config_columns([space for space, _ in done.results], several)
-    _list(rows, columns, form, output, several)
-    done.end(feasible=bool(rows))
+    listed = sum(map(len, done.results))
+    rows = (row for space in done.results for row in config_rows(space.problem, space.indices))
+    _list(rows, listed, config_columns(done.results, several), form, output, several)
+    done.end(feasible=listed > 0)
 
 
 @click.command()
@@ -88,11 +87,11 @@ def sample(
             )
         by = None if key is None else (lambda config: config[key])
         indices = [knobs.index(config) for config in space.sample(number, seed, method, by)]
-        return config_rows(space.problem, np.array(indices, dtype=np.int64))
+        return list(config_rows(space.problem, np.array(indices, dtype=np.int64)))
 
     done = each(compiled.results, draw)
     rows = [row for rows in done.results for row in rows]
-    _list(rows, CONFIG, form, output, len(layers) > 1)
+    _list(rows, len(rows), CONFIG, form, output, len(layers) > 1)
     compiled.end()
     done.end()
 
@@ -120,29 +119,43 @@ def check(
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
 
-    def judge(layer: Workload) -> tuple[Problem, list[Row]]:
+    def judge(layer: Workload) -> tuple[Problem, IntArray, IntArray]:
         problem = Problem(layer, hardware)
         picked = chosen(problem.knob_space, indices, knobs, everything)
-        judged = zip(config_rows(problem, picked), problem.causes(picked), strict=True)
-        return problem, [
-            {**row, "feasible": int(cause == OK), "cause": cause} for row, cause in judged
-        ]
+        return problem, picked, problem.first_violations(picked)
+
+    def judged() -> Iterator[Row]:
+        for problem, picked, first in done.results:
+            labels = [*(rule.cause for rule in problem.rules), OK]
+            for row, position in zip(config_rows(problem, picked), first, strict=True):
+                cause = labels[position]
+                yield {**row, "feasible": int(cause == OK), "cause": cause}
 
     done = each(layers, judge)
-    rows = [row for _, rows in done.results for row in rows]
     several = len(layers) > 1
-    columns = config_columns([problem for problem, _ in done.results], several)
-    _list(rows, [*columns, "feasible", "cause"], form, output, several)
+    columns = config_columns([problem for problem, _, _ in done.results], several)
+    listed = sum(len(picked) for _, picked, _ in done.results)
+    _list(judged(), listed, [*columns, "feasible", "cause"], form, output, several)
     done.end()
-    if not any(row["feasible"] for row in rows):
+    if all((first >= 0).all() for _, _, first in done.results):
         sys.exit(NOTHING_FEASIBLE)
 
 
 def _list(
-    rows: Sequence[Row], columns: Sequence[str], form: str, output: str | None, named: bool
+    rows: Iterable[Row],
+    number: int,
+    columns: Sequence[str],
+    form: str,
+    output: str | None,
+    named: bool,
 ) -> None:
     """Configurations with a column per knob, or for people with one for all of them."""
     if form == "table":
+        if number > LONGEST_TABLE:
+            raise VtacspError(
+                f"a table of {number:,} configurations is not for people, the most is "
+                f"{LONGEST_TABLE:,}; use --format csv"
+            )
         rows = [config_shown(row, named) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row)) or ["index"]
     emit(rows, columns, form, output)

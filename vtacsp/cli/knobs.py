@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vtacsp.cli.options import pick_config
 from vtacsp.cli.output import Row
 from vtacsp.errors import VtacspError
-from vtacsp.knobs import KnobSpace
+from vtacsp.knobs import BLOCK, KnobSpace
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem
 
@@ -52,13 +52,16 @@ def chosen(
     return np.array(indices, dtype=np.int64)
 
 
-def config_rows(problem: Problem, indices: IntArray) -> list[Row]:
-    """The workload's name, index and knobs of configurations."""
-    columns = problem.knob_space.columns(indices)
-    lists = [indices.tolist(), *(column.tolist() for column in columns.values())]
-    names = ["index", *columns]
+def config_rows(problem: Problem, indices: IntArray) -> Iterator[Row]:
+    """The workload's name, index and knobs of configurations, made when they are asked for."""
     name = {"workload": problem.workload.name}
-    return [{**name, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True)]
+    for begin in range(0, len(indices), BLOCK):
+        part = indices[begin : begin + BLOCK]
+        columns = problem.knob_space.columns(part)
+        names = ["index", *columns]
+        lists = [part.tolist(), *(column.tolist() for column in columns.values())]
+        for row in zip(*lists, strict=True):
+            yield {**name, **dict(zip(names, row, strict=True))}
 
 
 def config_columns(spaces: Sequence[FeasibleSpace] | Sequence[Problem], named: bool) -> list[str]:

@@ -11,7 +11,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from vtacsp.cli.terminal import ascii_only, printable, put, say, width
@@ -20,19 +21,31 @@ from vtacsp.files import check_writable, write_text
 __all__ = ["FORMATS", "Row", "check_outputs", "emit", "render", "table", "write", "wrote"]
 
 FORMATS = ("table", "csv", "json")
+AT_ONCE = 4096  # rows that are text at the same time
 
 Row = dict[str, Any]
 
 
 def emit(
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     columns: Sequence[str],
     form: str,
     output: str | None,
     title: str = "",
 ) -> None:
-    """Print rows, or write them to the file ``output``; a missing cell is empty, in JSON null."""
-    write(render(rows, columns, form, title, to_file=output is not None), output)
+    """Print rows, or write them to the file ``output``; a missing cell is empty, in JSON null.
+
+    CSV and JSON are written while the rows are made: there may be millions of them.
+    """
+    if form == "table":
+        write(table(list(rows), columns, title, to_file=output is not None), output)
+        return
+    texts = _texts(rows, columns, form, to_file=output is not None)
+    if output is not None:
+        write_text(output, texts)
+        return
+    for text in texts:
+        put(text)
 
 
 def render(
@@ -44,19 +57,32 @@ def render(
     to_file: bool = False,
 ) -> str:
     """Rows as text in one of :data:`FORMATS`."""
+    if form == "table":
+        return table(rows, columns, title, to_file=to_file)
+    return "".join(_texts(rows, columns, form, to_file))
+
+
+def _texts(rows: Iterable[Row], columns: Sequence[str], form: str, to_file: bool) -> Iterator[str]:
+    """Rows as text, some at a time."""
+    rest = iter(rows)
+    parts = iter(lambda: list(islice(rest, AT_ONCE)), [])
     if form == "json":
-        names = dict.fromkeys(path.partition(".")[0] for path in columns)
-        return (
-            json.dumps([{name: row.get(name) for name in names} for row in rows], indent=1) + "\n"
-        )
-    if form == "csv":
+        names = list(dict.fromkeys(path.partition(".")[0] for path in columns))
+        separator = "["
+        for part in parts:
+            text = json.dumps([{name: row.get(name) for name in names} for row in part], indent=1)
+            yield separator + text[1:-2]
+            separator = ","
+        yield "[]\n" if separator == "[" else "\n]\n"
+        return
+    plain = to_file or not sys.stdout.isatty()
+    heads = [[re.sub(r"\W", "_", path) for path in columns]]
+    for lines in chain(
+        [heads], ([[_at(row, path) for path in columns] for row in p] for p in parts)
+    ):
         buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(re.sub(r"\W", "_", path) for path in columns)
-        writer.writerows([_at(row, path) for path in columns] for row in rows)
-        text = buffer.getvalue()
-        return text if to_file or not sys.stdout.isatty() else printable(text)
-    return table(rows, columns, title, to_file=to_file)
+        csv.writer(buffer, lineterminator="\n").writerows(lines)
+        yield buffer.getvalue() if plain else printable(buffer.getvalue())
 
 
 def _at(row: Mapping[str, Any], path: str) -> Any:

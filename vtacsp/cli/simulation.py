@@ -228,7 +228,7 @@ def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
         return []
     found = simulate_all(simulator, executor)
     fastest = int(found.cycles[found.best])
-    rows = config_rows(space.problem, space.indices[np.array(found.pareto)])
+    rows = list(config_rows(space.problem, space.indices[np.array(found.pareto)]))
     for row, rank in zip(rows, found.pareto, strict=True):
         cycles, first = int(found.cycles[rank]), rank == found.best
         row["cycles"] = cycles
