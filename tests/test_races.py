@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import DATA, measured
 from tests.strategies import layers
 from vtacsp import Conv2DTranspose, Problem, VTAConfig, compile, workload_from_dict
+from vtacsp.cli import main
 from vtacsp.program import build
 from vtacsp.rules import catalogue
 from vtacsp.simulate import random_operands, reference, simulate, verdict
@@ -149,3 +153,25 @@ def test_a_race_is_explained(index):
     assert [violation.rule for violation in explanation.violations] == ["race"]
     assert "another thread" in explanation.violations[0].message
     assert space.knob_space.config(index) not in space
+
+
+def test_the_command_line_has_the_switch(tmp_path):
+    workload, index = golden()[0]
+    layer = tmp_path / "layer.json"
+    layer.write_text(json.dumps(workload.to_dict()))
+
+    def run(*words):
+        result = CliRunner().invoke(main, [*words, "--format", "csv"], prog_name="vtacsp")
+        return result.exit_code, list(csv.DictReader(io.StringIO(result.stdout)))
+
+    for flags, cause, code in (((), "race", 3), (("--stack-only",), "ok", 0)):
+        space = compile(workload, stack_only=bool(flags))
+        exit_code, (row,) = run("check", str(layer), "--index", str(index), *flags)
+        assert (exit_code, row["cause"]) == (code, cause)
+        _, rows = run("enumerate", str(layer), *flags)
+        assert [int(row["index"]) for row in rows] == space.indices.tolist()
+        _, rows = run("sample", str(layer), "-n", str(len(space)), *flags)
+        assert sorted(int(row["index"]) for row in rows) == space.indices.tolist()
+        _, (row,) = run("report", str(layer), *flags)
+        assert int(row["feasible"]) == len(space)
+        assert int(row["first_race"]) == (0 if flags else 2)

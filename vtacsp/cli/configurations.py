@@ -17,6 +17,7 @@ from vtacsp.cli.options import (
     load_layers,
     output_options,
     seed_option,
+    stack_only_option,
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit
@@ -35,13 +36,16 @@ LONGEST_TABLE = 200_000  # rows; a terminal keeps less
 @click.command(name="enumerate")
 @workload_argument
 @hardware_option
+@stack_only_option
 @output_options
-def enumerate_(workload: str, hardware_file: str | None, form: str, output: str | None) -> None:
+def enumerate_(
+    workload: str, hardware_file: str | None, stack_only: bool, form: str, output: str | None
+) -> None:
     """Every feasible configuration, by ascending AutoTVM index."""
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
 
-    done = compile_all(layers, hardware)
+    done = compile_all(layers, hardware, stack_only)
     several = len(layers) > 1
     listed = sum(map(len, done.results))
     rows = (row for space in done.results for row in config_rows(space.problem, space.indices))
@@ -52,6 +56,7 @@ def enumerate_(workload: str, hardware_file: str | None, form: str, output: str 
 @click.command()
 @workload_argument
 @hardware_option
+@stack_only_option
 @output_options
 @click.option(
     "-n", "--number", type=click.IntRange(0), default=10, show_default=True, help="Per layer."
@@ -62,6 +67,7 @@ def enumerate_(workload: str, hardware_file: str | None, form: str, output: str 
 def sample(
     workload: str,
     hardware_file: str | None,
+    stack_only: bool,
     form: str,
     output: str | None,
     number: int,
@@ -72,7 +78,7 @@ def sample(
     """Feasible configurations without replacement, the same for the same seed."""
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
-    compiled = compile_all(layers, hardware)
+    compiled = compile_all(layers, hardware, stack_only)
     if not any(map(len, compiled.results)):
         compiled.end(feasible=False)
 
@@ -99,6 +105,7 @@ def sample(
 @click.command()
 @workload_argument
 @hardware_option
+@stack_only_option
 @output_options
 @index_option
 @knob_option
@@ -106,6 +113,7 @@ def sample(
 def check(
     workload: str,
     hardware_file: str | None,
+    stack_only: bool,
     form: str,
     output: str | None,
     indices: tuple[int, ...],
@@ -120,7 +128,7 @@ def check(
     check_outputs(output)
 
     def judge(layer: Workload) -> tuple[Problem, IntArray, IntArray]:
-        problem = Problem(layer, hardware)
+        problem = Problem(layer, hardware, stack_only=stack_only)
         picked = chosen(problem.knob_space, indices, knobs, everything)
         return problem, picked, problem.first_violations(picked)
 

@@ -73,9 +73,11 @@ def each(
     return done
 
 
-def compile_all(layers: Sequence[Workload], hardware: VTAConfig) -> Done[FeasibleSpace]:
+def compile_all(
+    layers: Sequence[Workload], hardware: VTAConfig, stack_only: bool = False
+) -> Done[FeasibleSpace]:
     """The compiled space of every layer that can be packed."""
-    return each(layers, lambda layer: compile(layer, hardware))
+    return each(layers, lambda layer: compile(layer, hardware, stack_only=stack_only))
 
 
 def exit_infeasible() -> None:

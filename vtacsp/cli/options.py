@@ -26,6 +26,7 @@ __all__ = [
     "output_options",
     "pick_config",
     "seed_option",
+    "stack_only_option",
     "workload_argument",
 ]
 
@@ -52,6 +53,12 @@ knob_option = click.option(
     multiple=True,
     metavar="NAME=VALUE",
     help="A knob of the configuration (repeatable; all of them).",
+)
+
+stack_only_option = click.option(
+    "--stack-only",
+    is_flag=True,
+    help="The set of the stack's own functional simulator: without the rule race.",
 )
 
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import click
 
 from vtacsp.cli.layers import each
-from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
+from vtacsp.cli.options import (
+    hardware_option,
+    load_layers,
+    output_options,
+    stack_only_option,
+    workload_argument,
+)
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import WorkloadError
@@ -32,12 +38,14 @@ Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 @click.command()
 @workload_argument
 @hardware_option
+@stack_only_option
 @output_options
 @click.option("--html", metavar="FILE", help="Also write a page with maps, causes and occupancy.")
 @click.option("--verbose", is_flag=True, help="In the table: programs, and every cause.")
 def report(
     workload: str,
     hardware_file: str | None,
+    stack_only: bool,
     form: str,
     output: str | None,
     html: str | None,
@@ -48,7 +56,7 @@ def report(
     check_outputs(output, html)
 
     def count(layer: Workload) -> Outcome:
-        space = compile(layer, hardware)
+        space = compile(layer, hardware, stack_only=stack_only)
         statistics(space)
         return layer, space
 

@@ -215,9 +215,9 @@ ORDER = Rule(
     checks=(Check(Stage.RACE, any_of(_settled, threads == 1, _effect != RACE)),),
     title="the result does not depend on an order that no token fixes",
     message=(
-        "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: one virtual thread "
-        "works on rows or columns past its tile, which belong to another thread, and does not "
-        "wait for that thread's loads and stores"
+        "the schedule rounds a tile of {h} x {w} up to {up_h} x {up_w}: a virtual thread works on "
+        "rows or columns past its tile, which belong to another thread, and does not wait for "
+        "that thread's loads and stores"
     ),
     mechanism=(
         "Where the split does not divide, a thread's GEMM reads past its input tile and adds to "
@@ -227,7 +227,7 @@ ORDER = Rule(
         "thread before that has been stored. Measured on the RTL: wrong numbers, some with a "
         "constant memory latency."
     ),
-    quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
+    quantities={"h": tile_h, "w": tile_w, "up_h": outer_h * inner_h, "up_w": outer_w * inner_w},
 )
 
 FIELDS = instruction_fields(
