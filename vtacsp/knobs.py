@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.errors import ConfigError
+from vtacsp.errors import ConfigError, shortened
 from vtacsp.hardware import VTAConfig
 from vtacsp.workload import Dense, Workload
 
@@ -188,7 +188,9 @@ class KnobSpace:
         if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
             raise ConfigError(f"an index is an integer, got {index!r}")
         if not 0 <= index < len(self):
-            raise ConfigError(f"index {index} is out of range, allowed are 0 to {len(self) - 1}")
+            raise ConfigError(
+                f"index {shortened(index)} is out of range, allowed are 0 to {len(self) - 1}"
+            )
         return int(index)
 
 
