@@ -71,7 +71,7 @@ def test_a_missing_key_is_named(key):
         ({"LOG_INP_WIDTH": 2}, "LOG_INP_WIDTH/LOG_WGT_WIDTH/LOG_ACC_WIDTH are 2/3/5"),
         ({"LOG_ACC_BUFF_SIZE": 18}, "a micro-op needs 34 bits"),
         ({"LOG_ACC_BUFF_SIZE": 6}, "LOG_ACC_BUFF_SIZE is 6: .* allowed are 7 and more"),
-        ({"LOG_INP_BUFF_SIZE": 21, "LOG_WGT_BUFF_SIZE": 10}, "LOG_INP_BUFF_SIZE is 21: .* up to 20"),
+        ({"LOG_INP_BUFF_SIZE": 21, "LOG_WGT_BUFF_SIZE": 10}, "LOG_INP_BUFF_SIZE is 21: .* to 20"),
     ],
 )
 def test_what_the_stack_cannot_build_is_refused_with_the_reason(change, message):
