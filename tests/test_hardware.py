@@ -41,8 +41,8 @@ def test_the_default_machine_has_the_published_fields():
     assert (fields["x stride"], fields["pad"], fields["loop extent"]) == (16, 4, 14)
 
 
-def test_a_file_round_trips_and_keeps_what_it_does_not_know(tmp_path):
-    data = {**VTAConfig().to_dict(), "LOG_ACC_BUFF_SIZE": 16, "MY_NOTE": [1, 2]}
+def test_a_file_round_trips_and_keeps_its_annotations(tmp_path):
+    data = {**VTAConfig().to_dict(), "LOG_ACC_BUFF_SIZE": 16, "MY_NOTE": [1, 2], "HW_FREQ": 100}
     path = tmp_path / "vta_config.json"
     path.write_text(json.dumps(data))
     loaded = VTAConfig.load(path)
@@ -65,6 +65,18 @@ def test_a_missing_key_is_named(key):
         ({"LOG_ACC_BUFF_SIZE": True}, "LOG_ACC_BUFF_SIZE must be an integer"),
         ({"LOG_BATCH": -1}, "LOG_BATCH is -1, allowed are 0 to 31"),
         ({"TARGET": 3}, "TARGET must be a string"),
+        ({"TARGET": "a\x1b[2J"}, "TARGET is 'a.x1b.*it holds a character that does not print"),
+        ({"HW_VER": "x" * 300}, "HW_VER is 'xxx.*of 300 characters: allowed are 1 to 255"),
+        ({"LOG_ACC_BUFF_SIZE": 10**5000}, r"LOG_ACC_BUFF_SIZE is 10\^5000 or more, allowed are 0"),
+        ({"LOG_ACC_BUFF_SIZE": ["x" * 10**6] * 99}, r"LOG_ACC_BUFF_SIZE must be an .*, got \['xx"),
+        ({"LOG_WGT_BUF_SIZE": 20}, "unknown key 'LOG_WGT_BUF_SIZE'; known are TARGET, HW_VER, LOG"),
+        ({"log_wgt_buff_size": 20}, "unknown key 'log_wgt_buff_size'; known are"),
+        ({"Target": "pynq"}, "unknown key 'Target'; known are"),
+        ({" LOG-BLOCK": 5}, "unknown key ' LOG-BLOCK'; known are"),
+        ({"LOG_BLOCK_IN": 5}, "LOG_BLOCK_IN is 5: the stack derives 4 from LOG_BLOCK"),
+        ({"LOG_BLOCK_OUT": "4"}, "LOG_BLOCK_OUT is '4': the stack derives 4 from LOG_BLOCK"),
+        ({"LOG_OUT_WIDTH": 5}, "LOG_OUT_WIDTH is 5: the stack derives 3 from LOG_INP_WIDTH"),
+        ({"LOG_OUT_BUFF_SIZE": 17}, "LOG_OUT_BUFF_SIZE is 17: the stack derives 15 from LOG_ACC"),
         ({"LOG_BLOCK": 0}, "LOG_BLOCK is 0"),
         ({"LOG_BLOCK": 7}, "page of 4,096 bytes"),
         ({"LOG_ACC_WIDTH": 4}, "LOG_INP_WIDTH/LOG_WGT_WIDTH/LOG_ACC_WIDTH are 3/3/4"),
@@ -75,11 +87,29 @@ def test_a_missing_key_is_named(key):
     ],
 )
 def test_what_the_stack_cannot_build_is_refused_with_the_reason(change, message):
-    with pytest.raises(HardwareError, match=message):
+    with pytest.raises(HardwareError, match=message) as caught:
         VTAConfig.from_dict({**VTAConfig().to_dict(), **change})
+    assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "null"])
+def test_derived_sizes_of_old_descriptions_are_read_and_left_out():
+    old = {"LOG_BLOCK_IN": 5, "LOG_BLOCK_OUT": 5, "LOG_OUT_WIDTH": 3, "LOG_OUT_BUFF_SIZE": 15}
+    machine = VTAConfig.from_dict({**VTAConfig().to_dict(), "LOG_BLOCK": 5, **old})
+    assert machine == VTAConfig().replace(LOG_BLOCK=5)
+    assert machine.derived == old
+    assert machine.replace(LOG_BLOCK=4).block == 16
+    assert machine.bytes("out") == 1 << machine.derived["LOG_OUT_BUFF_SIZE"]
+
+
+def test_a_size_does_not_hide_among_annotations():
+    with pytest.raises(HardwareError, match="unknown key 'LOG_OUT_WIDTH'"):
+        VTAConfig(extra={"LOG_OUT_WIDTH": 5})
+
+
+TWICE = json.dumps(VTAConfig().to_dict())[:-1] + ', "LOG_BLOCK": 5}'
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "null", "[" * 10**5, TWICE])
 def test_a_malformed_file_is_one_clear_error(tmp_path, text):
     path = tmp_path / "broken.json"
     path.write_text(text)

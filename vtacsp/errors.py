@@ -140,5 +140,6 @@ _SHORT = _Short()
 
 
 def shortened(value: object) -> str:
-    """A value as messages show it: at most a line, control characters escaped."""
-    return _SHORT.repr(value)
+    """A value as messages show it: at most 80 characters, those of control escaped."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vtacsp import isa
-from vtacsp.errors import HardwareError
+from vtacsp.errors import HardwareError, shortened
+from vtacsp.files import read_json
+from vtacsp.names import check_name
 
 __all__ = ["BUFFERS", "BUFFER_FIELDS", "VTAConfig"]
 
@@ -38,9 +39,10 @@ class VTAConfig:
     ``log_block`` of the tensor intrinsic (BATCH x BLOCK_IN times BLOCK_OUT x BLOCK_IN).
     One scratchpad element is a tensor: INP is BATCH x BLOCK, WGT is BLOCK x BLOCK, ACC and OUT
     are BATCH x BLOCK values, UOP is 32 bits.  Source: ``hw_spec_const.h`` and ``pkg_config.py``
-    of tvm-vta.
+    of tvm-vta.  ``extra`` keeps the keys of a file that are no sizes, as annotations.
 
-    Raises :class:`~vtacsp.errors.HardwareError` when the stack cannot build the description.
+    Raises :class:`~vtacsp.errors.HardwareError` when the stack cannot build the description, and
+    for a key in ``extra`` that is a size by its name (``LOG_WGT_BUF_SIZE``).
     """
 
     target: str = "sim"
@@ -60,12 +62,13 @@ class VTAConfig:
         for key, attribute in _KEYS.items():
             value = getattr(self, attribute)
             if attribute in ("target", "hw_ver"):
-                if not isinstance(value, str):
-                    raise HardwareError(f"{key} must be a string, got {value!r}")
+                check_name(value, key, HardwareError)
             elif not isinstance(value, int) or isinstance(value, bool):
-                raise HardwareError(f"{key} must be an integer (a log2), got {value!r}")
+                raise HardwareError(f"{key} must be an integer (a log2), got {shortened(value)}")
             elif not 0 <= value <= MAX_LOG:
-                raise HardwareError(f"{key} is {value}, allowed are 0 to {MAX_LOG}")
+                raise HardwareError(f"{key} is {shortened(value)}, allowed are 0 to {MAX_LOG}")
+        for key in self.extra:
+            _refuse_misspelt(key)
         from vtacsp.rules.machine import refuse_illegal
 
         refuse_illegal(self)
@@ -166,38 +169,53 @@ class VTAConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VTAConfig:
-        """From the parsed content of a ``vta_config.json``; unknown keys are kept in ``extra``."""
+        """From the parsed content of a ``vta_config.json``.
+
+        Sizes that upstream derives (:attr:`derived`) may be there and have to be what it derives.
+        Other keys are annotations and are kept in ``extra``.
+        """
         if not isinstance(data, Mapping):
-            raise HardwareError(f"a hardware description is a JSON object, got {data!r:.60}")
+            raise HardwareError(f"a hardware description is a JSON object, got {shortened(data)}")
         for key in _KEYS:
             if key not in data:
                 raise HardwareError(f"{key} is missing from the hardware description")
         known = {attribute: data[key] for key, attribute in _KEYS.items()}
-        return cls(**known, extra={k: v for k, v in data.items() if k not in _KEYS})
+        others = {k: v for k, v in data.items() if k not in _KEYS and k not in _DERIVED}
+        machine = cls(**known, extra=others)
+        for key, value in machine.derived.items():
+            given = data.get(key, value)
+            if given != value or isinstance(given, bool):
+                raise HardwareError(
+                    f"{key} is {shortened(given)}: the stack derives {value} from {_DERIVED[key]}; "
+                    "leave it out"
+                )
+        return machine
 
     @classmethod
     def load(cls, path: str | Path) -> VTAConfig:
         """Read a ``vta_config.json``."""
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise HardwareError(f"cannot read {path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise HardwareError(f"{path} is not JSON: {error}") from error
+        data = read_json(path, HardwareError)
         try:
             return cls.from_dict(data)
         except HardwareError as error:
             raise HardwareError(f"{path}: {error}") from None
 
+    @property
+    def derived(self) -> dict[str, int]:
+        """Sizes that follow from the others (``pkg_config.py``), by key of old descriptions."""
+        out = self.log_acc_buff_size + self.log_inp_width - self.log_acc_width
+        values = (self.log_block, self.log_block, self.log_inp_width, out)
+        return dict(zip(_DERIVED, values, strict=True))
+
     def to_dict(self) -> dict[str, Any]:
-        """The content of a ``vta_config.json``, unknown keys included."""
+        """The content of a ``vta_config.json``, annotations included."""
         return {**{k: getattr(self, a) for k, a in _KEYS.items()}, **self.extra}
 
     def replace(self, **sizes: int) -> VTAConfig:
         """A copy with other values, by ``vta_config.json`` key (``LOG_ACC_BUFF_SIZE=18``)."""
         for key in sizes:
             if key not in _KEYS:
-                raise HardwareError(f"unknown key {key}; known are {', '.join(_KEYS)}")
+                raise HardwareError(f"unknown key {key:.60}; known are {', '.join(_KEYS)}")
         return self.from_dict({**self.to_dict(), **sizes})
 
     def __str__(self) -> str:
@@ -207,9 +225,22 @@ class VTAConfig:
 
 def _known_buffer(name: str, known: Mapping[str, int]) -> str:
     if name not in known:
-        raise HardwareError(f"unknown scratchpad {name!r}; known are {', '.join(known)}")
+        raise HardwareError(f"unknown scratchpad {shortened(name)}; known are {', '.join(known)}")
     return name
+
+
+def _refuse_misspelt(key: object) -> None:
+    """An annotation that reads like a size or a required key would be a size that is ignored."""
+    plain = str(key).strip().upper().replace("-", "_")
+    if plain.startswith("LOG_") or plain in _KEYS:
+        raise HardwareError(f"unknown key {shortened(key)}; known are {', '.join(_KEYS)}")
 
 
 _KEYS = {f.name.upper(): f.name for f in fields(VTAConfig) if f.name != "extra"}
 _INTEGER_KEYS = {k: a for k, a in _KEYS.items() if a.startswith("log_")}
+_DERIVED = {
+    "LOG_BLOCK_IN": "LOG_BLOCK",
+    "LOG_BLOCK_OUT": "LOG_BLOCK",
+    "LOG_OUT_WIDTH": "LOG_INP_WIDTH",
+    "LOG_OUT_BUFF_SIZE": "LOG_ACC_BUFF_SIZE, LOG_INP_WIDTH and LOG_ACC_WIDTH",
+}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
-from pathlib import Path
 
-from vtacsp.errors import WorkloadError
+from vtacsp.errors import WorkloadError, shortened
 from vtacsp.workload import Workload, load_workloads, workload_from_dict
 
 __all__ = ["SUITES", "find_workloads", "suite"]
@@ -17,7 +17,7 @@ SUITES = ("resnet18", "mobilenet", "dcgan", "deepbench")
 def suite(name: str) -> list[Workload]:
     """All workloads of a suite, in order."""
     if name not in SUITES:
-        raise WorkloadError(f"unknown suite {name!r}; known are {', '.join(SUITES)}")
+        raise WorkloadError(f"unknown suite {shortened(name)}; known are {', '.join(SUITES)}")
     text = (files("vtacsp") / "data" / "suites" / f"{name}.json").read_text(encoding="utf-8")
     return [workload_from_dict(item) for item in json.loads(text)]
 
@@ -28,18 +28,18 @@ def find_workloads(reference: str) -> list[Workload]:
     Raises :class:`~vtacsp.errors.WorkloadError` listing what there is.
     """
     name, _, member = reference.partition(".")
-    if name in SUITES and not Path(reference).is_file():
+    if name in SUITES and not os.path.isfile(reference):
         workloads = suite(name)
         if not member:
             return workloads
         found = [w for w in workloads if w.name == reference]
         if not found:
             members = ", ".join(w.name for w in workloads)
-            raise WorkloadError(f"{name} has no member {member!r}; it has {members}")
+            raise WorkloadError(f"{name} has no member {shortened(member)}; it has {members}")
         return found
-    if not Path(reference).is_file():
+    if not os.path.exists(reference):
         raise WorkloadError(
-            f"{reference!r} is no suite ({', '.join(SUITES)}), no suite member "
+            f"{shortened(reference)} is no suite ({', '.join(SUITES)}), no suite member "
             "(resnet18.C8) and no JSON file"
         )
     return load_workloads(reference)

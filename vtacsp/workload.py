@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vtacsp.errors import WorkloadError
+from vtacsp import isa
+from vtacsp.errors import WorkloadError, shortened
+from vtacsp.files import read_json
 from vtacsp.hardware import VTAConfig
+from vtacsp.names import check_name
 
 __all__ = [
+    "ANNOTATIONS",
+    "MAX_SIZE",
     "Conv2D",
     "Conv2DTranspose",
     "Dense",
@@ -23,6 +28,12 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+
+MAX_SIZE = 2**31 - 1
+"""The largest size of anything: shapes and loop extents are 32-bit integers in TVM."""
+
+ANNOTATIONS = ("comment", "count", "hardware", "space", "valid")
+"""Keys of a JSON file that are not part of the operator: kept, and no meaning for its result."""
 
 
 @dataclass(frozen=True)
@@ -44,38 +55,54 @@ class PackedShapes:
 class Workload(ABC):
     """What all operators share; see the subclasses.
 
-    ``extra`` keeps the keys of a JSON file that are not part of the operator.
-    Raises :class:`~vtacsp.errors.WorkloadError` for a value out of range.
+    Sizes are 1 to :data:`MAX_SIZE`, paddings may be 0.  ``extra`` keeps the annotations of a
+    JSON file, whose keys are :data:`ANNOTATIONS`.
+    Raises :class:`~vtacsp.errors.WorkloadError` for a value out of range and for another key.
     """
 
     op: ClassVar[str]
+    _axes_of: ClassVar[dict[str, tuple[str, ...]]]
     name: str = "workload"
     batch: int = 1
     bias: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name", WorkloadError)
         for spec in fields(self):
-            value = getattr(self, spec.name)
             if spec.name in _NOT_SIZES:
                 continue
+            value = getattr(self, spec.name)
             if isinstance(value, list):
                 value = tuple(value)
                 object.__setattr__(self, spec.name, value)
-            least = 0 if "padding" in spec.name else 1
             pair = spec.name in _PAIRS
             if pair and not (isinstance(value, tuple) and len(value) == 2):
-                raise WorkloadError(f"{self._at(spec.name)} must be a pair, got {value!r}")
+                raise WorkloadError(
+                    f"{self._at(spec.name)} must be a pair of integers, got {shortened(value)}"
+                )
+            least = 0 if "padding" in spec.name else 1
             for number in value if pair else (value,):
                 if not isinstance(number, int) or isinstance(number, bool) or number < least:
                     raise WorkloadError(
                         f"{self._at(spec.name)} must be an integer of at least {least}, "
-                        f"got {number!r}"
+                        f"got {shortened(number)}"
+                    )
+                if number > MAX_SIZE:
+                    raise WorkloadError(
+                        f"{self._at(spec.name)} is {shortened(number)}, "
+                        f"allowed are {least} to {MAX_SIZE}"
                     )
         if not isinstance(self.bias, bool):
-            raise WorkloadError(f"{self._at('bias')} must be true or false, got {self.bias!r}")
-        if not isinstance(self.name, str) or not self.name:
-            raise WorkloadError(f"name must be a string that is not empty, got {self.name!r}")
+            raise WorkloadError(
+                f"{self._at('bias')} must be true or false, got {shortened(self.bias)}"
+            )
+        for key in self.extra:
+            if key not in ANNOTATIONS:
+                raise WorkloadError(
+                    f"{self.name}: {shortened(key)} is no key of {self.op}; known are "
+                    f"{', '.join(_keys(type(self)))}, and the annotations {', '.join(ANNOTATIONS)}"
+                )
 
     def _at(self, field_name: str) -> str:
         return f"{self.name}: {field_name}"
@@ -123,6 +150,22 @@ class Workload(ABC):
             )
         return value // block
 
+    def _addressable(self, shapes: PackedShapes, padding: Shape = ()) -> PackedShapes:
+        """The shapes; an element, which a DRAM address counts, is the two innermost axes."""
+        n, channels, *image = shapes.data[:-2]
+        padded = [size + 2 * p for size, p in zip(image, padding, strict=True)]
+        tensors = {"weight": shapes.weight[:-2], "output": shapes.output[:-2]}
+        for name, shape in {"data": (n, channels, *padded), **tensors}.items():
+            if prod(shape) > 1 << isa.DRAM_ADDRESS:
+                largest = self._axes_of[name][shape.index(max(shape))]
+                padded_by = " with its padding" if name == "data" and any(padding) else ""
+                raise WorkloadError(
+                    f"{self._at(largest)} is too large: the {name}{padded_by} would have "
+                    f"{' x '.join(map(str, shape))} scratchpad elements, a DRAM address "
+                    f"({isa.DRAM_ADDRESS} bits) reaches {1 << isa.DRAM_ADDRESS}"
+                )
+        return shapes
+
     def _require_bytes(self, key: str, log_width: int) -> None:
         if log_width != 3:
             raise WorkloadError(
@@ -133,6 +176,11 @@ class Workload(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class _Spatial(Workload):
+    _axes_of: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": ("batch", "in_channels", "height", "width"),
+        "weight": ("out_channels", "in_channels", "kernel", "kernel"),
+        "output": ("batch", "out_channels", "output height", "output width"),
+    }
     in_channels: int
     height: int
     width: int
@@ -178,12 +226,13 @@ class _Spatial(Workload):
                 f"padded input: the output would have size {oh}x{ow}"
             )
         kh, kw = self.kernel
-        return PackedShapes(
+        shapes = PackedShapes(
             data=(n, ci * groups, self.height, self.width, batch, block),
             weight=(co, ci, kh, kw, block, block),
             bias=(n, co, 1, 1, batch, block) if self.bias else None,
             output=(n, co, oh, ow, batch, block),
         )
+        return self._addressable(shapes, self.padding)
 
     def _refuse_unsupported(self, hardware: VTAConfig) -> None:  # noqa: ARG002 - for subclasses
         """Raise for what packs, but what upstream computes differently or not at all."""
@@ -293,6 +342,11 @@ class Dense(Workload):
     """Fully connected layer: (batch, in_features) times (out_features, in_features)^T."""
 
     op: ClassVar[str] = "dense"
+    _axes_of: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": ("batch", "in_features"),
+        "weight": ("out_features", "in_features"),
+        "output": ("batch", "out_features"),
+    }
     in_features: int
     out_features: int
 
@@ -307,12 +361,13 @@ class Dense(Workload):
         n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
         ci = self._blocks("in_features", self.in_features, block)
         co = self._blocks("out_features", self.out_features, block)
-        return PackedShapes(
+        shapes = PackedShapes(
             data=(n, ci, batch, block),
             weight=(co, ci, block, block),
             bias=(n, co, batch, block) if self.bias else None,
             output=(n, co, batch, block),
         )
+        return self._addressable(shapes)
 
     def symbols(self, hardware: VTAConfig) -> dict[str, int]:
         """Workload symbols; see :meth:`Workload.symbols`."""
@@ -327,6 +382,7 @@ class Dense(Workload):
 
 
 _NOT_SIZES = ("name", "bias", "extra")
+_OPTIONAL = ("name", "bias", "stride", "padding", "output_padding")
 _PAIRS = ("kernel", "stride", "padding", "output_padding")
 _OPERATORS: dict[str, type[Workload]] = {
     cls.op: cls for cls in (Conv2D, GroupConv2D, Conv2DTranspose, Dense)
@@ -334,42 +390,60 @@ _OPERATORS: dict[str, type[Workload]] = {
 
 
 def workload_from_dict(data: Mapping[str, Any]) -> Workload:
-    """A workload from its JSON form; unknown keys are kept in ``extra``.
+    """A workload from its JSON form; annotations are kept in ``extra``.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` naming the operator or the missing key.
+    Raises :class:`~vtacsp.errors.WorkloadError` naming the operator, the missing or unknown key,
+    or the value that is out of range.
     """
     if not isinstance(data, Mapping):
-        raise WorkloadError(f"a workload is a JSON object, got {data!r:.60}")
+        raise WorkloadError(f"a workload is a JSON object, got {shortened(data)}")
     name = data.get("name", "workload")
-    op = data.get("op")
-    if op not in _OPERATORS:
-        raise WorkloadError(f"{name}: op is {op!r}, known are {', '.join(_OPERATORS)}")
+    check_name(name, "name", WorkloadError)
+    if "op" not in data:
+        raise WorkloadError(f"{name}: op is missing, known are {', '.join(_OPERATORS)}")
+    op = data["op"]
+    if not isinstance(op, str) or op not in _OPERATORS:
+        raise WorkloadError(f"{name}: op is {shortened(op)}, known are {', '.join(_OPERATORS)}")
     cls = _OPERATORS[op]
-    known = {spec.name: spec for spec in fields(cls) if spec.name != "extra"}
-    required = {"batch"} | {
-        n for n in known if n not in ("name", "bias", "stride", "padding", "output_padding")
-    }
+    known = _keys(cls)
     for key in known:
-        if key in required and key not in data:
+        if key not in data and key not in _OPTIONAL:
             raise WorkloadError(f"{name}: {key} is missing")
-    values = {key: data[key] for key in known if key in data}
-    extra = {key: value for key, value in data.items() if key not in known and key != "op"}
-    return cls(**values, extra=extra)
+    values = {key: data[key] for key in known if key in data and key != "op"}
+    return cls(**values, extra={key: value for key, value in data.items() if key not in known})
 
 
 def load_workloads(path: str | Path) -> list[Workload]:
-    """Workloads of a JSON file that holds one workload or a list of them."""
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WorkloadError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise WorkloadError(f"{path} is not JSON: {error}") from error
-    items: Iterable[Any] = data if isinstance(data, list) else [data]
-    try:
-        workloads = [workload_from_dict(item) for item in items]
-    except WorkloadError as error:
-        raise WorkloadError(f"{path}: {error}") from None
-    if not workloads:
+    """Workloads of a JSON file that holds one workload or a list of them.
+
+    A workload of a list that has no name gets its number, ``workload2``.  Names say which layer
+    a row, a record or a picture is about: a name that is there twice is refused.  Raises
+    :class:`~vtacsp.errors.WorkloadError` naming the file.
+    """
+    data = read_json(path, WorkloadError)
+    if not isinstance(data, list):
+        return [_from_file(data, str(path))]
+    if not data:
         raise WorkloadError(f"{path} holds no workload")
-    return workloads
+    workloads: dict[str, Workload] = {}
+    for number, item in enumerate(data, 1):
+        where = f"{path}, workload {number}"
+        unnamed = isinstance(item, Mapping) and "name" not in item
+        named = {**item, "name": f"workload{number}"} if unnamed else item
+        workload = _from_file(named, where)
+        if workload.name in workloads:
+            raise WorkloadError(f"{where}: the name {workload.name} is there twice")
+        workloads[workload.name] = workload
+    return list(workloads.values())
+
+
+def _from_file(item: Any, where: str) -> Workload:
+    try:
+        return workload_from_dict(item)
+    except WorkloadError as error:
+        raise WorkloadError(f"{where}: {error}") from None
+
+
+def _keys(cls: type[Workload]) -> list[str]:
+    """The keys of an operator in JSON."""
+    return ["op", *(spec.name for spec in fields(cls) if spec.name != "extra")]
