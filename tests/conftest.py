@@ -20,7 +20,7 @@ settings.register_profile(
     "vtacsp",
     deadline=None,
     print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("vtacsp")
 

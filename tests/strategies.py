@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import assume
+from hypothesis import reject
 from hypothesis import strategies as st
 
-from vtacsp import HardwareError, KnobSpace, VTAConfig, Workload, WorkloadError, workload_from_dict
+from vtacsp import KnobSpace, Problem, VTAConfig, Workload, workload_from_dict
 
 OPERATORS = ("conv2d", "group_conv2d", "conv2d_transpose", "dense")
+MICRO_OP = 32  # bits, for an index into each of ACC, INP or ACC, and WGT
+
+BUILT = ("ok", "wrong_result", "race")
+"""Causes of what the stack builds, whatever it computes."""
+
+TRIES = 20
 
 
 @st.composite
@@ -17,19 +24,16 @@ def machines(draw: st.DrawFn) -> VTAConfig:
     """A legal machine with scratchpads small enough to overflow."""
     batch, block = draw(st.integers(0, 2)), draw(st.integers(1, 5))
     element = batch + block
-    sizes = {
-        "LOG_BATCH": batch,
-        "LOG_BLOCK": block,
-        "LOG_UOP_BUFF_SIZE": draw(st.sampled_from([4, 5, 6, 7, 8, 10, 12, 15, 16])),
-        "LOG_INP_BUFF_SIZE": element + draw(st.integers(3, 11)),
-        "LOG_WGT_BUFF_SIZE": 2 * block + draw(st.integers(2, 10)),
-        "LOG_ACC_BUFF_SIZE": element + 2 + draw(st.integers(2, 12)),
-    }
-    try:
-        return VTAConfig().replace(**sizes)
-    except HardwareError:
-        assume(False)
-        raise
+    inp, acc = draw(st.integers(3, 11)), draw(st.integers(2, 12))  # log2 of depths
+    wgt = draw(st.integers(2, min(10, MICRO_OP - acc - max(acc, inp))))
+    return VTAConfig(
+        log_batch=batch,
+        log_block=block,
+        log_uop_buff_size=draw(st.sampled_from([4, 5, 6, 7, 8, 10, 12, 15, 16])),
+        log_inp_buff_size=element + inp,
+        log_wgt_buff_size=2 * block + wgt,
+        log_acc_buff_size=element + 2 + acc,
+    )
 
 
 @st.composite
@@ -48,31 +52,45 @@ def workloads(draw: st.DrawFn, hardware: VTAConfig, operators=OPERATORS) -> Work
         data["out_features"] = block * draw(st.sampled_from([1, 2, 2, 3, 4]))
         return workload_from_dict(data)
     groups = draw(st.integers(2, 4)) if op == "group_conv2d" else 1
+    transposed = op == "conv2d_transpose"
     kernel = [draw(st.integers(1, 4)), draw(st.integers(1, 4))]
+    stride = [draw(st.integers(1, 3)), draw(st.integers(1, 3))]
+    # a kernel of 1 has padding 0 or 1, which only a transposed convolution refuses
+    most = [k if k == 1 and not transposed else k - 1 for k in kernel]
+    padding = [draw(st.integers(0, p)) for p in most]
+    if padding[0] == 0:
+        padding[1] = 0  # upstream drops horizontal padding without a vertical one
+    height, width = (
+        draw(st.integers(_least(*axis, transposed=transposed), 9))
+        for axis in zip(kernel, stride, padding, strict=True)
+    )
     data |= {
         "in_channels": block * groups * draw(st.integers(1, 3)),
         "out_channels": block * groups * draw(st.sampled_from([1, 1, 2, 3, 4, 6])),
-        "height": draw(st.integers(1, 9)),
-        "width": draw(st.integers(1, 9)),
+        "height": height,
+        "width": width,
         "kernel": kernel,
-        "stride": [draw(st.integers(1, 3)), draw(st.integers(1, 3))],
-        "padding": [draw(st.integers(0, k if k == 1 else k - 1)) for k in kernel],
+        "stride": stride,
+        "padding": padding,
     }
     if op == "group_conv2d":
         data["groups"] = groups
-    try:
-        workload = workload_from_dict(data)
-        workload.pack(hardware)
-    except WorkloadError:
-        assume(False)
-        raise
+    workload = workload_from_dict(data)
+    workload.pack(hardware)
     return workload
 
 
+def _least(kernel: int, stride: int, padding: int, *, transposed: bool) -> int:
+    """The least size of an axis whose output is not empty."""
+    if transposed:
+        return 1 + max(0, -(-(2 * padding - kernel + 1) // stride))
+    return max(1, kernel - 2 * padding)
+
+
 @st.composite
-def layers(draw: st.DrawFn, operators=OPERATORS) -> tuple[Workload, VTAConfig]:
-    """A workload and a machine for it."""
-    hardware = draw(machines())
+def layers(draw: st.DrawFn, operators=OPERATORS, on=None) -> tuple[Workload, VTAConfig]:
+    """A workload and a machine for it, one of ``on`` when that is given."""
+    hardware = draw(machines() if on is None else on)
     return draw(workloads(hardware, operators)), hardware
 
 
@@ -81,3 +99,37 @@ def configured_layers(draw: st.DrawFn) -> tuple[Workload, VTAConfig, int]:
     """A workload, a machine and an AutoTVM index."""
     workload, hardware = draw(layers())
     return workload, hardware, draw(st.integers(0, len(KnobSpace.of(workload, hardware)) - 1))
+
+
+@st.composite
+def layers_with(
+    draw: st.DrawFn, choose: Callable[[Problem], Sequence[int]], operators=OPERATORS, on=None
+) -> tuple[Workload, VTAConfig, int]:
+    """A workload, a machine and the index of a configuration that ``choose`` allows.
+
+    One in nine small transposed convolutions has something feasible: several are tried.
+    """
+    op = draw(st.sampled_from(operators))
+    for _ in range(TRIES):
+        workload, hardware = draw(layers((op,), on))
+        indices = choose(Problem(workload, hardware))
+        if len(indices):
+            break
+    else:
+        reject()
+    return workload, hardware, draw(st.sampled_from(indices))
+
+
+def feasible_layers(operators=OPERATORS, on=None):
+    """A workload, a machine and the index of a feasible configuration."""
+    return layers_with(lambda problem: problem.feasible_indices().tolist(), operators, on)
+
+
+def built_layers(operators=OPERATORS):
+    """A workload, a machine and the index of a configuration that the stack builds."""
+
+    def built(problem: Problem) -> list[int]:
+        labels = problem.causes(range(len(problem.knob_space)))
+        return [index for index, label in enumerate(labels) if label in BUILT]
+
+    return layers_with(built, operators)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,10 @@ def test_the_table_of_timing_constants_is_current(request):
     assert with_table(text) == text
 
 
-@pytest.mark.parametrize("rule", {r for rules in [*CATALOGUES.values(), LEGALITY] for r in rules})
+RULES = {rule for rules in [*CATALOGUES.values(), LEGALITY] for rule in rules}
+
+
+@pytest.mark.parametrize("rule", sorted(RULES, key=attrgetter("name")), ids=attrgetter("name"))
 def test_every_rule_says_what_why_and_how(rule):
     assert rule.title
     assert len(rule.mechanism) > 20

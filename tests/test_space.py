@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vtacsp
 from tests.conftest import truth
-from tests.strategies import configured_layers, layers
+from tests.strategies import configured_layers, feasible_layers, layers
 from vtacsp import ConfigError, Rule, RuleError, SpaceError, compile, quantity, statistics
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_ci
 from vtacsp.space.engine import enumerate_feasible
@@ -123,11 +123,12 @@ def test_a_sample_that_cannot_be_had_is_refused(arguments, message):
 
 
 @settings(max_examples=40)
-@given(configured_layers())
-def test_neighbours_are_the_nearest_feasible_configurations(case):
-    workload, hardware, index = case
+@given(feasible_layers(), st.data())
+def test_neighbours_are_the_nearest_feasible_configurations(case, data):
+    workload, hardware, feasible = case
     space = compile(workload, hardware)
-    config = space.knob_space.config(index)
+    anything = st.integers(0, len(space.knob_space) - 1)
+    config = space.knob_space.config(data.draw(st.just(feasible) | anything))
     distances = {i: steps(space, config, c) for i, c in enumerate(space) if c != config}
     nearest = min(distances.values(), default=0)
     expected = [space[i] for i, d in distances.items() if d == nearest]

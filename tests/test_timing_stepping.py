@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import truth
 from tests.stepping import HangError, Stepped, step
-from tests.strategies import workloads
-from vtacsp import Problem, VTAConfig
+from tests.strategies import feasible_layers
+from vtacsp import VTAConfig
 from vtacsp.program import Program, Stream, build
 from vtacsp.program.isa import INSTRUCTION, Memory, Opcode, Records
 from vtacsp.simulate.engine import Schedule, first_tokens, schedule
@@ -191,11 +191,8 @@ def test_programs_of_several_fetches(data, hardware, latency, length):
 
 @st.composite
 def built_programs(draw: st.DrawFn) -> Program:
-    hardware = draw(machines)
-    workload = draw(workloads(hardware))
-    feasible = Problem(workload, hardware).feasible_indices().tolist()
-    assume(feasible)
-    return build(workload, hardware, draw(st.sampled_from(feasible)), waits=draw(st.booleans()))
+    workload, hardware, index = draw(feasible_layers(on=machines))
+    return build(workload, hardware, index, waits=draw(st.booleans()))
 
 
 @settings(max_examples=20)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import machines, workloads
+from tests.strategies import feasible_layers
 from tests.test_program import golden
 from vtacsp import (
     FeasibleSpace,
@@ -160,15 +160,10 @@ def test_the_best_of_the_rtl_has_nearly_the_lowest_bound():
 
 
 @settings(max_examples=60)
-@given(st.data())
-def test_the_bound_is_below_the_simulator_on_random_layers(data):
-    hardware = data.draw(machines())
-    workload = data.draw(workloads(hardware))
-    feasible = compile(workload, hardware)
-    assume(len(feasible) > 0)
-    timing = data.draw(st.sampled_from([RTL, PYNQ]))
-    index = feasible.index(data.draw(st.integers(0, len(feasible) - 1)))
-    (bound,) = cycle_bounds(feasible.problem, np.array([index]), timing)
+@given(feasible_layers(), st.sampled_from([RTL, PYNQ]))
+def test_the_bound_is_below_the_simulator_on_random_layers(case, timing):
+    workload, hardware, index = case
+    (bound,) = cycle_bounds(Problem(workload, hardware), np.array([index]), timing)
     assert bound <= Simulator(workload, hardware, timing).cycles(index)
 
 

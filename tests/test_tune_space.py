@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import machines, workloads
+from tests.strategies import feasible_layers
 from vtacsp import Rule, SpaceError, compile, suite
 from vtacsp.expr import Symbol
 from vtacsp.tune import FeasibleSet, WholeGrid, search_space
@@ -19,12 +19,10 @@ C10 = next(w for w in suite("resnet18") if w.name == "resnet18.C10")
 
 @st.composite
 def spaces(draw):
-    hardware = draw(machines())
-    feasible = compile(draw(workloads(hardware)), hardware)
-    assume(len(feasible) > 0)
+    workload, hardware, _ = draw(feasible_layers())
     if draw(st.booleans()):
-        return WholeGrid(feasible.workload, hardware)
-    return FeasibleSet(feasible)
+        return WholeGrid(workload, hardware)
+    return FeasibleSet(compile(workload, hardware))
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))

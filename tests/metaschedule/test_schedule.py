@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtacsp
-from tests.strategies import OPERATORS, layers
+from tests.strategies import OPERATORS, feasible_layers
 from vtacsp import ConfigError, KnobSpace, random_operands, reference
 from vtacsp.program.tiling import Tiling
 from vtacsp.simulate import simulate
@@ -39,10 +39,8 @@ def test_the_tir_computes_the_operator(layer, bias):
 @settings(max_examples=8)
 @given(data=st.data())
 def test_a_feasible_schedule_computes_the_same_as_tir_and_program(operator, data):
-    layer, hardware = data.draw(layers((operator,)))
-    space = vtacsp.compile(layer, hardware)
-    assume(len(space))
-    config = space[data.draw(st.integers(0, len(space) - 1))]
+    layer, hardware, index = data.draw(feasible_layers((operator,)))
+    config = KnobSpace.of(layer, hardware).config(index)
     operands = random_operands(layer, hardware)
     function = prim_func(layer, hardware)
     output = run(scheduled(function, config).mod, layer, hardware, operands)
