@@ -27,10 +27,10 @@ def find_workloads(reference: str) -> list[Workload]:
 
     Raises :class:`~vtacsp.errors.WorkloadError` listing what there is.
     """
-    name, _, member = reference.partition(".")
+    name, dot, member = reference.partition(".")
     if name in SUITES and not os.path.isfile(reference):
         workloads = suite(name)
-        if not member:
+        if not dot:
             return workloads
         found = [w for w in workloads if w.name == reference]
         if not found:
