@@ -134,8 +134,8 @@ def _twice(data: Json, key: str, value: object) -> bytes:
 
 def _label(value: object) -> str:
     """A value in the name of a test."""
-    text = ascii(value)
-    return text if len(text) < 25 else f"{text[:12]}..{len(text)}"
+    text = ascii(value).strip("'")
+    return text if len(text) < 40 else f"{text[:20]}..{len(text)}"
 
 
 def _shown(value: object) -> tuple[str, ...]:
@@ -440,14 +440,9 @@ def _options() -> Iterator[Case]:
         for option in (p for p in command.params if isinstance(p, click.Option)):
             long = option.opts[-1]
             for value in _wrong_values(option):
-                words = [long]
-                if option.name in _OUTPUTS and value and value.isprintable() and len(value) < 99:
-                    words = [value]
-                if option.name in _OUTPUTS and not value:
-                    words = []
                 yield Case(f"option-{name}{long}={_label(value)}",
                            (name, *_without(base, option), f"{long}={value}"),
-                           tuple(words))  # fmt: skip
+                           _named(option, value))  # fmt: skip
             if not option.is_flag:
                 yield Case(f"option-{name}{long}-alone", (name, *base, long), (long,))
         for word in ("--nosuch", "--nosuch=3", "-Z"):
@@ -459,6 +454,13 @@ def _options() -> Iterator[Case]:
                        "WORKLOAD",))  # fmt: skip
     for word in ("nosuch", "Report", "--nosuch", "report2"):
         yield Case(f"command-{word}", (word,), (word,))
+
+
+def _named(option: click.Option, value: str) -> tuple[str, ...]:
+    """What a message has to name: the file, or the option (the library says ``index``)."""
+    if option.name in (*_OUTPUTS, "hardware_file"):
+        return (value if value.isprintable() and len(value) < 100 else value[:1],)
+    return (option.opts[-1].removeprefix("--"),)
 
 
 def _without(base: tuple[str, ...], option: click.Option) -> tuple[str, ...]:
@@ -489,62 +491,62 @@ def _wrong_values(option: click.Option) -> Iterator[str]:
 
 _KNOBS = {"tile_b": 1, "tile_h": 1, "tile_w": 1, "tile_ci": 1, "tile_co": 1,
           "oc_nthread": 1, "h_nthread": 1}  # fmt: skip
+_NO_VALUES = ("", "x", "1.5", "²", "-1", "0", "3", "9" * 5000, "1=1")
+_NO_KNOBS = ("", "=", "=1", "tile_x=1", "Tile_h=1", f"{LONG}=1", "\x1b[31m=1")
+_NO_SIZES = (
+    "", "LOG_ACC_BUFF_SIZE", "LOG_ACC_BUFF_SIZE=", "LOG_ACC_BUFF_SIZE=:", "LOG_ACC_BUFF_SIZE=x:y",
+    "LOG_ACC_BUFF_SIZE=15:x", "LOG_ACC_BUFF_SIZE=²:15", "LOG_ACC_BUFF_SIZE=-1:15",
+    "LOG_ACC_BUFF_SIZE=17:15", "LOG_ACC_BUFF_SIZE=15:99", "LOG_ACC_BUFF_SIZE=1:1000000000",
+    f"LOG_ACC_BUFF_SIZE=1:{'9' * 5000}", "LOG_BLOCK=3:4", "LOG_BATCH=0:1", "TARGET=1:2",
+    "LOG_ACC_BUF_SIZE=15:17", "log_acc_buff_size=15:17", f"{LONG}=1:2", "=1:2",
+)  # fmt: skip
+_NO_TIMINGS = (
+    "", "memory_latency", "memory_latency=", "memory_latency=x", "memory_latency=1.5",
+    "memory_latency=²", "memory_latency=-1", "memory_latency=0", f"memory_latency={'9' * 25}",
+    f"memory_latency={'9' * 5000}", "memory_latencies=1", "=1", "clock_hz=0", "bus_bytes=0",
+    "bus_bytes=3", "burst_beats=0", "queue_entries=0", f"queue_entries={'9' * 15}",
+    "read_requests=0", f"{LONG}=1",
+)  # fmt: skip
 
 
 def _words() -> Iterator[Case]:
+    for command, options, word in _wrong_words():
+        name = "-".join([command, *(_label(o.removeprefix("--")) for o in options)])
+        yield Case(name, (command, "layer.json", *options), (word,))
+
+
+def _wrong_words() -> Iterator[tuple[str, list[str], str]]:
+    """A command, what it is told about the layer, and what a message names."""
+    all_knobs = [f"--knob={knob}={value}" for knob, value in _KNOBS.items()]
     for command in ("check", "explain", "advise", "simulate"):
         for knob in _KNOBS:
-            others = [f"--knob={k}={v}" for k, v in _KNOBS.items() if k != knob]
-            for value in ("", "x", "1.5", "²", "-1", "0", "3", "9" * 5000, "1=1"):
-                yield Case(f"{command}-knob-{knob}={_label(value)}",
-                           (command, "layer.json", *others, f"--knob={knob}={value}"),
-                           (knob,))  # fmt: skip
-            yield Case(f"{command}-knob-{knob}-missing", (command, "layer.json", *others), (knob,))
-            yield Case(f"{command}-knob-{knob}-twice",
-                       (command, "layer.json", *others, f"--knob={knob}=1", f"--knob={knob}=2"),
-                       (knob,))  # fmt: skip
-        everything = [f"--knob={k}={v}" for k, v in _KNOBS.items()]
-        for word in ("", "=", "=1", "tile_x=1", "Tile_h=1", f"{LONG}=1", "\x1b[31m=1"):
-            yield Case(f"{command}-knob-{_label(word)}",
-                       (command, "layer.json", *everything, f"--knob={word}"), ("knob",))  # fmt: skip
-        yield Case(
-            f"{command}-both", (command, "layer.json", "--index=0", *everything), ("--knob",)
-        )
+            others = [word for word in all_knobs if f"={knob}=" not in word]
+            for value in _NO_VALUES:
+                yield command, [f"--knob={knob}={value}", *others], knob
+            yield command, others, knob
+            yield command, [*all_knobs, f"--knob={knob}=2"], knob
+        for word in _NO_KNOBS:
+            yield command, [f"--knob={word}", *all_knobs], "knob"
+        yield command, ["--index=0", *all_knobs], "--knob"
     for command in ("check", "explain", "program", "simulate", "advise"):
-        for value in ("-1", "10000000", "9" * 25):
-            yield Case(f"{command}-index-{_label(value)}",
-                       (command, "layer.json", f"--index={value}"), (value[:20],))  # fmt: skip
-    for word in ("", "LOG_ACC_BUFF_SIZE", "LOG_ACC_BUFF_SIZE=", "LOG_ACC_BUFF_SIZE=:",
-                 "LOG_ACC_BUFF_SIZE=x:y", "LOG_ACC_BUFF_SIZE=15:x", "LOG_ACC_BUFF_SIZE=²:15",
-                 "LOG_ACC_BUFF_SIZE=-1:15", "LOG_ACC_BUFF_SIZE=17:15", "LOG_ACC_BUFF_SIZE=15:99",
-                 "LOG_ACC_BUFF_SIZE=1:1000000000", f"LOG_ACC_BUFF_SIZE=1:{'9' * 5000}",
-                 "LOG_BLOCK=3:4", "LOG_BATCH=0:1", "TARGET=1:2", "LOG_ACC_BUF_SIZE=15:17",
-                 "log_acc_buff_size=15:17", f"{LONG}=1:2", "=1:2"):  # fmt: skip
-        yield Case(f"advise-free-{_label(word)}", ("advise", "layer.json", f"--free={word}"),
-                   (word.partition("=")[0][:10],))  # fmt: skip
+        for value in ("10000000", "9" * 25):
+            yield command, [f"--index={value}"], "index"
+    for word in _NO_SIZES:
+        yield "advise", [f"--free={word}"], word.partition("=")[0][:10]
     for command in ("simulate", "best", "tune"):
-        for word in ("", "memory_latency", "memory_latency=", "memory_latency=x",
-                     "memory_latency=1.5", "memory_latency=²", "memory_latency=-1",
-                     "memory_latency=0", f"memory_latency={'9' * 25}",
-                     f"memory_latency={'9' * 5000}", "memory_latencies=1", "=1", "clock_hz=0",
-                     "bus_bytes=0", "bus_bytes=3", "burst_beats=0", "queue_entries=0",
-                     f"queue_entries={'9' * 15}", "read_requests=0", f"{LONG}=1"):  # fmt: skip
-            yield Case(f"{command}-timing-{_label(word)}",
-                       (command, *BASES[command], f"--timing={word}"),
-                       (word.partition("=")[0][:10],))  # fmt: skip
+        for word in _NO_TIMINGS:
+            options = [*BASES[command][1:], f"--timing={word}"]
+            yield command, options, word.partition("=")[0][:10]
     for key in ("", "x", "Tile_h", LONG, "\x1b[31m"):
-        yield Case(f"sample-key-{_label(key)}",
-                   ("sample", "layer.json", "--method=ordered", f"--key={key}"), ("--key",))  # fmt: skip
+        yield "sample", ["--method=ordered", f"--key={key}"], "--key"
     for word in ("nosuch", "", "Validity", LONG):
-        yield Case(f"study-part-{_label(word)}", ("study", "layer.json", f"--part={word}"),
-                   (word[:10],))  # fmt: skip
-        yield Case(f"study-method-{_label(word)}", ("study", "layer.json", f"--method={word}"),
-                   (word[:10],))  # fmt: skip
+        yield "study", [f"--part={word}"], word[:10]
+        yield "study", [f"--method={word}"], word[:10]
     for value in ("0", "100000000"):
-        yield Case(f"study-seeds-{value}", ("study", "layer.json", f"--seeds={value}"), (value,))
-    yield Case("tune-trials-0", ("tune", "layer.json", "--trials=0"), ("trials", "0"))
-    yield Case("simulate-nothing-chosen", ("simulate", "layer.json"), ("--index",))
-    yield Case("simulate-two-ways", ("simulate", "layer.json", "--best", "--all"), ("--best",))
-    yield Case("simulate-alone", ("simulate", "layer.json", "--best", "--alone"), ("--alone",))
-    yield Case("check-nothing-chosen", ("check", "layer.json"), ("--index",))
-    yield Case("sample-too-many", ("sample", "layer.json", "-n", "1000000"), ("1000000",))
+        yield "study", [f"--seeds={value}"], value
+    yield "tune", ["--trials=0"], "trials"
+    yield "sample", ["-n", "1000000"], "1000000"
+    yield "check", [], "--index"
+    yield "simulate", [], "--index"
+    yield "simulate", ["--best", "--all"], "--best"
+    yield "simulate", ["--best", "--alone"], "--alone"

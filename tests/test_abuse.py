@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,17 @@ CORPUS = corpus()
 LEAST = 500
 LONGEST = 500  # characters of a message
 SAMPLE = CORPUS[:: len(CORPUS) // 16]
+
+
+@pytest.fixture(autouse=True)
+def _bounded_memory():
+    """A device that is read without end shall fail a test, not the machine."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + (4 << 30)
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_the_corpus_is_large_and_holds_nothing_twice():

@@ -267,7 +267,7 @@ def _reason(failure: OSError | ValueError) -> str:
 def _name(path: str | Path) -> str:
     """A path in a message: on one line, not longer than one."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
-    return text if len(text) <= 120 else f"{text[:60]}...{text[-50:]}"
+    return (text or "''") if len(text) <= 120 else f"{text[:60]}...{text[-50:]}"
 
 
 def _short(text: str) -> str:

@@ -21,6 +21,7 @@ Config = dict[str, int]
 IntArray = NDArray[np.int64]
 
 THREAD_COUNTS = (1, 2)
+SHOWN = 24  # candidates that a message lists
 
 BLOCK = 1 << 17
 """Configurations that are looked at together."""
@@ -43,8 +44,10 @@ class Knob:
     def position(self, value: int) -> int:
         """Position of a value among the candidates."""
         if value not in self.values or isinstance(value, bool):
-            allowed = ", ".join(map(str, self.values))
-            raise ConfigError(f"{self.name} is {value!r}, allowed are {allowed}")
+            allowed = ", ".join(map(str, self.values[:SHOWN]))
+            if len(self.values) > SHOWN:
+                allowed += f" and {len(self.values) - SHOWN} more up to {self.values[-1]}"
+            raise ConfigError(f"{self.name} is {shortened(value)}, allowed are {allowed}")
         return self.values.index(value)
 
 
@@ -107,7 +110,9 @@ class KnobSpace:
         """AutoTVM index of a configuration; every knob must be given, and no other."""
         unknown = [name for name in config if name not in self.names]
         if unknown:
-            raise ConfigError(f"unknown knob {unknown[0]!r}; knobs are {', '.join(self.names)}")
+            raise ConfigError(
+                f"unknown knob {shortened(unknown[0])}; knobs are {', '.join(self.names)}"
+            )
         index = 0
         for knob in reversed(self.knobs):
             if knob.name not in config:
@@ -186,7 +191,7 @@ class KnobSpace:
 
     def _check_index(self, index: int) -> int:
         if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-            raise ConfigError(f"an index is an integer, got {index!r}")
+            raise ConfigError(f"an index is an integer, got {shortened(index)}")
         if not 0 <= index < len(self):
             raise ConfigError(
                 f"index {shortened(index)} is out of range, allowed are 0 to {len(self) - 1}"

@@ -7,11 +7,12 @@ behind its AXI port; the defaults are those of the memory model that the RTL was
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
-from vtacsp.errors import TimingError
+from vtacsp.errors import TimingError, shortened
 
 __all__ = ["PRESETS", "PYNQ", "RTL", "TimingModel", "constants"]
 
@@ -24,6 +25,7 @@ def _constant(default: int, unit: str, source: str, meaning: str, low: int = 0) 
 
 
 _LARGEST = 1 << 30
+_INTEGER = re.compile(r" *-?[0-9]{1,30} *")
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class TimingModel:
             value, low = getattr(self, constant.name), constant.metadata["low"]
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value < _LARGEST:
                 raise TimingError(
-                    f"timing constant {constant.name} is {value!r}, allowed is an integer from "
-                    f"{low} to {_LARGEST - 1} ({constant.metadata['unit']})"
+                    f"timing constant {constant.name} is {shortened(value)}, allowed is an "
+                    f"integer from {low} to {_LARGEST - 1} ({constant.metadata['unit']})"
                 )
         for name in ("bus_bytes", "burst_beats"):
             value = getattr(self, name)
@@ -166,11 +168,15 @@ class TimingModel:
         known = [constant.name for constant in constants()]
         changes: dict[str, int] = {}
         for word in words:
-            name, sign, value = word.partition("=")
-            if not sign or not value.strip().lstrip("-").isdigit():
-                raise TimingError(f"timing {word!r} is not NAME=VALUE with an integer value")
+            name, _, value = word.partition("=")
+            if not _INTEGER.fullmatch(value):
+                raise TimingError(
+                    f"timing {shortened(word)} is not NAME=VALUE with an integer value"
+                )
             if name not in known:
-                raise TimingError(f"no timing constant {name!r}; constants are {', '.join(known)}")
+                raise TimingError(
+                    f"no timing constant {shortened(name)}; constants are {', '.join(known)}"
+                )
             changes[name] = int(value)
         if not changes:
             return self

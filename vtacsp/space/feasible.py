@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.errors import ConfigError, SpaceError
+from vtacsp.errors import ConfigError, SpaceError, shortened
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import BLOCK, Config, IntArray, KnobSpace
 from vtacsp.rules import Rule
@@ -133,7 +133,9 @@ class FeasibleSpace:
         Raises :class:`~vtacsp.errors.SpaceError` when there are fewer than ``n``.
         """
         if method not in METHODS:
-            raise SpaceError(f"unknown sampling method {method!r}; known are {', '.join(METHODS)}")
+            raise SpaceError(
+                f"unknown sampling method {shortened(method)}; known are {', '.join(METHODS)}"
+            )
         if (key is not None) != (method == "ordered"):
             raise SpaceError("a key goes with the method 'ordered', and with no other")
         if not 0 <= n <= len(self):

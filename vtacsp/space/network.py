@@ -47,7 +47,7 @@ class HardwareSpace:
         for key, values in free.items():
             if key not in BUFFER_FIELDS.values():
                 known = ", ".join(BUFFER_FIELDS.values())
-                raise HardwareError(f"{key} cannot be free; sizes that can are {known}")
+                raise HardwareError(f"{key:.60} cannot be free; sizes that can are {known}")
             choices = tuple(sorted(set(values)))
             if not choices or not all(isinstance(v, int) and 0 <= v <= MAX_LOG for v in choices):
                 raise HardwareError(f"{key}: candidates are integers from 0 to {MAX_LOG}")

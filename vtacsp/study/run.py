@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vtacsp import __version__
-from vtacsp.errors import StudyError
+from vtacsp.errors import StudyError, shortened
 from vtacsp.hardware import VTAConfig
 from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.model import judge
@@ -31,6 +31,8 @@ from vtacsp.workload import Workload, workload_from_dict
 __all__ = ["PARTS", "Study", "Task"]
 
 PARTS = ("validity", "model", "search")
+
+MOST_SEEDS = 10_000  # their tasks are listed before the first one runs
 
 _FORMAT = 1
 _PACKAGES = ("numpy", "scipy", "xgboost", "ortools", "numba")
@@ -66,12 +68,16 @@ class Study:
         parts: Sequence[str] = PARTS,
         command: str = "",
     ) -> None:
-        if seeds < 1:
-            raise StudyError(f"seeds is {seeds}, must be at least 1")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise StudyError(
+                f"seeds is {shortened(seeds)}, must be at least 1 and at most {MOST_SEEDS}"
+            )
         for name, given, known in (("method", methods, METHODS), ("part", parts, PARTS)):
             for word in given:
                 if word not in known:
-                    raise StudyError(f"unknown {name} {word!r}; known are {', '.join(known)}")
+                    raise StudyError(
+                        f"unknown {name} {shortened(word)}; known are {', '.join(known)}"
+                    )
         twice = [name for name, n in Counter(w.name for w in workloads).items() if n > 1]
         if twice:
             raise StudyError(f"two layers have the name {twice[0]!r}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vtacsp.errors import StudyError
+from vtacsp.errors import StudyError, shortened
 from vtacsp.study.layer import StudyLayer
 from vtacsp.tune.initial import diverse, presample, uniform
 from vtacsp.tune.model import AUTOTVM_PLAN, ModelSearcher
@@ -74,7 +74,7 @@ def search(layer: StudyLayer, method: str, seed: int) -> Outcome:
     Raises :class:`~vtacsp.errors.StudyError` for an unknown method.
     """
     if method not in METHODS:
-        raise StudyError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+        raise StudyError(f"unknown method {shortened(method)}; known are {', '.join(METHODS)}")
     start = METHODS[method].start(layer, seed)
     near = failed = 0
     measured: list[int | None] = []  # cycles
