@@ -297,5 +297,6 @@ def test_what_is_feasible_runs_without_deadlock_or_race_and_is_right(operator, d
     result = simulate(program, operands)
     assert result.counters.items() <= counters.items()
     assert np.array_equal(result.output, reference(workload, hardware, operands))
-    split = build(workload, hardware, index, max_transfer=512)
-    assert np.array_equal(simulate(split, operands).output, result.output)
+    if counters["uop_load_nbytes"] == 4 * len(program.micro_ops):  # nothing is evicted
+        split = build(workload, hardware, index, max_transfer=512)
+        assert np.array_equal(simulate(split, operands).output, result.output)
