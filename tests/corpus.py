@@ -353,11 +353,10 @@ def _logs() -> Iterator[Case]:
 def _broken_records() -> Iterator[tuple[str, bytes]]:
     valid: Json = json.loads(_record())
     for path in _paths(valid):
-        if path[0] in ("tvm_version", "vtacsp") or path == ("config", "code_hash"):
-            continue  # AutoTVM does not read them
         for what, value in _RECORD_VALUES.get(path, {}).items():
             yield f"{_dotted(path)}={what}", _text(_with(valid, path, value))
-        yield f"{_dotted(path)}-nan", _text(_with(valid, path, _MARK), "NaN")
+        if path[0] not in _NOT_READ and path not in _NAN_IS_READ:
+            yield f"{_dotted(path)}-nan", _text(_with(valid, path, _MARK), "NaN")
         yield f"{_dotted(path)}-deep", _text(_with(valid, path, _MARK), LITERALS[-1])
     for key in ("input", "config", "result"):
         yield f"{key}-missing", _text({k: v for k, v in valid.items() if k != key})
@@ -405,6 +404,8 @@ def _dotted(path: tuple[Any, ...]) -> str:
     return ".".join(map(str, path))
 
 
+_NOT_READ = ("version", "tvm_version", "vtacsp")  # by AutoTVM
+_NAN_IS_READ = (("input", 3), ("config", "code_hash"), ("result", 0, 0))  # the last one has failed
 _ANY = {"null": None, "number": 3, "text": "x", "list": [], "object": {}}
 _NO_NUMBER = {"null": None, "text": "x", "list": [], "object": {}, "true": True}
 _RECORD_VALUES: dict[tuple[Any, ...], Mapping[str, object]] = {
