@@ -87,6 +87,7 @@ def test_the_best_is_the_minimum_of_all(files):
 def test_best_of_several_layers_names_what_it_skips(files, tmp_path):
     case, _, _ = files("group.small")
     thin = {**case["workload"], "name": "thin", "op": "conv2d", "in_channels": 3}
+    del thin["groups"]
     several = tmp_path / "several.json"
     several.write_text(json.dumps([thin, case["workload"]]))
     result = run("best", several, "--format", "csv")
