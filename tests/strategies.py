@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import reject
 from hypothesis import strategies as st
 
 from vtacsp import KnobSpace, Problem, VTAConfig, Workload, workload_from_dict
+from vtacsp.simulate.timing import INSTRUCTION_BYTES, RTL, TimingModel, constants
 
 OPERATORS = ("conv2d", "group_conv2d", "conv2d_transpose", "dense")
 MICRO_OP = 32  # bits, for an index into each of ACC, INP or ACC, and WGT
@@ -133,3 +135,18 @@ def built_layers(operators=OPERATORS):
         return [index for index, label in enumerate(labels) if label in BUILT]
 
     return layers_with(built, operators)
+
+
+@st.composite
+def timings(draw: st.DrawFn) -> TimingModel:
+    """Any timing model: each constant is the default, its least, or anything up to a large one."""
+    values = {}
+    for constant in constants():
+        low = constant.metadata["low"]
+        if constant.name not in ("bus_bytes", "burst_beats", "clock_hz"):
+            near = st.sampled_from([constant.default, low])
+            values[constant.name] = draw(near | st.integers(low, 16) | st.integers(low, 1 << 14))
+    bus = values["bus_bytes"] = 1 << draw(st.integers(0, 10))
+    least = max((INSTRUCTION_BYTES // bus).bit_length() - 1, 1)
+    values["burst_beats"] = draw(st.sampled_from([1 << n for n in range(least, 11)]))
+    return replace(RTL, **values)

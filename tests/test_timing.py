@@ -174,11 +174,12 @@ def test_every_constant_matters_and_has_a_lower_bound(name):
         ("memory_latency=slow", "is not NAME=VALUE with an integer"),
         ("memory_latency=0", "memory_latency is 0, allowed is an integer from 1"),
         ("burst_beats=100", "burst_beats is 100, not a power of two"),
+        ("bus_bytes=1 burst_beats=8", "must hold an instruction of 16 bytes"),
     ],
 )
 def test_a_bad_override_names_what_is_allowed(word, message):
     with pytest.raises(TimingError, match=message):
-        RTL.override([word])
+        RTL.override(word.split())
 
 
 def test_an_estimate_says_that_it_is_one():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import feasible_layers
+from tests.strategies import feasible_layers, timings
 from tests.test_program import golden
 from vtacsp import (
     FeasibleSpace,
@@ -135,15 +135,28 @@ def test_the_initial_set_is_balanced():
 # ---------------------------------------------------------------- the bound
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c['workload']['name']}-{c['memory_latency']}"
-)
+# mean of (cycles - bound) / cycles over the configurations of a case, in units of 0.0001
+GAPS = {
+    "c-5x5-16": 47, "c-tiny14-bias-16": 98, "c-tiny14-16": 90, "d-1024-16": 259, "d-small-16": 193,
+    "dcgan.small-16": 187, "group.small-16": 191, "k1-pad1-16": 337, "mobilenet.D7-16": 205,
+    "resnet18.C10-16": 156, "resnet18.C11-16": 44, "resnet18.C2-16": 71, "resnet18.C3-16": 68,
+    "resnet18.C4-16": 267, "resnet18.C5-16": 59, "resnet18.C6-16": 51, "resnet18.C7-16": 206,
+    "resnet18.C8-16": 52, "resnet18.C9-16": 45, "c-tiny14-64": 81, "d-small-64": 98,
+    "dcgan.small-64": 173, "group.small-64": 196, "resnet18.C10-64": 104,
+}  # fmt: skip
+
+
+def name_of(case):
+    return f"{case['workload']['name']}-{case['memory_latency']}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_the_bound_is_below_every_cycle_count_of_the_rtl_and_close(case):
     timing = RTL.override([f"memory_latency={case['memory_latency']}"])
     bounds = cycle_bounds(layer(case), np.array(case["indices"]), timing)
     ratio = bounds / np.array(case["cycles"])
     assert ratio.max() <= 1
-    assert np.median(ratio) > 0.93
+    assert round(1e4 * (1 - ratio).mean()) <= GAPS[name_of(case)]
 
 
 def test_the_best_of_the_rtl_has_nearly_the_lowest_bound():
@@ -159,12 +172,47 @@ def test_the_best_of_the_rtl_has_nearly_the_lowest_bound():
     assert max(positions) <= 3
 
 
-@settings(max_examples=60)
-@given(feasible_layers(), st.sampled_from([RTL, PYNQ]))
-def test_the_bound_is_below_the_simulator_on_random_layers(case, timing):
+@settings(max_examples=200)
+@given(feasible_layers(), st.sampled_from([RTL, PYNQ]) | timings())
+def test_the_bound_is_below_the_simulator_on_random_layers_machines_and_timings(case, timing):
     workload, hardware, index = case
-    (bound,) = cycle_bounds(Problem(workload, hardware), np.array([index]), timing)
-    assert bound <= Simulator(workload, hardware, timing).cycles(index)
+    problem = Problem(workload, hardware)
+    feasible = problem.feasible_indices()
+    indices = np.unique([index, *feasible[:: len(feasible) // 8 + 1]])
+    bounds = cycle_bounds(problem, indices, timing)
+    cycles = Simulator(workload, hardware, timing).cycles_many(indices.tolist())
+    assert (bounds <= cycles).all()
+
+
+LAYERS = {
+    "conv2d": {"in_channels": 64, "height": 14, "width": 14, "kernel": [3, 3], "padding": [1, 1]},
+    "conv2d_transpose": {"in_channels": 32, "height": 4, "width": 4, "kernel": [4, 4]},
+    "group_conv2d": {"in_channels": 64, "height": 7, "width": 7, "kernel": [3, 3], "groups": 2},
+    "dense": {"batch": 4, "in_features": 128, "out_features": 32},
+}
+SPATIAL = {"stride": [1, 1], "padding": [0, 0], "out_channels": 64}
+EXTREMES = [
+    ["burst_beats=8"],  # few instructions before the first runs
+    ["restart_delay=64"],  # longer than a token takes to the other module
+    ["token_delay=64"],
+    ["write_reload=64"],  # a burst more instead of a reload
+    ["narrow_drain=200"],  # padding is written while a load drains
+    ["write_command=4000", "wide_drain=200"],  # kernels load beside the second thread's inputs
+    ["queue_delay=0", "fetch_drain=0", "launch_delay=1", "sync_cycles=0", "pipeline_depth=0"],
+    ["bus_bytes=128"],
+]
+
+
+@pytest.mark.parametrize("words", EXTREMES, ids=" ".join)
+@pytest.mark.parametrize("op", LAYERS)
+def test_the_bound_is_below_the_simulator_for_every_constant(op, words):
+    base = {"op": op, "name": op, "batch": 1, **({} if op == "dense" else SPATIAL)}
+    simulator = Simulator(workload_from_dict(base | LAYERS[op]), timing=RTL.override(words))
+    indices = simulator.space.collapsed().indices
+    bounds = cycle_bounds(simulator.space.problem, indices, simulator.timing)
+    ratio = bounds / simulator.cycles_many(indices.tolist())
+    assert ratio.max() <= 1
+    assert np.median(ratio) > 0.85
 
 
 @pytest.mark.parametrize("name", ["c-tiny14", "d-small", "dcgan.small", "group.small"])

@@ -20,7 +20,7 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.jit import jit
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stream
 from vtacsp.simulate import plan as p
-from vtacsp.simulate.timing import TimingModel
+from vtacsp.simulate.timing import INSTRUCTION_BYTES, TimingModel
 
 __all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Schedule", "first_tokens", "schedule"]
 
@@ -28,7 +28,6 @@ REASONS = ("instruction", "token before", "token after")
 """What the start of an instruction waited for; "" when it did not wait."""
 
 _INSTRUCTION, _BEFORE, _AFTER = 1, 2, 3
-_INSTRUCTION_BYTES = 16
 _FAR = 1 << 60
 
 IntArray = NDArray[np.int64]
@@ -163,7 +162,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     start, done = np.empty(noted, np.int64), np.empty(noted, np.int64)
     module, reason = np.empty(noted, np.int8), np.empty(noted, np.int8)
     beats = np.zeros(noted, np.int64)
-    burst = (1 << c.burst_shift) // _INSTRUCTION_BYTES  # instructions
+    burst = (1 << c.burst_shift) // INSTRUCTION_BYTES  # instructions
     fetches = np.zeros((noted // burst + 1, 4), np.int64)
     room = len(fetches)
     for i in range(noted):
@@ -364,7 +363,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
             w = np.uint64(who)
             cut = 0
             if who == 0:
-                some = ((min(stop + burst, n) - stop) * _INSTRUCTION_BYTES) >> c.bus_shift
+                some = ((min(stop + burst, n) - stop) * INSTRUCTION_BYTES) >> c.bus_shift
             else:
                 address = readers[w, _NEXT]
                 cut = min(readers[w, _STOP], ((address >> c.burst_shift) + 1) << c.burst_shift)

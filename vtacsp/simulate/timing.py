@@ -26,6 +26,7 @@ def _constant(default: int, unit: str, source: str, meaning: str, low: int = 0) 
 
 _LARGEST = 1 << 30
 _INTEGER = re.compile(r" *-?[0-9]{1,30} *")
+INSTRUCTION_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,16 @@ class TimingModel:
             value = getattr(self, name)
             if value & (value - 1):
                 raise TimingError(f"timing constant {name} is {value}, not a power of two")
+        if not self.burst_instructions:
+            raise TimingError(
+                f"timing constants bus_bytes {self.bus_bytes} and burst_beats {self.burst_beats}: "
+                f"a burst must hold an instruction of {INSTRUCTION_BYTES} bytes"
+            )
+
+    @property
+    def burst_instructions(self) -> int:
+        """Instructions in one burst of the fetch module (``core/FetchVME64.scala``)."""
+        return self.bus_bytes * self.burst_beats // INSTRUCTION_BYTES
 
     @property
     def name(self) -> str:

@@ -35,13 +35,14 @@ from vtacsp.rules.symbols import (
     H,
     N,
     W,
+    h_nthread,
     oc_nthread,
     tile_ci,
     tile_co,
     tile_h,
     tile_w,
 )
-from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.simulate.timing import INSTRUCTION_BYTES, RTL, TimingModel
 from vtacsp.space.problem import Problem
 
 __all__ = ["cycle_bound", "cycle_bounds"]
@@ -53,8 +54,25 @@ ACC_BYTES = pow2(_TENSOR + LOG_ACC_WIDTH)
 WGT_BYTES = pow2(LOG_BLOCK + LOG_BLOCK - 3 + LOG_WGT_WIDTH)
 
 ALU_STAGES = 3  # shift, minimum, maximum; a bias adds one with two operands
-FETCH = 128  # instructions in one burst of the fetch module
-INSTRUCTION_BYTES, UOP_BYTES = 16, 4
+UOP_BYTES = 4
+EARLY = 16  # instructions, among them the first kernel that waits for a load
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean: what there is in all, and how many share it."""
+
+    total: Int
+    count: Int
+
+    def times(self, factor: Int, divisor: int = 1) -> Int:
+        """The mean times a factor, rounded down."""
+        return self.total * factor // (self.count * divisor)
+
+    @property
+    def ceiling(self) -> Int:
+        """The mean, rounded up."""
+        return (self.total + self.count - 1) // self.count
 
 
 @dataclass(frozen=True)
@@ -62,9 +80,10 @@ class _Nest:
     """The loop nest of an operator, in elements of the scratchpads.
 
     Per output tile of a thread: ``rows`` times { reset ``reset`` accumulators; ``reductions``
-    times { load ``inp`` of ``inp_tile`` and ``wgt`` elements, execute ``gemm`` micro-ops } };
-    the epilogue over ``out`` accumulators; a store of ``out`` in ``store_rows``.
-    ``inp`` is the mean over the tiles without padding; ``micro_ops`` are those of all kernels.
+    times { load an input tile and ``wgt`` elements, execute ``gemm`` micro-ops } }; the epilogue
+    over ``out`` accumulators; a store of ``out`` in ``store_rows``.  ``inp_tile`` are the inputs
+    of a tile with padding.  Without it, ``first`` are those of the first tile and ``inp`` the mean
+    over the tiles, of the first and of the last thread.  ``micro_ops`` are those of all kernels.
     """
 
     tiles: Int
@@ -73,7 +92,8 @@ class _Nest:
     reductions: Int
     reset: Int
     gemm: Int
-    inp_bytes: Int
+    first: tuple[Int, Int]
+    inp: tuple[_Mean, _Mean]
     inp_tile: Int
     wgt: Int
     out: Int
@@ -107,7 +127,17 @@ def _spatial(op: str) -> _Nest:
             (c.w0, tile_w * SW, cols, W, PW),
         )
         micro_ops = _need(c.EVICTION)
-    area = table("loaded", _loaded, *reads[0]) * table("loaded", _loaded, *reads[1])
+    height, width = reads
+    turns = maximum(height[0] // h_nthread, 1)  # threads take turns at the rows of tiles
+
+    def loaded(thread: Int) -> tuple[Int, _Mean]:
+        _, step, extent, size, pad = height
+        mine = step * h_nthread, extent, size, pad - thread * step
+        first = table("loaded", _loaded, 1, *mine) * table("loaded", _loaded, 1, *width[1:])
+        total = table("loaded", _loaded, turns, *mine) * table("loaded", _loaded, *width)
+        return first * channels, _Mean(total * channels, turns * c.w0)
+
+    (first, inp), (other, others) = loaded(const(0)), loaded(h_nthread - 1)
     whole_rows = if_else(tile_h == OH, 1, tile_co)
     return _Nest(
         tiles=N * c.h0 * c.w0 * c.co0,
@@ -116,7 +146,8 @@ def _spatial(op: str) -> _Nest:
         reductions=c.ci0,
         reset=c.out_tile,
         gemm=c.out_tile * (tile_ci * (KH * KW)),
-        inp_bytes=area * channels * INP_BYTES // (c.h0 * c.w0),
+        first=(first, other),
+        inp=(inp, others),
         inp_tile=channels * rows * cols,
         wgt=c.wgt_tile,
         out=c.out_tile,
@@ -135,11 +166,12 @@ def _dense() -> _Nest:
         reductions=CI // tile_ci,
         reset=const(1),
         gemm=tile_ci,
-        inp_bytes=tile_ci * INP_BYTES,
+        first=(tile_ci, tile_ci),
+        inp=(_Mean(tile_ci, const(1)),) * 2,
         inp_tile=tile_ci,
         wgt=tile_ci,
         out=d.rows,
-        store_rows=const(1),
+        store_rows=d.rows,
         bias=d.rows,
         micro_ops=_need(d.EVICTION),
     )
@@ -164,62 +196,98 @@ def cycle_bound(op: str, timing: TimingModel = RTL) -> Int:
 
 def _cycles(nest: _Nest, t: TimingModel) -> Int:
     bus = t.bus_bytes
-    # what each instruction takes until the next of its module, or one that waits for it, starts
-    drained = t.pipeline_depth + t.restart_delay
-    first_beat = t.request_delay + t.memory_latency
+    # between the end of an instruction and the start of the next: in its module, or in another one
+    # that waits for its token; where a chain may do either, the shorter
+    next_one, token = t.restart_delay, t.token_delay
+    either = min(next_one, token)
 
-    def wider(element: Int) -> Bool:
-        return element > bus
-
-    def answered(element: Int) -> Int:
-        drain = if_else(wider(element), t.narrow_drain, t.wide_drain)
-        return drain + (first_beat - 1 + t.restart_delay)
-
-    inp_beats = nest.inp_bytes // bus
     # padding is written while no data arrive
-    padding = maximum(nest.inp_tile - nest.inp_bytes // INP_BYTES - first_beat, 0)
-    load = inp_beats + padding + answered(INP_BYTES)
-    load = load + nest.wgt * WGT_BYTES // bus + answered(WGT_BYTES)
-    gemm = nest.gemm * t.gemm_interval + drained
-    reset = nest.reset * t.gemm_interval + drained
-    stage = nest.out * t.alu_interval + drained
-    add = nest.out * t.alu_pair_interval + drained
-    add = add + nest.bias * ACC_BYTES // bus + answered(ACC_BYTES)
-    epilogue = ALU_STAGES * stage + BIAS * add
-    out_beats = nest.out * OUT_BYTES // bus
-    reloads = if_else(wider(OUT_BYTES), nest.out - nest.store_rows, 0) * t.write_reload
-    per_row = t.write_command + t.write_latency  # and one beat less, one cycle to acknowledge
-    store = out_beats + reloads + nest.store_rows * per_row + t.restart_delay
+    staged = if_else(bus < INP_BYTES, 2, 1) + nest.inp_tile
+    wgt = nest.wgt * WGT_BYTES // bus + _answered(WGT_BYTES, t)
+
+    def load(inp: _Mean) -> Int:
+        waits = maximum(_answered(INP_BYTES, t), staged - inp.ceiling)
+        return inp.times(INP_BYTES, bus) + waits + next_one + wgt
+
+    load_0, load_1 = map(load, nest.inp)
+    gemm = nest.gemm * t.gemm_interval + t.pipeline_depth
+    reset = nest.reset * t.gemm_interval + t.pipeline_depth
+    stage = nest.out * t.alu_interval + t.pipeline_depth + next_one
+    add = nest.out * t.alu_pair_interval + t.pipeline_depth + next_one
+    add = add + nest.bias * ACC_BYTES // bus + _answered(ACC_BYTES, t) + next_one
+    epilogue = ALU_STAGES * stage + BIAS * add - next_one
+    store = nest.out * OUT_BYTES // bus + _written(nest, t)
 
     # one thread: everything waits for everything
-    alone = nest.rows * (reset + nest.reductions * (load + gemm)) + epilogue + store
+    row = reset + nest.reductions * (load_0 + gemm + 2 * token) + next_one
+    alone = nest.rows * row + epilogue + store + 2 * token
 
     # two threads share the modules: one loads while the other computes
-    ready = maximum(load, reset)  # until the first GEMM, past the reset of the first thread
-    stall = maximum(store - ready, 0)  # the second reset waits for both stores of before
-    step = maximum(load, gemm)
-    interleaved = (
-        nest.rows * (reset + ready + step * (2 * nest.reductions - 1) + gemm)
-        + stall
-        + epilogue
-        + maximum(epilogue, store)
-    )
+    before = maximum(load_0, reset)  # until the first GEMM, past the reset of the first thread
+    ready = maximum(before, store)  # the second reset waits for both stores of before
+    loads = nest.reductions * (load_1 + load_0 + 2 * next_one) - load_0 - next_one
+    gemms = (2 * nest.reductions - 1) * (gemm + next_one)
+    row = reset + before + 2 * either + maximum(loads, gemms) + gemm + next_one
+    last = maximum(epilogue, store) + 2 * either
+    interleaved = nest.rows * row + (ready - before) + epilogue + last
     # without a loop around the GEMM, each thread runs on into its epilogue
-    tail = gemm + epilogue
-    straight = reset + ready + stall + tail + maximum(tail, load, store)
+    tail = gemm + next_one + epilogue
+    straight = reset + ready + tail + maximum(tail, load_1, store) + 4 * either
     single = all_of(nest.rows == 1, nest.reductions == 1)
     pair = if_else(single, straight, interleaved)
-    rounds = nest.tiles // nest.threads
-    work = rounds * if_else(nest.threads == 1, alone, pair)
-    ends = if_else(nest.threads == 1, 0, store - stall)  # the last store; no stall at first
+    # no stall at first, where a tile may load less than the mean, and a store more at last
+    first = minimum(before, maximum(load(_Mean(nest.first[0], const(1))), reset))
+    ends = store + next_one - if_else(store > before, store - first, 0)
 
-    # instructions are fetched before anything runs, kernels are loaded when first called
+    rounds = nest.tiles // nest.threads
+    work = if_else(nest.threads == 1, rounds * alone, rounds * pair + ends)
+    hidden = all_of(nest.threads == 2, nest.reductions > 1, loads > gemms)
+    late = maximum(staged - nest.first[1] - _answered(INP_BYTES, t), 0)
+    again = if_else(epilogue >= store, minimum(nest.rows, ALU_STAGES + BIAS), 0)
+    return _launch(nest, t) + _kernels(nest, t, hidden, late, again) + work
+
+
+def _launch(nest: _Nest, t: TimingModel) -> Int:
+    """Cycles until the first instruction starts: a burst is fetched before anything runs."""
     per_tile = nest.rows * (1 + 3 * nest.reductions) + ALU_STAGES + 2 * BIAS + 1
-    fetched = minimum(nest.tiles * per_tile, FETCH) * INSTRUCTION_BYTES // bus
-    launch = t.launch_delay + t.memory_latency + fetched + t.fetch_drain
-    kernels = (2 * nest.rows + ALU_STAGES + BIAS) * answered(const(UOP_BYTES))
-    kernels = kernels + nest.micro_ops * UOP_BYTES // (bus * nest.threads)
-    return launch + kernels + work + ends
+    fetched = minimum(nest.tiles * per_tile, t.burst_instructions) * INSTRUCTION_BYTES
+    delays = t.launch_delay + t.memory_latency - 1 + t.fetch_drain + t.queue_delay
+    return fetched // t.bus_bytes + delays
+
+
+def _kernels(nest: _Nest, t: TimingModel, hidden: Bool, late: Int, again: Int) -> Int:
+    """Cycles of loading the kernels, each when it is first called.
+
+    Where the loads of two threads take longer than their GEMMs, those of the first GEMMs are
+    ``hidden``: the second thread loads meanwhile.  It waits for their micro-ops only, which are
+    asked for first, if its own data are not ``late`` because of padding.  The epilogue of the
+    second thread has kernels too: ``again`` of them count if more waits for it than for a store.
+    """
+    micro_ops = nest.micro_ops * UOP_BYTES // (t.bus_bytes * nest.threads)
+    waited: Int = const(0)
+    if t.restart_delay == t.token_delay and min(t.burst_instructions, t.queue_entries) >= EARLY:
+        whole = nest.micro_ops * UOP_BYTES <= t.bus_bytes * t.burst_beats
+        waited = if_else(whole, maximum(micro_ops - late, 0), 0)
+    calls = 2 * nest.rows + ALU_STAGES + BIAS - if_else(hidden, nest.rows - again, 0)
+    call = _answered(const(UOP_BYTES), t) + t.restart_delay
+    return calls * call + if_else(hidden, waited, micro_ops)
+
+
+def _answered(element: Int, t: TimingModel) -> Int:
+    """Cycles of a read, but for its beats."""
+    drain = if_else(element > t.bus_bytes, t.narrow_drain, t.wide_drain)
+    return drain + (t.request_delay + t.memory_latency - 1)
+
+
+def _written(nest: _Nest, t: TimingModel) -> Int:
+    """Cycles of the stores of a tile, but for their beats."""
+    burst = t.write_command + t.write_latency  # and one beat less, one cycle to acknowledge
+    reloads = nest.out - nest.store_rows
+    total = reloads * t.write_reload
+    if t.write_reload > burst:  # a row that is cut in two needs one less, but another burst
+        cuts = nest.out * OUT_BYTES // (t.bus_bytes * t.burst_beats) + nest.store_rows
+        total = total - minimum(reloads, cuts) * (t.write_reload - burst)
+    return if_else(t.bus_bytes < OUT_BYTES, total, 0) + nest.store_rows * burst
 
 
 def cycle_bounds(problem: Problem, indices: IntArray, timing: TimingModel = RTL) -> IntArray:
