@@ -154,3 +154,21 @@ def test_errors(tmp_path):
             tune(RandomSearcher(SPACE), Counting(), **{"trials": 1, name: 0})
     with pytest.raises(LogError, match="cannot"):
         tune(RandomSearcher(SPACE), Counting(), trials=1, log=tmp_path)
+
+
+def test_bad_costs_are_failures_in_results_log_and_model(tmp_path):
+    bad = [float("nan"), 0.0, -1.0, float("inf")]
+
+    def cost(index: int) -> float:
+        return bad[index % 8] if index % 8 < len(bad) else 1e-3 * (1 + index % 101)
+
+    log = tmp_path / "tune.log"
+    searcher = ModelSearcher(SPACE, seed=1, plan_size=8, first_fit=8)
+    result = tune(searcher, FunctionMeasurer(cost), trials=40, log=log, batch_size=8)
+    failed = {trial.index for trial in result.trials if not trial.result.ok}
+    assert failed == {t.index for t in result.trials if t.index % 8 < len(bad)} != set()
+    assert result.best.result.seconds > 0
+    assert "NaN" not in log.read_text()
+    assert "Infinity" not in log.read_text()
+    read = load_records(log)
+    assert {record.index for record in read if not record.result.ok} == failed

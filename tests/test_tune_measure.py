@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,6 +89,43 @@ def test_function_measurer_turns_exceptions_into_results():
     ]
     assert results[3].seconds == float("inf")
     assert results[3].speed == 0
+
+
+BAD_COSTS = [float("nan"), 0, 0.0, -1.0, -0.0, float("inf"), float("-inf"), 5e-324, 10**400]
+
+
+@pytest.mark.parametrize("cost", BAD_COSTS, ids=lambda cost: str(cost)[:20])
+def test_a_cost_that_is_no_positive_finite_number_is_a_failed_measurement(cost):
+    direct = Result(costs=(1.0, cost))
+    returned = FunctionMeasurer(lambda index: Result(costs=(cost,)))(1)
+    computed = FunctionMeasurer(lambda index: cost)(1)
+    for result in (Result(costs=(cost,)), returned, computed):
+        assert (result.ok, result.costs, result.seconds, result.speed) == (
+            False, (), float("inf"), 0,
+        )  # fmt: skip
+        assert result.error == MeasureErrorNo.UNKNOWN_ERROR
+        assert result.cause
+        assert len(result.cause) < 160
+    assert direct.ok == (cost == 5e-324)  # with 1.0 it has a mean
+
+
+@pytest.mark.parametrize("costs", [(), None, "fast", ("1",), (None,), (True,), 1.0])
+def test_costs_that_are_no_numbers_are_a_failed_measurement(costs):
+    assert Result(costs=costs).error == MeasureErrorNo.UNKNOWN_ERROR
+
+
+@pytest.mark.parametrize("jobs", [0, 2])
+def test_an_exit_of_a_measurement_is_its_failure(jobs):
+    with ExecutorMeasurer(_exits, jobs=jobs) if jobs else FunctionMeasurer(_exits) as measurer:
+        results = dict(measurer.measure(range(3)))
+    assert [results[i].ok for i in range(3)] == [True, False, True]
+    assert results[1].cause == "SystemExit: 3"
+
+
+def _exits(index: int) -> float:
+    if index == 1:
+        sys.exit(3)
+    return 1.0
 
 
 def test_table_measurer():

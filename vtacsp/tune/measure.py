@@ -54,7 +54,8 @@ class FunctionMeasurer(Measurer):
 
     An exception of the stack (:class:`~vtacsp.errors.ProgramError`,
     :class:`~vtacsp.errors.SimulationError`) is the error that AutoTVM has for its cause, a
-    ``TimeoutError`` a run timeout, any other an unknown error with its message.
+    ``TimeoutError`` a run timeout, any other (``sys.exit`` too) an unknown error with its message;
+    so are seconds that are no positive finite number.
     """
 
     def __init__(self, function: Callable[[int], float | Result]) -> None:
@@ -153,7 +154,7 @@ def measured(function: Callable[[int], float | Result], index: int) -> Result:
         error, cause = error_of(failure.cause), failure.cause
     except TimeoutError as failure:
         error, cause = MeasureErrorNo.RUN_TIMEOUT, str(failure) or "timeout"
-    except Exception as failure:  # the user's function: its failure is this result's
+    except (Exception, SystemExit) as failure:  # the user's function: its failure is this result's
         error, cause = MeasureErrorNo.UNKNOWN_ERROR, f"{type(failure).__name__}: {failure}"
     end = time.time()
     return Result(costs=costs, error=error, all_cost=end - start, timestamp=end, cause=cause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -36,6 +37,9 @@ class Result:
     ``costs`` are seconds, one per repetition; empty when it failed.  ``all_cost`` is the time
     that measuring took, in seconds, ``timestamp`` when it ended.  ``cause`` says why it failed:
     a label of the ground truth (``sram:acc``), or the message of an unexpected error.
+
+    Costs without an error that are no positive finite numbers are no measurement: whoever gives
+    them, the result is a failure that names them.  Times that are no numbers are 0.
     """
 
     costs: tuple[float, ...] = ()
@@ -43,6 +47,16 @@ class Result:
     all_cost: float = 0.0
     timestamp: float = field(default_factory=time.time)
     cause: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ok and (cause := _fault(self.costs)):
+            object.__setattr__(self, "costs", ())
+            object.__setattr__(self, "error", MeasureErrorNo.UNKNOWN_ERROR)
+            object.__setattr__(self, "cause", cause)
+        object.__setattr__(self, "costs", tuple(map(float, self.costs)) if self.ok else ())
+        for name in ("all_cost", "timestamp"):
+            if not _is_number(getattr(self, name)):
+                object.__setattr__(self, name, 0.0)
 
     @property
     def ok(self) -> bool:
@@ -61,6 +75,28 @@ class Result:
         What searchers maximise: AutoTVM's flops, up to the factor that a layer has constant.
         """
         return 1.0 / self.seconds if self.ok else 0.0
+
+
+def _fault(costs: object) -> str:
+    """Why costs are no measurement; empty when they are one."""
+    if not isinstance(costs, (tuple, list)):
+        return f"the costs are {costs!r:.60}, not a tuple of seconds"
+    if not costs:
+        return "no costs"
+    for cost in costs:
+        if not (_is_number(cost) and cost > 0):
+            return f"the cost {cost!r:.60} is no positive finite number of seconds"
+    mean = sum(map(float, costs)) / len(costs)
+    if not (math.isfinite(mean) and math.isfinite(1.0 / mean)):
+        return f"the cost {mean!r} is beyond what a speed can be made of"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, (bool, str)) and math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 # Where the stack stops, and what AutoTVM makes of it (``measure_methods.py``).  The templates
