@@ -172,3 +172,40 @@ def test_bad_costs_are_failures_in_results_log_and_model(tmp_path):
     assert "Infinity" not in log.read_text()
     read = load_records(log)
     assert {record.index for record in read if not record.result.ok} == failed
+
+
+class Backwards(FunctionMeasurer):
+    """Workers of whom the last to start is the first to end; Ctrl-C at a call when told to."""
+
+    def __init__(self, stop_at: int = -1) -> None:
+        super().__init__(lambda index: 1.0 + index % 2)
+        self.calls, self.stop_at = 0, stop_at
+
+    def measure(self, indices):
+        for index in reversed(indices):
+            if self.calls == self.stop_at:
+                raise KeyboardInterrupt
+            self.calls += 1
+            yield index, self(index)
+
+
+def test_the_order_in_which_workers_end_does_not_matter(tmp_path):
+    def run(measurer, log):
+        searcher = ModelSearcher(SPACE, seed=3, plan_size=8, first_fit=8)
+        result = tune(searcher, measurer, trials=40, batch_size=8, log=log)
+        return result.best.index, [(t.number, t.index, t.result.seconds) for t in result.trials]
+
+    forwards = FunctionMeasurer(lambda index: 1.0 + index % 2)
+    expected = run(forwards, tmp_path / "forwards.log")
+    assert run(Backwards(), tmp_path / "backwards.log") == expected
+    assert run(forwards, tmp_path / "backwards.log") == expected  # resumed
+
+
+def test_ctrl_c_keeps_what_came_before_its_turn(tmp_path):
+    log, seen = tmp_path / "tune.log", []
+    searcher = RandomSearcher(SPACE, seed=3)
+    result = tune(searcher, Backwards(5), trials=8, batch_size=8, log=log, callback=seen.append)
+    assert result.interrupted
+    assert len(result.trials) == 5
+    assert tuple(seen) == result.trials
+    assert {t.index for t in result.trials} == {r.index for r in load_records(log)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import sys
@@ -189,6 +190,49 @@ def test_a_hang_on_an_executor_of_the_user_costs_one_result():
         results = dict(slow.measure(range(5)))
     assert [i for i, r in results.items() if not r.ok] == [2]
     assert results[2].error == MeasureErrorNo.RUN_TIMEOUT
+
+
+def test_what_a_worker_cannot_interrupt_ends_with_it(monkeypatch):
+    monkeypatch.setattr("vtacsp.tune.executor._GRACE", 5.0)
+    with ExecutorMeasurer(_holds, jobs=2, timeout=1.0) as measurer:
+        results = dict(measurer.measure(range(4)))
+    assert [i for i, r in results.items() if not r.ok] == [1]
+    assert results[1].error == MeasureErrorNo.RUN_TIMEOUT
+
+
+def _holds(index: int) -> float:
+    if index == 1:
+        ctypes.PyDLL(None).sleep(60)  # with the interpreter's lock
+    return 1.0
+
+
+def test_the_clock_of_a_measurement_starts_on_the_worker():
+    """Two that hang on two workers: what waits behind them is not late."""
+    with ThreadPoolExecutor(2) as pool:
+        measurer = ExecutorMeasurer(_queued, pool, jobs=12, timeout=1.5)
+        results = dict(measurer.measure(range(12)))
+    assert {i for i, r in results.items() if not r.ok} == {0, 1}
+    assert {r.error for r in results.values() if not r.ok} == {MeasureErrorNo.RUN_TIMEOUT}
+
+
+def test_the_clock_of_a_measurement_starts_on_the_worker_of_dask():
+    """Given the maker of an executor, too."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        for executor in (client.get_executor(), client.get_executor):
+            with ExecutorMeasurer(_queued, executor, jobs=12, timeout=1.5) as measurer:
+                results = dict(measurer.measure(range(12)))
+            assert {i for i, r in results.items() if not r.ok} == {0, 1}
+
+
+def _queued(index: int) -> float:
+    time.sleep(5.0 if index < 2 else 0.4)
+    return 1.0
 
 
 def _sleepy(index: int) -> Result:

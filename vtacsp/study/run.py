@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import platform
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
@@ -25,7 +23,7 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.model import judge
 from vtacsp.study.search import METHODS, search
-from vtacsp.tune.executor import stop_workers
+from vtacsp.workers import process_pool, stop_workers
 from vtacsp.workload import Workload, workload_from_dict
 
 __all__ = ["PARTS", "Study", "Task"]
@@ -249,9 +247,7 @@ class _pool:  # noqa: N801 - used like a function
     def __init__(self, jobs: int) -> None:
         self._executor: ProcessPoolExecutor | None = None
         if jobs > 1:
-            # a fork would copy the threads of xgboost and the solver in an unknown state
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(jobs, context, initializer=_ignore_interrupts)
+            self._executor = process_pool(jobs)
 
     def __enter__(self) -> Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]:
         return self._submit
@@ -274,11 +270,6 @@ class _pool:  # noqa: N801 - used like a function
             raise StudyError(
                 "a worker process died; what was done is kept, run the same study again"
             ) from error
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches the whole process group; the study ends its workers itself
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _appended:  # noqa: N801 - used like a function

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,18 +12,22 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 
 from vtacsp.errors import MeasureError
 from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
+from vtacsp.workers import process_pool, stop_workers
 
 __all__ = ["ExecutorMeasurer", "stop_workers"]
 
 _START = 120.0  # seconds that workers may take to import what they need
+_GRACE = 10.0  # seconds that they may take to answer
 
 
 class ExecutorMeasurer(Measurer):
@@ -33,14 +36,15 @@ class ExecutorMeasurer(Measurer):
     ``function`` goes through pickle and returns seconds, a :class:`~vtacsp.tune.Result`, or
     raises, as for :class:`~vtacsp.tune.FunctionMeasurer`; a
     :class:`~vtacsp.tune.SimulatorMeasurer` is one.  A measurement that takes longer than
-    ``timeout`` seconds is a run timeout.
+    ``timeout`` seconds from its start on a worker is a run timeout.
 
     ``executor`` is a callable that makes one, or an executor.  Without, it is a pool of ``jobs``
     processes.  What was made here is stopped by force when a measurement hangs, and made again
     when it breaks: the culprit alone gets an error, the others are measured again.  An executor
     that is given (``client.get_executor()`` of ``dask.distributed``, a thread pool) is never
-    closed; a measurement that hangs is given up and keeps its worker, a broken one raises
-    :class:`~vtacsp.errors.MeasureError`.
+    closed; a broken one raises :class:`~vtacsp.errors.MeasureError`.  Nobody but the worker knows
+    when it starts what was submitted: the function runs in a thread of its own there, which is
+    left behind when it hangs.
     """
 
     def __init__(
@@ -60,10 +64,13 @@ class ExecutorMeasurer(Measurer):
         self.device = str(getattr(function, "device", ""))
         self.task = getattr(function, "task", None)
         self.timeout = timeout
+        self._cause = f"no result after {timeout:g} s"
+        # a function may keep its worker from looking at the clock; ours start what they get at once
+        self._patience = timeout + _GRACE if executor is None else None
         self._make: Callable[[], Executor] | None = None
         self._executor: Executor | None = None
         if executor is None:
-            self._make = _Processes(self.parallel)
+            self._make = partial(process_pool, self.parallel, [__name__])
         elif isinstance(executor, Executor):
             self._executor = executor
         else:
@@ -82,6 +89,11 @@ class ExecutorMeasurer(Measurer):
                 yield from self._blame(run)
                 continue
             yield from self._late(run)
+            if run.hung and self._make is not None:  # free the workers; the others start again
+                self._restart()
+                run.waiting.extendleft(flight.index for flight in run.flying.values())
+                run.flying.clear()
+            run.hung = False
 
     def close(self) -> None:
         """Stop the workers, if they are ours; what is under way is given up."""
@@ -96,12 +108,15 @@ class ExecutorMeasurer(Measurer):
         limit = 1 if run.suspects else self.parallel
         queue = run.suspects or run.waiting
         while queue and len(run.flying) < limit:
-            future = self._started().submit(measured, self.function, queue[0])
+            work = partial(_watched, self.timeout, self._cause, self.function)
+            future = self._started().submit(work, queue[0])
             run.flying[future] = _Flight(queue.popleft(), time.monotonic(), alone=limit == 1)
 
     def _await(self, run: _Run) -> None:
-        first = min(flight.start for flight in run.flying.values())
-        patience = max(first + self.timeout - time.monotonic(), 0.0)
+        patience = self._patience
+        if patience is not None:
+            first = min(flight.start for flight in run.flying.values())
+            patience = max(first + patience - time.monotonic(), 0.0)
         wait(run.flying, timeout=patience, return_when=FIRST_COMPLETED)
 
     def _finished(self, run: _Run) -> Iterator[tuple[int, Result]]:
@@ -113,9 +128,13 @@ class ExecutorMeasurer(Measurer):
             except BrokenExecutor as failure:
                 broken = failure
                 continue
-            except Exception as failure:  # what came back instead of a result is this one's
+            except (
+                Exception,
+                SystemExit,
+            ) as failure:  # what came back instead of a result is this one's
                 result = _failed(flight, MeasureErrorNo.RUNTIME_DEVICE, _text(failure))
             del run.flying[future]
+            run.hung |= result.error == MeasureErrorNo.RUN_TIMEOUT and result.cause == self._cause
             yield flight.index, result
         if broken is not None:
             raise broken
@@ -130,20 +149,15 @@ class ExecutorMeasurer(Measurer):
             run.suspects.extend(flight.index for flight in flights)
 
     def _late(self, run: _Run) -> Iterator[tuple[int, Result]]:
-        now = time.monotonic()
-        late = {f: x for f, x in run.flying.items() if now - x.start >= self.timeout}
-        late = {future: flight for future, flight in late.items() if not future.done()}
-        if not late:
+        if self._patience is None:
             return
+        now = time.monotonic()
+        late = {f: x for f, x in run.flying.items() if now - x.start >= self._patience}
         for future, flight in late.items():
-            del run.flying[future]
-            future.cancel()
-            cause = f"no result after {self.timeout:g} s"
-            yield flight.index, _failed(flight, MeasureErrorNo.RUN_TIMEOUT, cause)
-        if self._make is not None:  # free the workers that hang; the others start again
-            self._restart()
-            run.waiting.extendleft(flight.index for flight in run.flying.values())
-            run.flying.clear()
+            if not future.done():
+                del run.flying[future]
+                run.hung = True
+                yield flight.index, _failed(flight, MeasureErrorNo.RUN_TIMEOUT, self._cause)
 
     # -- the executor
 
@@ -171,35 +185,16 @@ class _Flight:
 
 
 class _Run:
-    """One batch: what waits, what may have crashed the workers, what is under way."""
+    """One batch: what waits, what may have crashed the workers, what is under way.
+
+    ``hung`` when a worker is still busy with a measurement that was given up.
+    """
 
     def __init__(self, waiting: deque[int]) -> None:
         self.waiting = waiting
         self.suspects: deque[int] = deque()
         self.flying: dict[Future[Result], _Flight] = {}
-
-
-@dataclass(frozen=True)
-class _Processes:
-    """Makes the default pool.
-
-    A fork of this process would copy the locks of whatever threads it has: workers are forked
-    from a server without threads, which has imported what they need, or spawned.
-    """
-
-    jobs: int
-
-    def __call__(self) -> Executor:
-        fork = "forkserver" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if fork else "spawn")
-        if fork:
-            context.set_forkserver_preload(["__main__", __name__])
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_ignore_interrupts)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches the whole process group; the loop decides what to stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.hung = False
 
 
 def _ready(seconds: float) -> None:
@@ -221,18 +216,25 @@ def _warm_up(executor: Executor, jobs: int) -> None:
         raise MeasureError(f"the workers did not start within {_START:g} s")
 
 
-def stop_workers(executor: Executor) -> None:
-    """End the processes of a pool, by force, and what they do."""
-    # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
-    processes = getattr(executor, "_processes", None) or {}
-    for process in list(processes.values()):
-        process.kill()
-    executor.shutdown(wait=False, cancel_futures=True)
+def _watched(
+    timeout: float, cause: str, function: Callable[[int], float | Result], index: int
+) -> Result:
+    """The result of one call, or a run timeout; on the worker, where its start is known."""
+    results: SimpleQueue[Result] = SimpleQueue()
+    context, start = copy_context(), time.monotonic()
+    threading.Thread(
+        target=lambda: results.put(context.run(measured, function, index)), daemon=True
+    ).start()
+    try:
+        return results.get(timeout=timeout)
+    except Empty:
+        late = time.monotonic() - start
+        return Result(error=MeasureErrorNo.RUN_TIMEOUT, all_cost=late, cause=cause)
 
 
 def _failed(flight: _Flight, error: MeasureErrorNo, cause: str) -> Result:
     return Result(error=error, all_cost=time.monotonic() - flight.start, cause=cause)
 
 
-def _text(failure: Exception) -> str:
+def _text(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -114,6 +115,9 @@ def tune(
         except KeyboardInterrupt:
             interrupted = True
             measurer.close()
+            for trial in run.rest():
+                if callback is not None:
+                    callback(trial)
         except BaseException:
             measurer.close()
             raise
@@ -158,13 +162,14 @@ class _Run:
         self.measurer = measurer
         self.book = book
         self.done: list[Trial] = []
+        self._early: dict[int, Result] = {}
         self._best = float("inf")
         self._best_number = 0
 
     def trials(self, limit: int, size: int) -> Iterator[Trial]:
         """Trials until the limit or the end of the space."""
         # replayed while the searcher proposes what it proposed then
-        known = {i: r for i, r in self.book.known.items() if i in self.searcher.space}
+        known = {i: r for i, r in sorted(self.book.known.items()) if i in self.searcher.space}
         while len(self.done) < limit:
             batch = self.searcher.next_batch(min(size, limit - len(self.done)))
             if not batch:
@@ -181,14 +186,28 @@ class _Run:
                 results.update(known)
                 known = {}
                 fresh = fresh[: max(limit - len(self.done), 0)]
-            for index, result in self.measurer.measure(fresh) if fresh else ():
-                self.book.write(index, result)
-                results[index] = result
-                yield self._end(index, result, recorded=False)
+            yield from self._measured(fresh, results)
             # in the order of the proposals, whatever came back first
             self.searcher.update({**{i: results[i] for i in batch if i in results}, **results})
         for index, result in known.items():  # costs nothing, and may hold the best
             yield self._end(index, result, recorded=True)
+
+    def _measured(self, fresh: list[int], results: dict[int, Result]) -> Iterator[Trial]:
+        """Trials in the order of the proposals, whatever comes back first; a log has it at once."""
+        self._early = {}
+        waiting = deque(fresh)
+        for index, result in self.measurer.measure(fresh) if fresh else ():
+            self.book.write(index, result)
+            results[index] = self._early[index] = result
+            while waiting and waiting[0] in self._early:
+                first = waiting.popleft()
+                yield self._end(first, self._early.pop(first), recorded=False)
+
+    def rest(self) -> Iterator[Trial]:
+        """Trials of an interrupted batch that wait for others before them."""
+        while self._early:
+            index = next(iter(self._early))
+            yield self._end(index, self._early.pop(index), recorded=False)
 
     def _end(self, index: int, result: Result, recorded: bool) -> Trial:
         trial = Trial(len(self.done) + 1, index, result, recorded)

@@ -1,0 +1,79 @@
+"""Worker processes end with the process that made them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+
+from numba import njit
+
+from vtacsp.tune import ExecutorMeasurer
+
+
+@njit(nogil=True)
+def spin(x):
+    while x:
+        x = x * 5 % 7
+    return x
+
+
+def work(index):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    return spin(index + 1)
+
+
+if __name__ == "__main__":
+    list(ExecutorMeasurer(work, jobs=2, timeout=600).measure(range(4)))
+"""
+
+
+def session(leader: int) -> set[int]:
+    """Processes of a session that run."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, sid = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:  # ended meanwhile
+            continue
+        if int(sid) == leader and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def wait_for(condition) -> bool:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+@LINUX
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, how):
+    script, started = tmp_path / "script.py", tmp_path / "started"
+    script.write_text(SCRIPT)
+    started.mkdir()
+    parent = subprocess.Popen([sys.executable, script, started], start_new_session=True)
+    try:
+        assert wait_for(lambda: len(list(started.iterdir())) == 2)
+        workers = {int(path.name) for path in started.iterdir()}
+        time.sleep(1.0)  # in compiled code by now
+        assert workers < session(parent.pid)
+        os.kill(parent.pid, how)
+        assert parent.wait() == -how
+        assert wait_for(lambda: not session(parent.pid))
+    finally:
+        for process in session(parent.pid):
+            os.kill(process, signal.SIGKILL)

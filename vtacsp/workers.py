@@ -1,0 +1,53 @@
+"""Worker processes that end with the process that started them, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+
+__all__ = ["process_pool", "stop_workers"]
+
+
+def process_pool(jobs: int, preload: Sequence[str] = ()) -> ProcessPoolExecutor:
+    """A pool of ``jobs`` processes, which have imported the modules ``preload`` where that is free.
+
+    A fork of this process would copy the locks of whatever threads it has: workers are forked
+    from a server without threads, or spawned.
+    """
+    fork = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if fork else "spawn")
+    if fork:
+        context.set_forkserver_preload(["__main__", *preload])
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+
+
+def stop_workers(executor: Executor) -> None:
+    """End the processes of a pool, by force, and what they do."""
+    # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
+    processes = getattr(executor, "_processes", None) or {}
+    for process in list(processes.values()):
+        process.kill()
+    try:
+        executor.shutdown(wait=False, cancel_futures=True)
+    except TypeError:  # Dask's takes no such word, and cancels anyway
+        executor.shutdown(wait=False)
+
+
+def _begin() -> None:
+    """What a worker does first."""
+    # Ctrl-C reaches the whole process group; whoever made the pool decides what to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="vtacsp-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # a pipe that the parent holds open closes with it, also when it is killed; a signal on the
+    # death of the parent (Linux has one) would follow its thread, not its process
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
