@@ -159,7 +159,7 @@ def test_a_layer_with_bias_is_another_task():
 
 
 def test_appending_keeps_what_is_there_and_mends_a_torn_line(tmp_path):
-    path = tmp_path / "deep" / "tune.log"
+    path = tmp_path / "tune.log"
     with TuningLog(path) as log:
         log.append(record(1))
         assert len(load_records(path)) == 1  # flushed

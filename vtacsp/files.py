@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,15 +90,16 @@ def parse_json(text: str, source: str | Path, error: Errors = VtacspError) -> An
         raise error(f"{_name(source)} is not JSON that can be used: {failure}") from failure
 
 
-def decode_json(text: str) -> Any:
+def decode_json(text: str, *, finite: bool = True) -> Any:
     """A JSON value.
 
     Raises :class:`ValueError` with the reason for what is no JSON (RFC 8259: there is no ``NaN``),
     for a key that is there twice, a number that no float can hold, half of a surrogate pair (no
-    file could hold it), and more than :data:`DEEPEST` levels.
+    file could hold it), and more than :data:`DEEPEST` levels.  ``finite=False`` lets ``NaN`` and
+    infinities pass, for whoever looks at each number anyway.
     """
     try:
-        value = (_CAREFUL if _LONG.search(text) else _PLAIN).decode(text)
+        value = _decoder(finite, bool(_LONG.search(text))).decode(text)
     except RecursionError:
         raise ValueError(f"more than {DEEPEST} levels of lists and objects") from None
     if text.count("[") + text.count("{") > DEEPEST or _SURROGATE.search(text):
@@ -131,10 +133,16 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
 
 
-_PLAIN = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_no_number)
-_CAREFUL = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_constant=_no_number, parse_int=_integer
-)
+@lru_cache
+def _decoder(finite: bool, careful: bool) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_float=_float if finite else None,
+        parse_constant=_no_number if finite else None,
+        parse_int=_integer if careful else None,
+    )
+
+
 _LONG = re.compile(rf"\d{{{LONGEST}}}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from vtacsp.cli.terminal import say
 from vtacsp.errors import LogError
 
 if TYPE_CHECKING:
-    from vtacsp.tune import LogLine, Record
+    from vtacsp.tune import Digest, Record
 
 __all__ = ["COMMANDS"]
+
+SHOWN_PROBLEMS = 20  # lines of a file that are no records
 
 LAYER = ("workload", "task", "machine", "device")
 COUNTED = (*LAYER, "records", "configurations", "failed", "best_index", "best_seconds")
@@ -65,11 +67,12 @@ def log(
     standard error, and --merge keeps them, unless records are selected.
     """
     from vtacsp.tune import (
+        Digest,
         best_records,
         merge_records,
-        read_log,
         records_for_vta,
         refuse_mixed,
+        scan_log,
         write_records,
     )
 
@@ -80,28 +83,35 @@ def log(
         raise LogError(f"--merge {merge} would drop what is not selected: write another file")
 
     check_outputs(output, merge)
-    lines = [(file, line) for file in files for line in read_log(file)]
-    for file, line in lines:
-        if line.problem:
-            what = "torn" if line.torn else "no VTA record"
-            say(f"{file}, line {line.number}: {what}: {line.problem}")
-    records = [line.record for _, line in lines if line.record is not None]
-    if assumed is not None:
-        records = [record.measured_on(assumed) for record in records]
-    records = selection.of(records)
+    digest, others = Digest(), {}
+    for file in files:
+        problems = 0
+        for line in scan_log(file):
+            if line.record is None:
+                others[line.text] = line
+            else:
+                digest.add(line.record if assumed is None else line.record.measured_on(assumed))
+            problems += bool(line.problem)
+            if line.problem and problems <= SHOWN_PROBLEMS:
+                what = "torn" if line.torn else "no VTA record"
+                say(f"{file}, line {line.number}: {what}: {line.problem}")
+        if problems > SHOWN_PROBLEMS:
+            say(f"{file}: {problems - SHOWN_PROBLEMS:,} more lines like these")
+    records = selection.of(digest.records)
+    groups = _layers(records)
     if for_vta:
         records = records_for_vta(records)
     best = best_records(records)
     if merge is not None:
         refuse_mixed(records)
-        others = [] if selection else _distinct(line for _, line in lines if line.record is None)
-        write_records(merge, best if best_only else merge_records(records), others)
+        kept = [] if selection else others.values()
+        write_records(merge, best if best_only else merge_records(records), kept)
         wrote(merge)
     columns: Sequence[str] = BEST if best_only else COUNTED
     if best_only:
         rows = [_record(record) for record in best]
     else:
-        rows = [_counted(group) for group in _layers(records)]
+        rows = [_counted(group, digest) for group in groups]
     if form == "table":
         rows = [_shown(row) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -115,10 +125,6 @@ def _same_file(one: str, other: str) -> bool:
     return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
-def _distinct(lines: Iterable[LogLine]) -> list[LogLine]:
-    return list({line.text: line for line in lines}.values())
-
-
 def _layers(records: Sequence[Record]) -> list[list[Record]]:
     """Records by layer, machine and device, in order of appearance."""
     groups: dict[object, list[Record]] = {}
@@ -127,14 +133,14 @@ def _layers(records: Sequence[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def _counted(records: Sequence[Record]) -> Row:
+def _counted(records: Sequence[Record], digest: Digest) -> Row:
     """Measurements, failures and the best of one layer; nothing is best where nothing ran."""
     best = min(records, key=lambda record: record.result.seconds)
     ran = best.result.ok
     return _layer(best) | {
-        "records": len(records),
+        "records": sum(map(digest.count, records)),
         "configurations": len({record.index for record in records}),
-        "failed": sum(not record.result.ok for record in records),
+        "failed": sum(map(digest.failed, records)),
         "best_index": best.index if ran else None,
         "best_seconds": best.result.seconds if ran else None,
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vtacsp.knobs import IntArray
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.simulate.simulator import Simulator
-    from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningResult
+    from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
 
 __all__ = ["COMMANDS"]
 
@@ -52,7 +52,7 @@ class _Search:
     seed: int
     log: str
 
-    def run(self, simulator: Simulator, live: Live) -> TuningResult:
+    def run(self, simulator: Simulator, live: Live, log: TuningLog) -> TuningResult:
         from vtacsp.tune import FeasibleSet, WholeGrid, tune
 
         feasible = FeasibleSet(simulator.space.collapsed())  # no program is measured twice
@@ -69,7 +69,7 @@ class _Search:
                 searcher,
                 measurer,
                 trials=self.trials,
-                log=self.log,
+                log=log,
                 batch_size=BATCH,
                 callback=callback,
             )
@@ -194,12 +194,13 @@ COMMANDS = (tune,)
 def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
     """Layers in order, until the last one or Ctrl-C."""
     from vtacsp.report.tuned import TunedLayer
+    from vtacsp.tune import TuningLog
 
     tuned: list[TunedLayer] = []
-    with Live(len(layers)) as live:
+    with TuningLog(search.log) as log, Live(len(layers)) as live:
         for simulator in layers:
             try:
-                result = search.run(simulator, live)
+                result = search.run(simulator, live, log)
             except KeyboardInterrupt:  # before the first measurement
                 return tuned, True
             live.done(simulator, result)

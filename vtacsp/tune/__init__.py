@@ -17,6 +17,7 @@ from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, T
 from vtacsp.tune.model import ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.records import (
+    Digest,
     LogLine,
     Record,
     TuningLog,
@@ -26,6 +27,7 @@ from vtacsp.tune.records import (
     read_log,
     records_for_vta,
     refuse_mixed,
+    scan_log,
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
@@ -35,6 +37,7 @@ from vtacsp.tune.task import RTL_DEVICE, Task, device_of, hardware_of, target_of
 
 __all__ = [
     "RTL_DEVICE",
+    "Digest",
     "ExecutorMeasurer",
     "FeasibleSet",
     "FunctionMeasurer",
@@ -74,6 +77,7 @@ __all__ = [
     "read_log",
     "records_for_vta",
     "refuse_mixed",
+    "scan_log",
     "search_space",
     "target_of",
     "tune",

@@ -72,16 +72,18 @@ def tune(
     measurer: Measurer,
     *,
     trials: int,
-    log: str | Path | None = None,
+    log: str | Path | TuningLog | None = None,
     batch_size: int | None = None,
     early_stopping: int | None = None,
     callback: Callable[[Trial], None] | None = None,
 ) -> TuningResult:
     """Measure up to ``trials`` configurations of the searcher's space.
 
-    ``log`` is appended to, one AutoTVM record per result.  What it already holds of this layer
-    on this machine and device is never measured again and counts as trials, all of it; a run
-    that was interrupted goes on where it was when searcher, seed and ``batch_size`` are the same.
+    ``log`` is appended to, one AutoTVM record per result; no other run may use it meanwhile.  A
+    :class:`~vtacsp.tune.TuningLog` that is open serves several layers, and is read once.  What
+    it already holds of this layer on this machine and device is never measured again and counts
+    as trials, all of it; a run that was interrupted goes on where it was when searcher, seed and
+    ``batch_size`` are the same.
     ``batch_size`` is how many are proposed at a time (``measurer.parallel`` when not given),
     ``early_stopping`` ends the run after so many trials without a new best.  ``callback`` sees
     every trial as it ends.
@@ -101,7 +103,7 @@ def tune(
     with ExitStack() as stack:
         book = _Book(
             searcher.space,
-            None if log is None else stack.enter_context(TuningLog(log)),
+            stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log,
             measurer.device,
         )
         run = _Run(searcher, measurer, book)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from vtacsp.errors import ConfigError, LogError
+from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.knobs import Config, KnobSpace
+from vtacsp.tune.layer import knobs_of
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
 from vtacsp.tune.task import Task
 
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = [
+    "Digest",
     "LogLine",
     "Record",
     "TuningLog",
@@ -23,8 +35,12 @@ __all__ = [
     "read_log",
     "records_for_vta",
     "refuse_mixed",
+    "scan_log",
     "write_records",
 ]
+
+LONGEST_LINE = 1 << 20
+"""Bytes of the longest line of a log that is looked at."""
 
 _VERSION = 0.2  # AUTOTVM_LOG_VERSION
 
@@ -113,30 +129,12 @@ class Record:
 
     @classmethod
     def decode(cls, line: str) -> Record:
-        """A record from a line.  Raises :class:`ValueError` with the reason."""
-        row = json.loads(line)
-        try:
-            target, name, args, _ = row["input"]
-            costs, error, all_cost, timestamp = row["result"]
-            config = {str(key): _value(kind, value) for key, kind, value in row["config"]["entity"]}
-            number = MeasureErrorNo(error)
-            ours = row.get("vtacsp", {})
-            good = number == MeasureErrorNo.NO_ERROR
-            result = Result(
-                costs=tuple(float(cost) for cost in costs) if good else (),
-                error=number,
-                all_cost=float(all_cost),
-                timestamp=float(timestamp),
-                cause=str(ours.get("cause", "")),
-            )
-            if good and not costs:
-                raise ValueError("a result without an error has no costs")
-            task = Task(str(target), str(name), _tuples(args), ours.get("bias"))
-            index = int(row["config"]["index"])
-            workload, device = str(ours.get("workload", "")), str(ours.get("device", ""))
-        except (KeyError, TypeError, AttributeError) as failure:
-            raise ValueError(f"not an AutoTVM record ({failure})") from None
-        return cls(task, index, config, result, workload, device, line)
+        """A record from a line.  Raises :class:`ValueError` with the reason.
+
+        Costs that are no positive finite numbers are a failed measurement, see
+        :class:`~vtacsp.tune.Result`; an index that is not that of the configuration is an error.
+        """
+        return _record(decode_json(line, finite=False), line)
 
 
 def _rewritten(line: str, target: str, ours: Mapping[str, str]) -> str:
@@ -148,16 +146,76 @@ def _rewritten(line: str, target: str, ours: Mapping[str, str]) -> str:
     return json.dumps(row)
 
 
+def _record(row: Any, line: str) -> Record:
+    try:
+        target, name, args, _ = row["input"]
+        costs, error, all_cost, timestamp = row["result"]
+        index, entity = row["config"]["index"], row["config"]["entity"]
+        ours = row.get("vtacsp", {})
+        words = [ours.get(key, "") for key in ("workload", "device", "cause")]
+        bias = ours.get("bias")
+        config = {_text(key, "a knob"): _value(kind, value) for key, kind, value in entity}
+    except (KeyError, TypeError, AttributeError, ValueError) as failure:
+        raise ValueError(f"not an AutoTVM record ({failure})") from None
+    if bias not in (None, True, False):
+        raise ValueError(f"bias is {bias!r:.40}, not true or false")
+    if not config or len(config) != len(entity):
+        raise ValueError("the entity is empty" if not config else "a knob is there twice")
+    workload, device, cause = (_text(word, "workload, device or cause") for word in words)
+    task = _task(_text(target, "the target"), _text(name, "the name"), _frozen(args), bias)
+    number = _error(error)
+    if number == MeasureErrorNo.NO_ERROR and not costs:
+        raise ValueError("a result without an error has no costs")
+    for what, value in (("all_cost", all_cost), ("timestamp", timestamp)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+            raise ValueError(f"{what} is {value!r:.40}, not a number")
+    result = Result(costs, number, float(all_cost), float(timestamp), cause)
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise ValueError(f"the index is {index!r:.40}, not an integer")
+    if (knobs := knobs_of(task)) is not None:
+        try:
+            expected = knobs.index(config)
+        except ConfigError as failure:
+            raise ValueError(str(failure)) from None
+        if index != expected:
+            raise ValueError(f"the index is {index}, that of its entity is {expected}")
+    return Record(task, index, config, result, workload, device, line)
+
+
+@lru_cache(maxsize=1024)
+def _task(target: str, name: str, args: tuple[Any, ...], bias: bool | None) -> Task:
+    # one object for all records of a task
+    return Task(target, name, args, bias)
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r:.40}, not a text")
+    return value
+
+
+def _error(value: Any) -> MeasureErrorNo:
+    if isinstance(value, bool) or value not in list(MeasureErrorNo):
+        raise ValueError(f"the error is {value!r:.40}, allowed are 0 to {max(MeasureErrorNo)}")
+    return MeasureErrorNo(value)
+
+
 def _value(kind: str, value: Any) -> int:
-    if kind == "sp":
-        return int(value[-1])
-    if kind == "ot":
-        return int(value)
-    raise ValueError(f"no knob of VTA's templates is of kind {kind!r}")
+    if kind not in ("sp", "ot"):
+        raise ValueError(f"no knob of VTA's templates is of kind {kind!r:.40}")
+    last = value[-1] if kind == "sp" and isinstance(value, list) and value else value
+    if isinstance(last, bool) or not isinstance(last, int):
+        raise ValueError(f"the value of a knob is {value!r:.40}, not an integer")
+    return last
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _frozen(value: Any) -> Any:
+    """Arguments as tuples, all the way down."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict) or (isinstance(value, float) and value - value != 0):
+        raise ValueError(f"an argument is {value!r:.40}, AutoTVM has no such")
+    return value
 
 
 @dataclass(frozen=True)
@@ -175,30 +233,58 @@ class LogLine:
     torn: bool = False
 
 
-def read_log(path: str | Path) -> list[LogLine]:
-    """Every line of a log, whatever it is.
+def scan_log(path: str | Path) -> Iterator[LogLine]:
+    """Every line of a log, whatever it is, one at a time.
 
     Raises :class:`~vtacsp.errors.LogError` when the file cannot be read.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8", errors="replace")
-    except OSError as failure:
-        raise LogError(f"cannot read {path}: {failure.strerror or failure}") from failure
-    lines = text.split("\n")
-    return [
-        _read(number, line, last=number == len(lines))
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
+    with open_input(path, LogError) as file:
+        try:
+            number = 0
+            while raw := file.readline(LONGEST_LINE):
+                number += 1
+                ended = raw.endswith(b"\n")
+                if len(raw) == LONGEST_LINE and not ended:
+                    while rest := file.readline(LONGEST_LINE):  # the rest of it
+                        if rest.endswith(b"\n"):
+                            break
+                    problem = f"more than {LONGEST_LINE:,} bytes in one line"
+                    yield LogLine(number, raw[:80].decode(errors="replace"), problem=problem)
+                elif raw.strip():
+                    text = raw.decode(errors="replace").rstrip("\n")
+                    yield _read(number, text, last=not ended)
+        except OSError as failure:
+            raise LogError(f"cannot read {path}: {failure.strerror or failure}") from failure
+
+
+def read_log(path: str | Path) -> list[LogLine]:
+    """The lines of :func:`scan_log`, all at once."""
+    return list(scan_log(path))
 
 
 def _read(number: int, line: str, last: bool) -> LogLine:
+    if line.startswith("#"):
+        return LogLine(number, line)
     try:
-        if line.startswith("#") or _is_old(line):
-            return LogLine(number, line)
-        return LogLine(number, line, Record.decode(line))
+        row = decode_json(line, finite=False)
     except ValueError as failure:
-        return LogLine(number, line, problem=str(failure), torn=last and not _is_json(line))
+        return LogLine(number, line, problem=str(failure), torn=last and _is_torn(line))
+    if isinstance(row, dict) and row.get("v") == 0.1:
+        return LogLine(number, line)
+    try:
+        return LogLine(number, line, _record(row, line))
+    except ValueError as failure:
+        return LogLine(number, line, problem=str(failure))
+
+
+def _is_torn(line: str) -> bool:
+    try:
+        json.loads(line)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def load_records(path: str | Path) -> list[Record]:
@@ -207,37 +293,32 @@ def load_records(path: str | Path) -> list[Record]:
     Comments and records of AutoTVM's format before 0.2 are skipped, as AutoTVM does.  Raises
     :class:`~vtacsp.errors.LogError` naming file and line for anything else.
     """
-    lines = read_log(path)
-    for line in lines:
+    return list(_records(path))
+
+
+def _records(path: str | Path) -> Iterator[Record]:
+    for line in scan_log(path):
         if line.problem and not line.torn:
             raise LogError(f"{path}, line {line.number}: {line.problem}")
-    return [line.record for line in lines if line.record is not None]
-
-
-def _is_old(line: str) -> bool:
-    row = json.loads(line)
-    return isinstance(row, dict) and row.get("v") == 0.1
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+        if line.record is not None:
+            yield line.record
 
 
 class TuningLog:
-    """A log that is appended to; a context manager.
+    """A log that is appended to; a context manager, in which it is one run's alone.
 
-    Every record is on its way to the disk before :meth:`append` returns.  A torn last line that
-    an earlier run left becomes a comment, so that AutoTVM can read the log and nothing is lost.
-    Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
+    It is read once, when something first asks for its results, and what is kept is the fastest
+    result of each configuration.  Every record is on its way to the disk before :meth:`append`
+    returns.  A torn last line that an earlier run left becomes a comment, so that AutoTVM can read
+    the log and nothing is lost.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
+    written, and when another run has it open: neither would know what the other measures.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: IO[bytes] | None = None
+        self._mended = self._created = False
+        self._known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] | None = None
 
     def results(
         self, task: Task, knob_space: KnobSpace, device: str | None = None
@@ -248,64 +329,160 @@ class TuningLog:
         is left out, and for a nameless one (empty) what is of another target.  Raises
         :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
         """
-        if not self.path.exists():
-            return {}
+        if self._known is None:
+            self._known = self._read()
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
-        for record in load_records(self.path):
-            if not _may_be_of(record, device) or not record.task.on("").matches(task):
+        for (bias, *origin, config), result in self._known.get(task.key, {}).items():
+            unlike = None not in (bias, task.bias) and bias != task.bias
+            if unlike or not _may_be_of(*origin, device):
                 continue
             try:
-                index = knob_space.index(record.config)
+                index = knob_space.index(dict(config))
             except ConfigError as failure:
                 raise LogError(f"{self.path}: a record of {task.name}: {failure}") from None
-            if index not in found or record.result.seconds < found[index].seconds:
-                found[index] = record.result
+            if index not in found or result.seconds < found[index].seconds:
+                found[index] = result
         return found
+
+    def _read(self) -> dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]:
+        """The fastest result by task, then by bias, device and configuration."""
+        known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] = {}
+        if not self.path.exists():
+            return known
+        keys: dict[Task, tuple[Any, ...]] = {}
+        for record in _records(self.path):
+            task = record.task
+            if task not in keys:
+                keys[task] = task.on("").key
+            mine = known.setdefault(keys[task], {})
+            key = _origin(record)
+            if key not in mine or record.result.seconds < mine[key].seconds:
+                mine[key] = record.result
+        return known
 
     def append(self, record: Record) -> None:
         """Write one record."""
         try:
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("a+b")
-                _mend(self._file)
-            self._file.write(record.encode().encode() + b"\n")
-            self._file.flush()
+            file = self._open()
+            if not self._mended:
+                _mend(file)
+                self._mended = True
+            file.write(record.encode().encode() + b"\n")
+            file.flush()
         except OSError as failure:
             raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+        if self._known is not None:  # a log that is read again holds it too
+            self._known.setdefault(record.task.on("").key, {})[_origin(record)] = record.result
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            check_writable(self.path, LogError)
+            self._created = not self.path.exists()
+            try:
+                file = self.path.open("a+b")
+            except OSError as failure:
+                raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
+            _lock(file, self.path)
+            self._file = file
+        return self._file
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, which is not kept when there is nothing in it."""
         if self._file is not None:
+            if self._created and self.path.is_file() and not self.path.stat().st_size:
+                self.path.unlink()
             self._file.close()
             self._file = None
 
     def __enter__(self) -> TuningLog:
+        self._open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _may_be_of(record: Record, device: str | None) -> bool:
+def _may_be_of(measured_on: str, of_target: str, device: str | None) -> bool:
     if device is None:
         return True
-    return record.device in ("", device) if device else not record.task.device
+    return measured_on in ("", device) if device else not of_target
+
+
+def _origin(record: Record) -> tuple[Any, ...]:
+    """Bias, device by its name and by its target, configuration."""
+    return record.task.bias, record.device, record.task.device, tuple(record.config.items())
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Keep other runs off a file until it is closed; the system ends a lock with its process."""
+    if fcntl is None or not path.is_file():
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise LogError(
+            f"{path} is in use by another run: wait for it, or give another log "
+            "(`vtacsp log --merge` joins them)"
+        ) from None
 
 
 def _mend(file: IO[bytes]) -> None:
     """End the last line; what is torn becomes a comment."""
-    file.seek(0)
-    text = file.read()
-    start = text.rfind(b"\n") + 1
-    tail = text[start:]
+    end = file.seek(0, os.SEEK_END)
+    start, tail = end, b""
+    while start and b"\n" not in tail:
+        start = max(start - (1 << 16), 0)
+        file.seek(start)
+        tail = file.read(end - start)
+    start += tail.rfind(b"\n") + 1
+    tail = tail[tail.rfind(b"\n") + 1 :]
     if not tail:
         return
-    if not tail.startswith(b"#") and not _is_json(tail.decode("utf-8", errors="replace")):
+    if not tail.startswith(b"#") and _is_torn(tail.decode(errors="replace")):
         file.truncate(start)
         file.write(b"# torn: " + tail)
     file.write(b"\n")
+
+
+class Digest:
+    """What many records say, in memory for one of each configuration.
+
+    ``records`` are the fastest of each layer, machine, device and configuration, in order of
+    appearance; :meth:`count` and :meth:`failed` say how many there were of such a one.
+    """
+
+    def __init__(self) -> None:
+        self._fastest: dict[tuple[Any, ...], Record] = {}
+        self._count: Counter[tuple[Any, ...]] = Counter()
+        self._failed: Counter[tuple[Any, ...]] = Counter()
+
+    @property
+    def records(self) -> list[Record]:
+        """One record of each configuration."""
+        return list(self._fastest.values())
+
+    def add(self, record: Record) -> None:
+        """Count a record, and keep it when it is the fastest of its configuration."""
+        key = _identity(record)
+        self._count[key] += 1
+        if not record.result.ok:
+            self._failed[key] += 1
+        if key not in self._fastest or record.result.seconds < self._fastest[key].result.seconds:
+            self._fastest[key] = record
+
+    def count(self, record: Record) -> int:
+        """How many records there were of the layer, device and configuration of this one."""
+        return self._count[_identity(record)]
+
+    def failed(self, record: Record) -> int:
+        """How many of them failed."""
+        return self._failed[_identity(record)]
+
+
+def _identity(record: Record) -> tuple[Any, ...]:
+    return record.task, record.device, record.workload, record.index
 
 
 def merge_records(records: Iterable[Record]) -> list[Record]:
@@ -372,15 +549,11 @@ def write_records(
     ``others`` are lines to keep that are no records of ours; what AutoTVM could not read becomes
     a comment.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
     """
-    target = Path(path)
-    draft = target.with_name(target.name + ".part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lines = [*map(_kept, others), *(record.encode() for record in records)]
-        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        draft.replace(target)
-    except OSError as failure:
-        raise LogError(f"cannot write {path}: {failure.strerror or failure}") from failure
+    if Path(path).exists() and not Path(path).is_file():
+        raise LogError(f"cannot write {path}: a log is a file")
+    with replacing(path, LogError) as file:
+        for line in chain(map(_kept, others), (record.encode() for record in records)):
+            file.write(f"{line}\n".encode())
 
 
 def _kept(line: LogLine) -> str:
