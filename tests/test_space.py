@@ -256,3 +256,19 @@ def test_statistics_count_what_the_stack_reported(name):
     assert +by_cause == first
     assert all(counts.any[rule] >= n for rule, n in counts.first.items())
     assert counts.share == counts.feasible / counts.size
+
+
+def test_a_rule_of_the_user_is_reported_as_theirs():
+    from vtacsp import Rule, compile, suite
+    from vtacsp.rules.symbols import tile_h
+
+    layer = suite("resnet18")[-1]
+    plain = compile(layer)
+    config = next(c for c in plain if c["tile_h"] > 1)
+    mine = compile(layer, rules=[Rule.of("flat", tile_h == 1, "one row at a time")])
+    explanation = mine.explain(config)
+    assert explanation.own
+    assert "your rule flat refuses it" in str(explanation)
+    assert "the stack reports" not in str(explanation)
+    refused = next(c for c in plain.knob_space if c not in plain)
+    assert "the stack reports" in str(plain.explain(refused))

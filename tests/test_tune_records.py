@@ -346,3 +346,79 @@ def test_every_line_of_a_log_is_told(tmp_path):
     assert [line.record is not None for line in lines] == [False, False, True, False]
     assert [bool(line.problem) for line in lines] == [False, True, False, True]
     assert [line.torn for line in lines] == [False, False, False, True]
+
+
+def changed(**parts):
+    row = json.loads(record(1).encode())
+    for where, value in parts.items():
+        key, _, place = where.partition("__")
+        if place:
+            row[key][int(place) if place.isdigit() else place] = value
+        else:
+            row[key] = value
+    return json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (changed(config__index=2), "the index is 2, that of its entity is 1"),
+        (changed(config__index=True), "the index is True"),
+        (changed(config__index=float("inf")), "the index is inf"),
+        (changed(config__entity=[]), "the entity is empty"),
+        (changed(config__entity=[["tile_b", "sp", []]]), "value of a knob is"),
+        (changed(config__entity=[["tile_b", "sp", [-1, 1]]] * 2), "a knob is there twice"),
+        (changed(input__2=[{"a": 1}]), "an argument is"),
+        (changed(input__2=[float("inf")]), "an argument is inf"),
+        (changed(input__0=3), "the target is 3"),
+        (changed(result__2=float("inf")), "all_cost is inf"),
+        (changed(result__1=99), "the error is 99"),
+        (changed(vtacsp={"bias": []}), "bias is"),
+        (record(1).encode().replace("1.5]", "1" * 401 + "]"), "401 digits"),
+        (record(1).encode().replace('"vtacsp"', '"version"'), "'version' is there twice"),
+        (record(1).encode().replace("resnet18.C10", "\\ud800"), "surrogate"),
+        ("[" * 100_000, "levels"),
+    ],
+)
+def test_what_a_line_cannot_say_is_refused_with_file_and_line(tmp_path, line, reason):
+    path = tmp_path / "tune.log"
+    path.write_text(f"{record(3).encode()}\n{line}\n{record(2).encode()}\n")
+    with pytest.raises(LogError, match=f"tune.log, line 2: .*{reason}"):
+        load_records(path)
+
+
+@pytest.mark.parametrize("cost", ["NaN", "0", "-1", "Infinity", "1e400"])
+def test_bad_costs_of_a_log_are_failed_measurements(tmp_path, cost):
+    path = tmp_path / "tune.log"
+    path.write_text(record(1).encode().replace("[[0.001]", f"[[{cost}]") + "\n")
+    (read,) = load_records(path)
+    assert not read.result.ok
+    assert best_records([read]) == []
+
+
+def test_a_log_is_one_run_s_alone(tmp_path):
+    path = tmp_path / "tune.log"
+    with TuningLog(path) as log:
+        log.append(record(1))
+        with pytest.raises(LogError, match="in use by another run"), TuningLog(path):
+            pass
+    with TuningLog(path) as log:
+        log.append(record(2))
+    assert [r.index for r in load_records(path)] == [1, 2]
+
+
+def test_a_log_that_nothing_was_written_to_is_not_left(tmp_path):
+    with TuningLog(tmp_path / "tune.log"):
+        pass
+    assert not (tmp_path / "tune.log").exists()
+
+
+def test_a_merge_follows_links_and_replaces_no_device(tmp_path):
+    (tmp_path / "link").symlink_to("real.log")
+    write_records(tmp_path / "link", [record(1)])
+    assert (tmp_path / "link").is_symlink()
+    assert len(load_records(tmp_path / "real.log")) == 1
+    for device in ("/dev/null", "/dev/full"):
+        with pytest.raises(LogError, match="a log is a file"):
+            write_records(device, [record(1)])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real.log"]

@@ -11,7 +11,7 @@ from vtacsp.errors import HardwareError
 from vtacsp.expr import Env
 from vtacsp.hardware import MAX_LOG
 from vtacsp.knobs import Config
-from vtacsp.rules import Rule
+from vtacsp.rules import Rule, catalogue
 from vtacsp.space.problem import OK, Problem
 
 __all__ = ["Explanation", "Violation", "explain"]
@@ -40,6 +40,7 @@ class Explanation:
 
     ``cause`` is what the stack reports first (``ok`` when feasible); ``violations`` are all of
     them, that one first; ``nearest`` are the closest feasible configurations in knob steps.
+    ``own`` when that rule is none of the stack's but one of the user's (``rules=``).
     """
 
     index: int
@@ -47,6 +48,7 @@ class Explanation:
     cause: str
     violations: tuple[Violation, ...]
     nearest: tuple[Config, ...]
+    own: bool = False
 
     @property
     def feasible(self) -> bool:
@@ -57,7 +59,12 @@ class Explanation:
         knobs = ", ".join(f"{name} {value}" for name, value in self.config.items())
         if self.feasible:
             return f"index {self.index} ({knobs}) is feasible"
-        lines = [f"index {self.index} ({knobs}) is not feasible; the stack reports {self.cause}"]
+        who = (
+            f"your rule {self.violations[0].rule} refuses it"
+            if self.own
+            else (f"the stack reports {self.cause}")
+        )
+        lines = [f"index {self.index} ({knobs}) is not feasible; {who}"]
         lines += [f"  {violation}" for violation in self.violations]
         if self.nearest:
             changes = _changes(self.config, self.nearest[0])
@@ -84,12 +91,14 @@ def explain(
     broken = [rule for rule in problem.rules if not env.evaluate(rule.holds)]
     if first >= 0:
         broken.sort(key=lambda rule: rule is not problem.rules[first])
+    known = {rule.name for rule in catalogue(problem.workload.op)}
     return Explanation(
         index=index,
         config=problem.knob_space.config(index),
         cause=problem.rules[first].cause if first >= 0 else OK,
         violations=tuple(_violation(problem, rule, env, values) for rule in broken),
         nearest=tuple(nearest),
+        own=first >= 0 and problem.rules[first].name not in known,
     )
 
 

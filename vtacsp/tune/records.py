@@ -162,7 +162,12 @@ def _record(row: Any, line: str) -> Record:
     if not config or len(config) != len(entity):
         raise ValueError("the entity is empty" if not config else "a knob is there twice")
     workload, device, cause = (_text(word, "workload, device or cause") for word in words)
-    task = _task(_text(target, "the target"), _text(name, "the name"), _frozen(args), bias)
+    arguments = _ARGUMENTS.get(text := repr(args))  # faster than making them anew
+    if arguments is None:
+        if len(_ARGUMENTS) >= 1024:
+            _ARGUMENTS.clear()
+        arguments = _ARGUMENTS[text] = _frozen(args)
+    task = _task(_text(target, "the target"), _text(name, "the name"), arguments, bias)
     number = _error(error)
     if number == MeasureErrorNo.NO_ERROR and not costs:
         raise ValueError("a result without an error has no costs")
@@ -180,6 +185,9 @@ def _record(row: Any, line: str) -> Record:
         if index != expected:
             raise ValueError(f"the index is {index}, that of its entity is {expected}")
     return Record(task, index, config, result, workload, device, line)
+
+
+_ARGUMENTS: dict[str, Any] = {}
 
 
 @lru_cache(maxsize=1024)
