@@ -341,9 +341,9 @@ class TuningLog:
             self._known = self._read()
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
-        for (bias, *origin, config), result in self._known.get(task.key, {}).items():
+        for (bias, measured_on, of_target, config), result in self._known.get(task.key, {}).items():
             unlike = None not in (bias, task.bias) and bias != task.bias
-            if unlike or not _may_be_of(*origin, device):
+            if unlike or not _may_be_of(measured_on, of_target, device):
                 continue
             try:
                 index = knob_space.index(dict(config))
