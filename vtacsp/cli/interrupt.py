@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["INTERRUPTED", "ignore_interrupts", "orderly"]
+__all__ = ["INTERRUPTED", "orderly"]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as of a shell."""
@@ -57,11 +57,6 @@ def orderly() -> Iterator[None]:
     finally:
         sys.unraisablehook = report
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def ignore_interrupts() -> None:
-    """What a worker process begins with: Ctrl-C reaches the whole group, the parent ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Handler:

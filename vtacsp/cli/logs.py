@@ -16,7 +16,7 @@ from vtacsp.cli.terminal import say
 from vtacsp.errors import LogError
 
 if TYPE_CHECKING:
-    from vtacsp.tune import Digest, Record
+    from vtacsp.tune import Digest, LogLine, Record
 
 __all__ = ["COMMANDS"]
 
@@ -67,12 +67,10 @@ def log(
     standard error, and --merge keeps them, unless records are selected.
     """
     from vtacsp.tune import (
-        Digest,
         best_records,
         merge_records,
         records_for_vta,
         refuse_mixed,
-        scan_log,
         write_records,
     )
 
@@ -83,20 +81,7 @@ def log(
         raise LogError(f"--merge {merge} would drop what is not selected: write another file")
 
     check_outputs(output, merge)
-    digest, others = Digest(), {}
-    for file in files:
-        problems = 0
-        for line in scan_log(file):
-            if line.record is None:
-                others[line.text] = line
-            else:
-                digest.add(line.record if assumed is None else line.record.measured_on(assumed))
-            problems += bool(line.problem)
-            if line.problem and problems <= SHOWN_PROBLEMS:
-                what = "torn" if line.torn else "no VTA record"
-                say(f"{file}, line {line.number}: {what}: {line.problem}")
-        if problems > SHOWN_PROBLEMS:
-            say(f"{file}: {problems - SHOWN_PROBLEMS:,} more lines like these")
+    digest, others = _digest(files, assumed)
     records = selection.of(digest.records)
     groups = _layers(records)
     if for_vta:
@@ -104,8 +89,8 @@ def log(
     best = best_records(records)
     if merge is not None:
         refuse_mixed(records)
-        kept = [] if selection else others.values()
-        write_records(merge, best if best_only else merge_records(records), kept)
+        kept = best if best_only else merge_records(records)
+        write_records(merge, kept, [] if selection else others)
         wrote(merge)
     columns: Sequence[str] = BEST if best_only else COUNTED
     if best_only:
@@ -119,6 +104,27 @@ def log(
 
 
 COMMANDS = (log,)
+
+
+def _digest(files: Sequence[str], assumed: str | None) -> tuple[Digest, list[LogLine]]:
+    """The records of logs, and their other lines, each once; says which are no records."""
+    from vtacsp.tune import Digest, scan_log
+
+    digest, others = Digest(), dict[str, "LogLine"]()
+    for file in files:
+        problems = 0
+        for line in scan_log(file):
+            if line.record is None:
+                others[line.text] = line
+            else:
+                digest.add(line.record if assumed is None else line.record.measured_on(assumed))
+            problems += bool(line.problem)
+            if line.problem and problems <= SHOWN_PROBLEMS:
+                what = "torn" if line.torn else "no VTA record"
+                say(f"{file}, line {line.number}: {what}: {line.problem}")
+        if problems > SHOWN_PROBLEMS:
+            say(f"{file}: {problems - SHOWN_PROBLEMS:,} more lines like these")
+    return digest, list(others.values())
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,6 @@ import click
 import numpy as np
 
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
-from vtacsp.cli.interrupt import ignore_interrupts
 from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
 from vtacsp.cli.options import (
@@ -26,7 +25,7 @@ from vtacsp.cli.options import (
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.errors import VtacspError
-from vtacsp.tune.executor import stop_workers
+from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
     from vtacsp.simulate.result import TimingResult
@@ -279,7 +278,7 @@ def _executor(simulators: Sequence[Simulator], jobs: int | None) -> Iterator[Exe
     if jobs == 1 or sum(simulator.space.programs() for simulator in simulators) < MANY:
         yield None
         return
-    executor = ProcessPoolExecutor(jobs, initializer=ignore_interrupts)
+    executor = process_pool(jobs)
     try:
         yield executor
     finally:
