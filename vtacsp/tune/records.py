@@ -146,7 +146,7 @@ def _rewritten(line: str, target: str, ours: Mapping[str, str]) -> str:
     return json.dumps(row)
 
 
-def _record(row: Any, line: str) -> Record:
+def _record(row: Any, line: str) -> Record:  # noqa: PLR0912 - one way of being wrong each
     try:
         target, name, args, _ = row["input"]
         costs, error, all_cost, timestamp = row["result"]
@@ -167,6 +167,8 @@ def _record(row: Any, line: str) -> Record:
         if len(_ARGUMENTS) >= 1024:
             _ARGUMENTS.clear()
         arguments = _ARGUMENTS[text] = _frozen(args)
+    if not isinstance(arguments, tuple):
+        raise ValueError(f"the arguments are {args!r:.40}, not a list")
     task = _task(_text(target, "the target"), _text(name, "the name"), arguments, bias)
     number = _error(error)
     if number == MeasureErrorNo.NO_ERROR and not costs:
