@@ -55,6 +55,7 @@ def orderly() -> Iterator[None]:
     try:
         yield
     finally:
+        handler.active = False
         sys.unraisablehook = report
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -64,6 +65,7 @@ class _Handler:
 
     def __init__(self) -> None:
         self.since: float | None = None
+        self.active = True
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -81,7 +83,9 @@ class _Handler:
 
     def _deliver(self) -> None:
         time.sleep(AGAIN)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a wait, too
+        if self.active:
+            # ends a wait, too
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _in(frame: FrameType | None, packages: tuple[str, ...]) -> bool:
