@@ -1,0 +1,149 @@
+"""What a layer computes, in tensors: which input meets which weight for which output.
+
+Every operator is a convolution here: a dense layer has one pixel, a transposed convolution has
+stride 1 and an input of which only every ``dilation``-th row and column holds data (the CPU dilates
+it in DRAM).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from numba import njit
+
+from vtacsp.hardware import VTAConfig
+from vtacsp.workload import Conv2DTranspose, Dense, Workload
+
+__all__ = ["Axis", "Geometry", "geometry", "needed", "taps"]
+
+
+class Axis(NamedTuple):
+    """One spatial axis: extents of input, output and kernel, and how they meet.
+
+    Output ``o`` multiplies tap ``k`` with input ``o * stride + k - pad``, if that is one: inside,
+    and a multiple of ``dilation``.  Only one of stride and dilation is above 1.
+    """
+
+    size: int
+    out: int
+    kernel: int
+    stride: int
+    pad: int
+    dilation: int
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of an output and a tap that meet an input."""
+        return sum(taps(self, k, 0, self.out)[1] for k in range(self.kernel))
+
+    @property
+    def inputs(self) -> int:
+        """Inputs that some output needs."""
+        used = set()
+        for k in range(self.kernel):
+            first, count, step = taps(self, k, 0, self.out)
+            used |= {(first + i * step) * self.stride + k - self.pad for i in range(count)}
+        return len(used)
+
+    @property
+    def covered(self) -> int:
+        """Outputs that need some input."""
+        used = set()
+        for k in range(self.kernel):
+            first, count, step = taps(self, k, 0, self.out)
+            used |= {first + i * step for i in range(count)}
+        return len(used)
+
+    @property
+    def gap(self) -> int:
+        """Distance of the inputs that are needed, when it is the same everywhere."""
+        return self.stride if self.kernel == 1 else self.dilation
+
+
+class Geometry(NamedTuple):
+    """A layer on a machine: batch and channels in blocks, both spatial axes.
+
+    ``inputs`` are the input blocks of one of the ``groups``, ``outputs`` those of all.
+    """
+
+    batch: int
+    groups: int
+    inputs: int
+    outputs: int
+    y: Axis
+    x: Axis
+    bias: bool
+
+    @property
+    def per_group(self) -> int:
+        """Output blocks of a group."""
+        return self.outputs // self.groups
+
+    @property
+    def kernel(self) -> int:
+        """Weight tensors of a pair of blocks."""
+        return self.y.kernel * self.x.kernel
+
+    @property
+    def positions(self) -> int:
+        """Output tensors."""
+        return self.batch * self.outputs * self.y.out * self.x.out
+
+    @property
+    def products(self) -> int:
+        """Products of an input and a weight tensor that are not with padding: GEMM micro-ops."""
+        return self.batch * self.outputs * self.inputs * self.y.pairs * self.x.pairs
+
+    @property
+    def dram(self) -> dict[str, int]:
+        """Tensors of each operand in DRAM."""
+        return {
+            "inp": self.batch * self.groups * self.inputs * self.y.size * self.x.size,
+            "wgt": self.outputs * self.inputs * self.kernel,
+            "acc": self.batch * self.outputs if self.bias else 0,
+            "out": self.positions,
+        }
+
+
+@lru_cache(maxsize=256)
+def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
+    """The geometry of a layer.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it.
+    """
+    s = workload.symbols(hardware)
+    if isinstance(workload, Dense):
+        one = Axis(1, 1, 1, 1, 0, 1)
+        return Geometry(s["N"], 1, s["CI"], s["CO"], one, one, workload.bias)
+    axes = []
+    for a in "HW":
+        size, stride, pad, dilation = s[a], s["S" + a], s["P" + a], 1
+        if isinstance(workload, Conv2DTranspose):
+            size, dilation = (size - 1) * stride + 1, stride
+            stride, pad = 1, s["K" + a] - 1 - pad
+        axes.append(Axis(size, s["O" + a], s["K" + a], stride, pad, dilation))
+    return Geometry(s["N"], s["G"], s["CI"], s["CO"], *axes, workload.bias)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def taps(axis, k, low, high):  # type: ignore[no-untyped-def]
+    """Outputs in ``[low, high)`` for which tap ``k`` meets an input: first, number, distance."""
+    size, _, _, stride, pad, dilation = axis
+    first = max(low, -((k - pad) // stride))  # rounded up
+    last = min(high - 1, (size - 1 + pad - k) // stride)
+    first += (pad - k - first) % dilation
+    return first, max((last - first) // dilation + 1, 0), dilation
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def needed(axis, low, high):  # type: ignore[no-untyped-def]
+    """Inputs that the outputs in ``[low, high)`` need: first and last; none: last is smaller."""
+    _, _, kernel, stride, pad, _ = axis
+    begin, end = axis[0], -1
+    for k in range(kernel):
+        first, count, step = taps(axis, k, low, high)
+        if count:
+            begin = min(begin, first * stride + k - pad)
+            end = max(end, (first + (count - 1) * step) * stride + k - pad)
+    return begin, end
