@@ -15,6 +15,7 @@ __all__ = [
     "ProgramError",
     "RaceError",
     "RuleError",
+    "ScheduleError",
     "SearchError",
     "SimulationError",
     "SpaceError",
@@ -49,6 +50,10 @@ class RuleError(VtacspError, ValueError):
 
 class SpaceError(VtacspError, ValueError):
     """A question that a space cannot answer: an empty sample, a rank out of range."""
+
+
+class ScheduleError(VtacspError, ValueError):
+    """A free schedule is malformed, or its sizes are not those of the layer."""
 
 
 class ProgramError(VtacspError, ValueError):

@@ -35,14 +35,14 @@ class Axis(NamedTuple):
     @property
     def pairs(self) -> int:
         """Pairs of an output and a tap that meet an input."""
-        return sum(taps(self, k, 0, self.out)[1] for k in range(self.kernel))
+        return sum(taps((*self,), k, 0, self.out)[1] for k in range(self.kernel))
 
     @property
     def inputs(self) -> int:
         """Inputs that some output needs."""
         used = set()
         for k in range(self.kernel):
-            first, count, step = taps(self, k, 0, self.out)
+            first, count, step = taps((*self,), k, 0, self.out)
             used |= {(first + i * step) * self.stride + k - self.pad for i in range(count)}
         return len(used)
 
@@ -51,7 +51,7 @@ class Axis(NamedTuple):
         """Outputs that need some input."""
         used = set()
         for k in range(self.kernel):
-            first, count, step = taps(self, k, 0, self.out)
+            first, count, step = taps((*self,), k, 0, self.out)
             used |= {first + i * step for i in range(count)}
         return len(used)
 

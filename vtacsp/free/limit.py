@@ -75,7 +75,7 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
 
 def _met(axis: Axis) -> int:
     """Taps that meet some input."""
-    return sum(taps(axis, k, 0, axis.out)[1] > 0 for k in range(axis.kernel))
+    return sum(taps((*axis,), k, 0, axis.out)[1] > 0 for k in range(axis.kernel))
 
 
 def _beats(size: int, t: TimingModel) -> int:

@@ -1,0 +1,103 @@
+"""Micro-op kernels of a free schedule: those that are alike are kept once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["FULL", "find", "forget", "pack", "rewrites", "unpack"]
+
+FULL = -1
+"""Instead of a kernel, when the micro-op scratchpad is full."""
+
+SLOTS = 1 << 13
+"""Size of the table of kernels; there are at most half as many."""
+
+_BITS = 20  # of an index in a packed micro-op
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+
+# entries of the counts of a pool
+KERNELS, USED = range(2)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def pack(dst, src, wgt):  # type: ignore[no-untyped-def]
+    """A micro-op as one number."""
+    return dst | src << _BITS | wgt << 2 * _BITS
+
+
+def unpack(packed: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Packed micro-ops as three columns, shape (n, 3)."""
+    mask = (1 << _BITS) - 1
+    columns = [packed & mask, packed >> _BITS & mask, packed >> 2 * _BITS]
+    return np.stack(columns, axis=1).astype(np.uint32)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def find(scratch, size, pool, begins, places, slots, counts):  # type: ignore[no-untyped-def]
+    """The number of the kernel of ``size`` micro-ops in ``scratch``, a new one when there is none.
+
+    ``pool`` holds the micro-ops of all kernels; kernel ``k`` begins at ``begins[k]`` and is in
+    ``slots[places[k]]``, numbers counted from 1.
+    """
+    value = np.uint64(size)
+    for i in range(size):
+        value = (value ^ np.uint64(scratch[i])) * _SPREAD
+        value ^= value >> np.uint64(29)
+    place = np.int64(value & np.uint64(SLOTS - 1))
+    while slots[place]:
+        kernel = slots[place] - 1
+        begin = begins[kernel]
+        if begins[kernel + 1] - begin == size:
+            same = True
+            for i in range(size):
+                if pool[begin + i] != scratch[i]:
+                    same = False
+                    break
+            if same:
+                return kernel
+        place = (place + 1) & (SLOTS - 1)
+    kernel, used = counts[KERNELS], counts[USED]
+    if used + size > len(pool) or kernel >= SLOTS // 2:
+        return FULL
+    pool[used : used + size] = scratch[:size]
+    slots[place], places[kernel] = kernel + 1, place
+    begins[kernel], begins[kernel + 1] = used, used + size
+    counts[KERNELS], counts[USED] = kernel + 1, used + size
+    return kernel
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def forget(kernels, begins, places, slots, counts):  # type: ignore[no-untyped-def]
+    """Forget all kernels but the first so many; the last ones go first, so no chain breaks."""
+    for kernel in range(counts[KERNELS] - 1, kernels - 1, -1):
+        slots[places[kernel]] = 0
+    counts[KERNELS], counts[USED] = kernels, begins[kernels]
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def rewrites(scratch, size, loops):  # type: ignore[no-untyped-def]
+    """Whether a micro-op writes the accumulator of one of the two executed before it.
+
+    That of the list itself, and where an iteration of the two ``loops`` follows another.
+    """
+    mask = (1 << _BITS) - 1
+    one = two = np.int64(-1)
+    for i in range(size):
+        dst = scratch[i] & mask
+        if dst in (one, two):
+            return True
+        one, two = two, dst
+    first, second = scratch[0] & mask, scratch[min(1, size - 1)] & mask
+    before, last = scratch[max(size - 2, 0)] & mask, scratch[size - 1] & mask
+    inner = loops[1, 1]
+    outer = loops[0, 1] - (loops[1, 0] - 1) * inner  # from the last iteration to the next first
+    for k in range(2):
+        step, times = (inner, loops[1, 0]) if k == 0 else (outer, loops[0, 0])
+        if times > 1:
+            if last == first + step:
+                return True
+            if size > 1 and (last == second + step or before == first + step):
+                return True
+    return size == 1 and min(loops[0, 0], loops[1, 0]) > 1 and inner + outer == 0

@@ -1,0 +1,201 @@
+"""A schedule beyond the template: how a layer is cut into tiles, steps and pieces.
+
+The output is cut into *tiles*, each a rectangle of output channel blocks, rows and columns that
+lives in a slot of the accumulator.  A tile is a sum over *steps*, each over some input channel
+blocks; a step needs a chunk of the input and a chunk of the weights, which live in rings of slots:
+a chunk is loaded into the oldest slot, unless some slot still holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from vtacsp.errors import ScheduleError
+from vtacsp.free.geometry import Geometry
+
+__all__ = ["FORMS", "GATHERS", "LOOPS", "ORDERS", "Schedule"]
+
+ORDERS = ("rows", "channels")
+"""What the outer loop over the tiles runs over, within an image."""
+
+GATHERS = ("none", "rows", "pixels")
+"""Which inputs between those that are needed are left out of a load."""
+
+FORMS = ("column", "row", "tap", "all")
+"""What one GEMM instruction covers: a kernel column, a kernel row, one tap, the whole kernel."""
+
+LOOPS = ("input", "output")
+"""The channel loop that a GEMM instruction runs in hardware first."""
+
+Sizes = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A schedule; sizes of channels are in blocks.
+
+    ``channels``, ``rows`` and ``columns`` are partitions of the output, ``reduction`` is one of
+    the input channels (of a group) into the steps of a tile.  Ramps: ``lead`` is the reduction of
+    the very first tile, ``first`` and ``last`` are the rows into which the first and the last tile
+    are cut to become several (empty: they are not).  ``finish`` cuts the last step of the last
+    tile into pieces of so many channels, each of them with its epilogue and store, and
+    ``finish_rows`` the last of these pieces once more.  ``load_rows``: output rows of a tile whose
+    input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile takes
+    its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.  ``lead_uops`` kernels
+    have their micro-ops loaded before the first tile, the others come ``group_uops`` at a time
+    (0: all at once), when the first of them is needed.
+
+    Raises :class:`~vtacsp.errors.ScheduleError` for a value of the wrong kind.
+    """
+
+    channels: Sizes
+    rows: Sizes
+    columns: Sizes
+    reduction: Sizes
+    lead: Sizes = ()
+    first: Sizes = ()
+    last: Sizes = ()
+    finish: Sizes = ()
+    finish_rows: Sizes = ()
+    load_rows: int = 0
+    order: str = "rows"
+    snake: bool = False
+    gather: str = "rows"
+    form: str = "column"
+    loop: str = "input"
+    inp: int = 2
+    wgt: int = 2
+    acc: int = 2
+    lead_uops: int = 1
+    group_uops: int = 0
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            if spec.name in _WORDS:
+                if value not in _WORDS[spec.name]:
+                    raise ScheduleError(
+                        f"{spec.name} is {value!r:.40}, allowed are {', '.join(_WORDS[spec.name])}"
+                    )
+            elif spec.name == "snake":
+                if not isinstance(value, bool):
+                    raise ScheduleError(f"snake is {value!r:.40}, allowed are true and false")
+            elif isinstance(spec.default, int):
+                low = 0 if spec.name in ("load_rows", "group_uops") else 1
+                if not _whole(value, low):
+                    raise ScheduleError(
+                        f"{spec.name} is {value!r:.40}, allowed is an integer of at least {low}"
+                    )
+            else:
+                sizes = tuple(value) if isinstance(value, (list, tuple)) else ()
+                empty = spec.name in _OPTIONAL and value in ((), [])
+                if not empty and not (sizes and all(_whole(size, 1) for size in sizes)):
+                    raise ScheduleError(
+                        f"{spec.name} is {value!r:.40}, allowed is a list of sizes of at least 1"
+                    )
+                object.__setattr__(self, spec.name, sizes)
+
+    def check(self, g: Geometry) -> None:
+        """Raise :class:`~vtacsp.errors.ScheduleError` unless the sizes are those of a layer."""
+        wanted = {
+            "channels": g.outputs,
+            "rows": g.y.out,
+            "columns": g.x.out,
+            "reduction": g.inputs,
+            "lead": g.inputs,
+            "first": self.rows[0],
+            "last": self.rows[-1],
+            "finish": self.channels[-1],
+            "finish_rows": self.last_rows,
+        }
+        for name, total in wanted.items():
+            sizes = getattr(self, name)
+            if sum(sizes) != total and (sizes or name not in _OPTIONAL):
+                raise ScheduleError(
+                    f"{name} is {_text(sizes)}, which adds up to {sum(sizes)} and has to be {total}"
+                )
+        if g.groups == 1:
+            return
+        begin = 0
+        for size in self.channels:
+            inside = begin // g.per_group == (begin + size - 1) // g.per_group
+            whole = g.per_group == 1 and len(self.reduction) == 1 and len(self.lead) < 2
+            if not inside and not whole:
+                raise ScheduleError(
+                    f"channels is {_text(self.channels)}: a tile of {size} blocks from block "
+                    f"{begin} on crosses a group ({g.per_group} blocks)"
+                )
+            begin += size
+
+    @property
+    def last_rows(self) -> int:
+        """Rows of the last step of the last tile whose input is loaded last."""
+        rows = self.last[-1] if self.last else self.rows[-1]
+        part = self.load_rows or rows
+        return (rows - 1) % part + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def to_json(self) -> str:
+        """The schedule as JSON, one line."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schedule:
+        """From the JSON form; raises :class:`~vtacsp.errors.ScheduleError` naming the field."""
+        if not isinstance(data, Mapping):
+            raise ScheduleError(f"a schedule is a JSON object, got {data!r:.60}")
+        names = [spec.name for spec in fields(cls)]
+        for name in data:
+            if name not in names:
+                raise ScheduleError(f"a schedule has no field {name!r:.40}")
+        for name in ("channels", "rows", "columns", "reduction"):
+            if name not in data:
+                raise ScheduleError(f"{name} is missing from the schedule")
+        return cls(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schedule:
+        """From JSON text; raises :class:`~vtacsp.errors.ScheduleError`."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise ScheduleError(f"a schedule is JSON: {error}") from error
+        return cls.from_dict(data)
+
+    def __str__(self) -> str:
+        cuts = (("co", self.channels), ("y", self.rows), ("x", self.columns), ("ci", self.reduction))
+        words = [f"{name} {_text(sizes)}" for name, sizes in cuts]
+        ramps = ("lead", "first", "last", "finish", "finish_rows")
+        words += [f"{name} {_text(getattr(self, name))}" for name in ramps if getattr(self, name)]
+        words.append(f"slots {self.inp}/{self.wgt}/{self.acc}")
+        words.append(f"{self.order} outside{', snake' if self.snake else ''}")
+        words.append(f"by {self.form}, {self.loop} channels inside, gather {self.gather}")
+        if self.load_rows:
+            words.append(f"{self.load_rows} rows a load")
+        words.append(f"micro-ops {self.lead_uops} then {self.group_uops or 'all'}")
+        return "; ".join(words)
+
+
+_WORDS = {"order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS}
+_OPTIONAL = ("lead", "first", "last", "finish", "finish_rows")
+
+
+def _whole(value: object, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _text(sizes: Sizes) -> str:
+    """Sizes in short: ``9x6+2``."""
+    words: list[str] = []
+    begin = 0
+    for i in range(1, len(sizes) + 1):
+        if i == len(sizes) or sizes[i] != sizes[begin]:
+            words.append(f"{sizes[begin]}x{i - begin}" if i - begin > 1 else f"{sizes[begin]}")
+            begin = i
+    return "+".join(words)

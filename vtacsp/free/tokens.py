@@ -1,0 +1,114 @@
+"""Dependency tokens, derived from what the instructions touch.
+
+A module reads what another one wrote, or writes where another one read: then it waits for the
+last instruction of that module which touched the same slot.  Tokens are counted, so the ``k``-th
+pop takes the ``k``-th push; a wait that an earlier one implies gets no token, and those that are
+left are in the same order at both ends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from vtacsp.free.table import ACC, ACC_END, INP, WGT
+from vtacsp.program.isa import Memory, Opcode
+from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV
+
+__all__ = ["MOST_TOKENS", "derive"]
+
+MOST_TOKENS = 255
+"""What a token counter of the hardware holds."""
+
+_LOAD, _COMPUTE, _STORE = range(3)
+_OP_LOAD, _OP_STORE, _OP_FINISH = int(Opcode.LOAD), int(Opcode.STORE), int(Opcode.FINISH)
+_WGT, _INP = int(Memory.WGT), int(Memory.INP)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def derive(table, inp_slots, wgt_slots, acc_pieces):  # type: ignore[no-untyped-def]
+    """Flags of the instructions of a table, and the most tokens that a queue can hold."""
+    n = len(table)
+    flags = np.zeros(n, np.uint8)
+    module = np.empty(n, np.int64)
+    # the last instruction of each module that touched a slot
+    inp, wgt = np.full((2, inp_slots), -1), np.full((2, wgt_slots), -1)
+    acc = np.full((3, acc_pieces), -1)
+    # by waiting and other module: what has been waited for; pairs of instructions of each queue
+    known = np.full((3, 3), -1)
+    pushes, pops = np.empty((4, n), np.int64), np.empty((4, n), np.int64)
+    count = np.zeros(4, np.int64)
+    for i in range(n):
+        opcode, memory = table[i, 0], table[i, 1]
+        me = _COMPUTE
+        if opcode == _OP_STORE:
+            me = _STORE
+        elif opcode == _OP_LOAD and memory in (_WGT, _INP):
+            me = _LOAD
+        module[i] = me
+        slot_inp, slot_wgt = table[i, INP], table[i, WGT]
+        first, end = table[i, ACC], table[i, ACC_END]
+        before = after = -1  # what it waits for in the module before and behind it
+        if me == _COMPUTE:
+            if slot_inp >= 0:
+                before = max(before, inp[_LOAD, slot_inp])
+            if slot_wgt >= 0:
+                before = max(before, wgt[_LOAD, slot_wgt])
+            for a in range(first, end):
+                after = max(after, acc[_STORE, a])
+            if opcode == _OP_FINISH:
+                after = acc[_STORE].max()
+        elif me == _LOAD:
+            if slot_inp >= 0:
+                after = max(after, inp[_COMPUTE, slot_inp])
+            if slot_wgt >= 0:
+                after = max(after, wgt[_COMPUTE, slot_wgt])
+        else:
+            for a in range(first, end):
+                before = max(before, acc[_COMPUTE, a])
+        if before > known[me, me - 1]:
+            known[me, me - 1] = before
+            queue = me - 1  # load to compute, compute to store
+            flags[before] |= PUSH_NEXT
+            flags[i] |= POP_PREV
+            pushes[queue, count[queue]], pops[queue, count[queue]] = before, i
+            count[queue] += 1
+        if me < _STORE and after > known[me, me + 1]:
+            known[me, me + 1] = after
+            queue = 2 + me  # compute to load, store to compute
+            flags[after] |= PUSH_PREV
+            flags[i] |= POP_NEXT
+            pushes[queue, count[queue]], pops[queue, count[queue]] = after, i
+            count[queue] += 1
+        if slot_inp >= 0:
+            inp[me, slot_inp] = i
+        if slot_wgt >= 0:
+            wgt[me, slot_wgt] = i
+        for a in range(first, end):
+            acc[me, a] = i
+    most = 0
+    for queue in range(4):
+        source = queue if queue < 2 else queue - 1  # pushing module
+        back = queue + 2 if queue < 2 else queue - 2
+        ahead = _ahead(pushes[queue], pops[queue], count[queue], pushes[back], pops[back],
+                       count[back], n)  # fmt: skip
+        most = max(most, ahead)
+    return flags, most
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _ahead(pushes, pops, count, back_pushes, back_pops, back_count, n):  # type: ignore[no-untyped-def]
+    """The most tokens in a queue while its reader has not popped the ``k``-th, for any ``k``.
+
+    The pushing module runs ahead until it needs a token back that the reader, waiting at
+    ``pops[k]``, has not pushed yet.
+    """
+    most = pushed = back = 0
+    for k in range(count):
+        while back < back_count and back_pushes[back] < pops[k]:
+            back += 1
+        stops = back_pops[back] if back < back_count else n
+        while pushed < count and pushes[pushed] < stops:
+            pushed += 1
+        most = max(most, pushed - k)
+    return most
