@@ -4,5 +4,16 @@ from vtacsp.free.emit import emit
 from vtacsp.free.geometry import Axis, Geometry, geometry
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.schedule import Schedule
+from vtacsp.free.search import Found, search
 
-__all__ = ["Axis", "Geometry", "Limit", "Schedule", "emit", "geometry", "limit"]
+__all__ = [
+    "Axis",
+    "Found",
+    "Geometry",
+    "Limit",
+    "Schedule",
+    "emit",
+    "geometry",
+    "limit",
+    "search",
+]

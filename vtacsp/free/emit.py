@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,7 +23,7 @@ from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 from vtacsp.workload import Workload
 
-__all__ = ["emit"]
+__all__ = ["emit", "slots_that_fit"]
 
 IntArray = NDArray[np.int64]
 
@@ -40,24 +42,10 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     g = geometry(workload, hardware)
     schedule.check(g)
     depth = _depths(hardware)
-    sizes = (g.batch, g.groups, g.inputs, g.outputs, int(g.bias))
-    y, x = (*g.y,), (*g.x,)
-    gap_y = g.y.gap if schedule.gather != "none" else 1
-    gap_x = g.x.gap if schedule.gather == "pixels" else 1
-    ints = {
-        name: np.array(getattr(schedule, name), dtype=np.int64)
-        for name in ("channels", "rows", "columns", "reduction", "lead", "first", "last")
-    }
-    cut = w.tiles(
-        g.batch, *(ints[name] for name in ("channels", "rows", "columns", "first", "last")),
-        schedule.order == "rows",
-    )  # fmt: skip
-    step = max(schedule.reduction + schedule.lead)
-    inp, wgt, acc = w.measure(sizes, y, x, cut, step, (schedule.load_rows, gap_y, gap_x)).tolist()
+    p = _prepare(schedule, g)
     bias = g.outputs if g.bias else 0
-    for name, need in (
-        ("inp", inp * schedule.inp), ("wgt", wgt * schedule.wgt), ("acc", acc * schedule.acc + bias)
-    ):  # fmt: skip
+    for name, more in (("inp", 0), ("wgt", 0), ("acc", bias)):
+        need = p.sizes[name] * getattr(schedule, name) + more
         if need > depth[name]:
             raise ProgramError(
                 f"sram:{name}", f"the slots take {need} elements, the scratchpad has {depth[name]}"
@@ -66,19 +54,17 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     loads = -(-rows // (schedule.load_rows or rows))
     pieces = loads + len(schedule.finish) + len(schedule.finish_rows)
     cuts = w.Cuts(
-        schedule.load_rows, int(schedule.snake), gap_y, gap_x, FORMS.index(schedule.form),
-        LOOPS.index(schedule.loop), schedule.inp, schedule.wgt, schedule.acc, inp, wgt, acc, pieces,
+        schedule.load_rows, int(schedule.snake), *p.gaps, FORMS.index(schedule.form),
+        LOOPS.index(schedule.loop), schedule.inp, schedule.wgt, schedule.acc, p.sizes["inp"],
+        p.sizes["wgt"], p.sizes["acc"], pieces,
     )  # fmt: skip
     pool = np.empty(depth["uop"], dtype=np.int64)
-    finish = np.array(schedule.finish, dtype=np.int64)
-    finish_rows = np.array(schedule.finish_rows, dtype=np.int64)
+    ramps = (_ints(getattr(schedule, name)) for name in ("reduction", "lead", "finish"))
+    parts = (*ramps, _ints(schedule.finish_rows))
     n, room = 0, _ROOM
     while n == 0:
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
-        code, n, begins = w.walk(
-            sizes, y, x, cut, ints["reduction"], ints["lead"], finish, finish_rows, (*cuts,),
-            table, pool,
-        )  # fmt: skip
+        code, n, begins = w.walk(*p.layer, p.tiles, *parts, (*cuts,), table, pool)
         if code == w.UOPS:
             raise ProgramError("sram:uop", f"more than the {depth['uop']} micro-ops that fit")
         if code == w.HAZARD:
@@ -99,6 +85,46 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
     return _program(table, flags, pool[: begins[-1]], workload, hardware, g)
+
+
+def slots_that_fit(
+    schedule: Schedule, workload: Workload, hardware: VTAConfig
+) -> Schedule | None:
+    """The schedule with no more slots than fit the scratchpads; None when one is too large."""
+    g = geometry(workload, hardware)
+    depth = _depths(hardware)
+    sizes = _prepare(schedule, g).sizes
+    room = {**depth, "acc": depth["acc"] - (g.outputs if g.bias else 0)}
+    slots = {
+        name: min(getattr(schedule, name), room[name] // max(sizes[name], 1))
+        for name in ("inp", "wgt", "acc")
+    }
+    return replace(schedule, **slots) if min(slots.values()) > 0 else None
+
+
+class _Prepared(NamedTuple):
+    """A layer in numbers, the tiles of a schedule, and what its slots have to hold."""
+
+    layer: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    tiles: IntArray
+    gaps: tuple[int, int]
+    sizes: dict[str, int]
+
+
+def _prepare(schedule: Schedule, g: Geometry) -> _Prepared:
+    layer = (g.batch, g.groups, g.inputs, g.outputs, int(g.bias)), (*g.y,), (*g.x,)
+    gap_y = g.y.gap if schedule.gather != "none" else 1
+    gap_x = g.x.gap if schedule.gather == "pixels" else 1
+    names = ("channels", "rows", "columns", "first", "last")
+    parts = (_ints(getattr(schedule, name)) for name in names)
+    tiles = w.tiles(g.batch, *parts, schedule.order == "rows")
+    step = max(schedule.reduction + schedule.lead)
+    found = w.measure(*layer, tiles, step, (schedule.load_rows, gap_y, gap_x)).tolist()
+    return _Prepared(layer, tiles, (gap_y, gap_x), dict(zip(("inp", "wgt", "acc"), found, strict=True)))
+
+
+def _ints(sizes: tuple[int, ...]) -> IntArray:
+    return np.array(sizes, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,230 @@
+"""Schedules at random, and small changes of a schedule: what the search proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from vtacsp.free.geometry import Geometry
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+
+__all__ = ["cross", "equal", "fitted", "mutate", "sample"]
+
+Sizes = tuple[int, ...]
+
+MOST_SLOTS = 12
+_RAMPS = ("lead", "first", "last", "finish", "finish_rows")
+
+
+def equal(total: int, size: int) -> Sizes:
+    """A partition into parts of one size, the last of which may be smaller."""
+    rest = total % size
+    return (size,) * (total // size) + ((rest,) if rest else ())
+
+
+def balanced(total: int, parts: int) -> Sizes:
+    """A partition into so many parts that differ by at most one, the larger ones first."""
+    size, more = divmod(total, parts)
+    return (size + 1,) * more + (size,) * (parts - more)
+
+
+def sample(g: Geometry, rng: Random) -> Schedule:
+    """A schedule of a layer at random; it need not fit the machine."""
+    columns = 1 if rng.random() < 0.8 else rng.randint(1, g.x.out)
+    schedule = Schedule(
+        channels=_partition(g.outputs, rng),
+        rows=_partition(g.y.out, rng),
+        columns=balanced(g.x.out, columns),
+        reduction=_partition(g.inputs, rng),
+        order=rng.choice(ORDERS),
+        snake=rng.random() < 0.3,
+        gather=rng.choice(GATHERS),
+        form=rng.choice(FORMS),
+        loop=rng.choice(LOOPS),
+        inp=rng.randint(1, 6),
+        wgt=rng.randint(1, 6),
+        acc=rng.randint(1, 4),
+        lead_uops=rng.randint(1, 4),
+        group_uops=rng.randint(0, 4),
+    )
+    for _ in range(rng.randint(0, 3)):
+        schedule = _ramp(schedule, g, rng)
+    return fitted(schedule, g)
+
+
+def mutate(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    """A neighbour of a schedule, or one a few steps away."""
+    for _ in range(1 if rng.random() < 0.6 else rng.randint(2, 4)):
+        schedule = fitted(rng.choices(_MOVES, _WEIGHTS)[0](schedule, g, rng), g)
+    return schedule
+
+
+def cross(one: Schedule, other: Schedule, g: Geometry, rng: Random) -> Schedule:
+    """A schedule that has some of its parts from one and some from another."""
+    changes: dict[str, Any] = {}
+    for part in _PARTS:
+        if rng.random() < 0.5:
+            changes |= {name: getattr(other, name) for name in part}
+    return fitted(replace(one, **changes), g)
+
+
+def fitted(schedule: Schedule, g: Geometry) -> Schedule:
+    """The schedule with ramps that do not belong to its tiles left out, groups respected."""
+    changes: dict[str, Any] = {}
+    if g.groups > 1:
+        if g.per_group == 1 and max(schedule.channels) > 1:
+            changes |= {"reduction": (g.inputs,), "lead": ()}
+        elif g.per_group > 1:
+            changes["channels"] = _inside(schedule.channels, g.per_group)
+        schedule = replace(schedule, **changes)
+        changes = {}
+    for name, total in (
+        ("lead", g.inputs), ("first", schedule.rows[0]), ("last", schedule.rows[-1]),
+        ("finish", schedule.channels[-1]),
+    ):  # fmt: skip
+        if sum(getattr(schedule, name)) != total:
+            changes[name] = ()
+    schedule = replace(schedule, **changes)
+    if sum(schedule.finish_rows) != schedule.last_rows or not schedule.finish:
+        schedule = replace(schedule, finish_rows=())
+    return schedule
+
+
+def _inside(channels: Sizes, per_group: int) -> Sizes:
+    """A partition cut where a part would cross a group."""
+    parts: list[int] = []
+    at = 0
+    for size in channels:
+        while size:
+            some = min(size, per_group - at % per_group)
+            parts.append(some)
+            at, size = at + some, size - some
+    return tuple(parts)
+
+
+def _partition(total: int, rng: Random) -> Sizes:
+    if rng.random() < 0.5:
+        return equal(total, rng.randint(1, total))
+    # few parts are as likely as many
+    return balanced(total, min(total, int(total ** rng.random() + 0.5)))
+
+
+def _resize(sizes: Sizes, rng: Random) -> Sizes:
+    """A partition a little different."""
+    total, parts = sum(sizes), list(sizes)
+    kind = rng.randrange(7)
+    if kind == 0:
+        return equal(total, min(total, max(1, parts[0] + rng.choice((-2, -1, 1, 2)))))
+    if kind == 1:
+        return balanced(total, min(total, max(1, len(parts) + rng.choice((-2, -1, 1, 2)))))
+    if kind == 2:
+        return _partition(total, rng)
+    i = rng.choice((0, len(parts) - 1, rng.randrange(len(parts))))
+    if kind == 3 and parts[i] > 1:
+        cut = rng.randint(1, parts[i] - 1)
+        parts[i : i + 1] = [cut, parts[i] - cut]
+    elif kind == 4 and len(parts) > 1:
+        i = min(i, len(parts) - 2)
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+    elif kind == 5 and len(parts) > 1:
+        j = rng.randrange(len(parts))
+        step = rng.randint(1, max(1, parts[i] // 2))
+        if i != j and parts[i] > step:
+            parts[i], parts[j] = parts[i] - step, parts[j] + step
+    else:
+        j = rng.randrange(len(parts))
+        parts[i], parts[j] = parts[j], parts[i]
+    return tuple(parts)
+
+
+def _output(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    name = rng.choice(("channels", "rows"))
+    return replace(schedule, **{name: _resize(getattr(schedule, name), rng)})
+
+
+def _columns(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    return replace(schedule, columns=_resize(schedule.columns, rng))
+
+
+def _reduction(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    return replace(schedule, reduction=_resize(schedule.reduction, rng))
+
+
+def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    name = rng.choice(_RAMPS)
+    total = {
+        "lead": g.inputs,
+        "first": schedule.rows[0],
+        "last": schedule.rows[-1],
+        "finish": schedule.channels[-1],
+        "finish_rows": schedule.last_rows,
+    }[name]
+    if name == "finish_rows" and not schedule.finish:
+        schedule = replace(schedule, finish=(schedule.channels[-1],))
+    now: Sizes = getattr(schedule, name)
+    if now and rng.random() < 0.25:
+        sizes: Sizes = ()
+    elif now and rng.random() < 0.6:
+        sizes = _resize(now, rng)
+    else:
+        # small parts at the end of the program, or at its begin
+        parts: list[int] = []
+        left = total
+        while left > 1 and len(parts) < 4 and rng.random() < 0.7:
+            parts.append(rng.randint(1, max(1, left // 2)))
+            left -= parts[-1]
+        parts = [*sorted(parts), left]
+        if name in ("last", "finish", "finish_rows"):
+            parts.reverse()
+        sizes = tuple(parts)
+    return replace(schedule, **{name: sizes})
+
+
+def _slots(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    name = rng.choice(("inp", "wgt", "acc"))
+    now = getattr(schedule, name)
+    new = rng.randint(1, MOST_SLOTS) if rng.random() < 0.3 else now + rng.choice((-2, -1, 1, 2))
+    return replace(schedule, **{name: max(1, new)})
+
+
+def _kernel(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    if rng.random() < 0.5:
+        return replace(schedule, form=rng.choice(FORMS))
+    return replace(schedule, loop=rng.choice(LOOPS))
+
+
+def _nest(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    kind = rng.randrange(3)
+    if kind == 0:
+        return replace(schedule, order=rng.choice(ORDERS))
+    if kind == 1:
+        return replace(schedule, snake=not schedule.snake)
+    return replace(schedule, gather=rng.choice(GATHERS))
+
+
+def _loads(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    rows = 0 if rng.random() < 0.4 else rng.randint(1, max(schedule.rows))
+    return replace(schedule, load_rows=rows)
+
+
+def _uops(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    if rng.random() < 0.5:
+        return replace(schedule, lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12)))
+    return replace(schedule, group_uops=rng.choice((0, 1, 2, 3, 4, 6, 8, 12, 16)))
+
+
+_Move = Callable[[Schedule, Geometry, Random], Schedule]
+_MOVES: tuple[_Move, ...] = (
+    _output, _columns, _reduction, _ramp, _slots, _kernel, _nest, _loads, _uops,
+)  # fmt: skip
+_WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 2)
+_PARTS = (
+    ("channels", "rows", "columns", "finish", "finish_rows", "first", "last", "load_rows"),
+    ("reduction", "lead"),
+    ("inp", "wgt", "acc"),
+    ("form", "loop"),
+    ("order", "snake", "gather"),
+    ("lead_uops", "group_uops"),
+)
