@@ -50,7 +50,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
             raise ProgramError(
                 f"sram:{name}", f"the slots take {need} elements, the scratchpad has {depth[name]}"
             )
-    rows = schedule.last[-1] if schedule.last else schedule.rows[-1]
+    rows = int(p.tiles[-1, w.TILE.index("rows")])
     loads = -(-rows // (schedule.load_rows or rows))
     pieces = loads + len(schedule.finish) + len(schedule.finish_rows)
     cuts = w.Cuts(

@@ -87,7 +87,7 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
         if sum(getattr(schedule, name)) != total:
             changes[name] = ()
     schedule = replace(schedule, **changes)
-    if sum(schedule.finish_rows) != schedule.last_rows or not schedule.finish:
+    if sum(schedule.finish_rows) != schedule.last_rows(g) or not schedule.finish:
         schedule = replace(schedule, finish_rows=())
     return schedule
 
@@ -159,7 +159,7 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
         "first": schedule.rows[0],
         "last": schedule.rows[-1],
         "finish": schedule.channels[-1],
-        "finish_rows": schedule.last_rows,
+        "finish_rows": schedule.last_rows(g),
     }[name]
     if name == "finish_rows" and not schedule.finish:
         schedule = replace(schedule, finish=(schedule.channels[-1],))

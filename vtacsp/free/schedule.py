@@ -109,7 +109,7 @@ class Schedule:
             "first": self.rows[0],
             "last": self.rows[-1],
             "finish": self.channels[-1],
-            "finish_rows": self.last_rows,
+            "finish_rows": self.last_rows(g),
         }
         for name, total in wanted.items():
             sizes = getattr(self, name)
@@ -130,10 +130,11 @@ class Schedule:
                 )
             begin += size
 
-    @property
-    def last_rows(self) -> int:
-        """Rows of the last step of the last tile whose input is loaded last."""
-        rows = self.last[-1] if self.last else self.rows[-1]
+    def last_rows(self, g: Geometry) -> int:
+        """Rows of the last tile whose input is loaded last."""
+        tiles = g.batch * len(self.channels) * len(self.rows) * len(self.columns)
+        cuts = self.last or (self.first if tiles == 1 else ()) or self.rows
+        rows = cuts[-1]
         part = self.load_rows or rows
         return (rows - 1) % part + 1
 
