@@ -74,20 +74,26 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
     """The schedule with ramps that do not belong to its tiles left out, groups respected."""
     changes: dict[str, Any] = {}
     if g.groups > 1:
-        if g.per_group == 1 and max(schedule.channels) > 1:
-            changes |= {"reduction": (g.inputs,), "lead": ()}
-        elif g.per_group > 1:
+        if g.per_group > 1:
             changes["channels"] = _inside(schedule.channels, g.per_group)
-        schedule = replace(schedule, **changes)
-        changes = {}
-    for name, total in (
-        ("lead", g.inputs), ("first", schedule.rows[0]), ("last", schedule.rows[-1]),
-        ("finish", schedule.channels[-1]),
-    ):  # fmt: skip
-        if sum(getattr(schedule, name)) != total:
+        elif max(schedule.channels) > 1:
+            changes |= {"reduction": (g.inputs,), "lead": ()}
+    channels = changes.get("channels", schedule.channels)
+    totals = {
+        "lead": g.inputs,
+        "first": schedule.rows[0],
+        "last": schedule.rows[-1],
+        "finish": channels[-1],
+    }
+    for name, total in totals.items():
+        sizes = getattr(schedule, name)
+        # in one part it says nothing, but for the pieces at the end
+        if sizes and (sum(sizes) != total or (len(sizes) == 1 and name != "finish")):
             changes[name] = ()
-    schedule = replace(schedule, **changes)
-    if sum(schedule.finish_rows) != schedule.last_rows(g) or not schedule.finish:
+    if changes:
+        schedule = replace(schedule, **changes)
+    rows = schedule.finish_rows
+    if rows and (sum(rows) != schedule.last_rows(g) or not schedule.finish):
         schedule = replace(schedule, finish_rows=())
     return schedule
 

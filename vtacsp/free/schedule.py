@@ -73,30 +73,27 @@ class Schedule:
     group_uops: int = 0
 
     def __post_init__(self) -> None:
-        for spec in fields(self):
-            value = getattr(self, spec.name)
-            if spec.name in _WORDS:
-                if value not in _WORDS[spec.name]:
-                    raise ScheduleError(
-                        f"{spec.name} is {value!r:.40}, allowed are {', '.join(_WORDS[spec.name])}"
-                    )
-            elif spec.name == "snake":
-                if not isinstance(value, bool):
-                    raise ScheduleError(f"snake is {value!r:.40}, allowed are true and false")
-            elif isinstance(spec.default, int):
-                low = 0 if spec.name in ("load_rows", "group_uops") else 1
-                if not _whole(value, low):
-                    raise ScheduleError(
-                        f"{spec.name} is {value!r:.40}, allowed is an integer of at least {low}"
-                    )
-            else:
-                sizes = tuple(value) if isinstance(value, (list, tuple)) else ()
-                empty = spec.name in _OPTIONAL and value in ((), [])
-                if not empty and not (sizes and all(_whole(size, 1) for size in sizes)):
-                    raise ScheduleError(
-                        f"{spec.name} is {value!r:.40}, allowed is a list of sizes of at least 1"
-                    )
-                object.__setattr__(self, spec.name, sizes)
+        for name in _SIZES:
+            value = getattr(self, name)
+            if isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, name, value)
+            if not (isinstance(value, tuple) and (value or name in _OPTIONAL)) or not all(
+                type(size) is int and size > 0 for size in value
+            ):
+                raise ScheduleError(
+                    f"{name} is {value!r:.40}, allowed is a list of integers of at least 1"
+                )
+        for name, low in _NUMBERS.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < low:
+                raise ScheduleError(
+                    f"{name} is {value!r:.40}, allowed is an integer of at least {low}"
+                )
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                allowed = ", ".join(map(str, words)).lower()
+                raise ScheduleError(f"{name} is {getattr(self, name)!r:.40}, allowed are {allowed}")
 
     def check(self, g: Geometry) -> None:
         """Raise :class:`~vtacsp.errors.ScheduleError` unless the sizes are those of a layer."""
@@ -183,12 +180,15 @@ class Schedule:
         return "; ".join(words)
 
 
-_WORDS = {"order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS}
 _OPTIONAL = ("lead", "first", "last", "finish", "finish_rows")
-
-
-def _whole(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+_SIZES = ("channels", "rows", "columns", "reduction", *_OPTIONAL)
+_NUMBERS = {
+    "load_rows": 0, "inp": 1, "wgt": 1, "acc": 1, "lead_uops": 1, "group_uops": 0
+}  # fmt: skip
+"""Smallest value of each."""
+_WORDS = {
+    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True)
+}  # fmt: skip
 
 
 def _text(sizes: Sizes) -> str:
