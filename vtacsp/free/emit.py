@@ -15,7 +15,7 @@ from vtacsp.free import walk as w
 from vtacsp.free.geometry import Geometry, geometry
 from vtacsp.free.kernels import unpack
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
-from vtacsp.free.table import ACC, COLUMNS, FIELDS, KERNEL, largest, move, records
+from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records
 from vtacsp.free.tokens import MOST_TOKENS, derive
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.isa import Memory, Opcode
@@ -52,15 +52,19 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
             )
     rows = int(p.tiles[-1, w.TILE.index("rows")])
     loads = -(-rows // (schedule.load_rows or rows))
-    pieces = loads + len(schedule.finish) + len(schedule.finish_rows)
+    pieces = (
+        max(len(schedule.begin), 1) * max(len(schedule.begin_rows), 1),
+        max(len(schedule.begin), 1),
+        loads + len(schedule.finish) + len(schedule.finish_rows),
+    )
+    slots = (schedule.inp, schedule.wgt, schedule.acc)
     cuts = w.Cuts(
         schedule.load_rows, int(schedule.snake), *p.gaps, FORMS.index(schedule.form),
-        LOOPS.index(schedule.loop), schedule.inp, schedule.wgt, schedule.acc, p.sizes["inp"],
-        p.sizes["wgt"], p.sizes["acc"], pieces,
+        LOOPS.index(schedule.loop), *slots, *p.sizes.values(), *pieces,
     )  # fmt: skip
     pool = np.empty(depth["uop"], dtype=np.int64)
-    ramps = (_ints(getattr(schedule, name)) for name in ("reduction", "lead", "finish"))
-    parts = (*ramps, _ints(schedule.finish_rows))
+    names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
+    parts = [_ints(getattr(schedule, name)) for name in names]
     n, room = 0, _ROOM
     while n == 0:
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
@@ -81,7 +85,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     loads_inp = table[:, 1] == int(Memory.INP)
     if (table[loads_inp, 4] * table[loads_inp, 5] >= depth["inp"]).any():
         raise ProgramError("sram:inp", "a single load of the whole scratchpad loses its end")
-    flags, most = derive(table, schedule.inp, schedule.wgt, schedule.acc * pieces)
+    flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
     return _program(table, flags, pool[: begins[-1]], workload, hardware, g)
@@ -165,5 +169,4 @@ def _place(table, begins, lead, group):  # type: ignore[no-untyped-def]
     result[n, :] = 0
     result[n, KERNEL:] = -1
     result[n, 0] = _FINISH
-    result[n, ACC:] = 0  # an empty range
     return result[: n + 1]

@@ -15,7 +15,7 @@ __all__ = ["cross", "equal", "fitted", "mutate", "sample"]
 Sizes = tuple[int, ...]
 
 MOST_SLOTS = 12
-_RAMPS = ("lead", "first", "last", "finish", "finish_rows")
+_RAMPS = ("lead", "first", "last", "begin", "begin_rows", "finish", "finish_rows")
 
 
 def equal(total: int, size: int) -> Sizes:
@@ -83,18 +83,23 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
         "lead": g.inputs,
         "first": schedule.rows[0],
         "last": schedule.rows[-1],
+        "begin": channels[0],
         "finish": channels[-1],
     }
     for name, total in totals.items():
         sizes = getattr(schedule, name)
         # in one part it says nothing, but for the pieces at the end
-        if sizes and (sum(sizes) != total or (len(sizes) == 1 and name != "finish")):
+        if sizes and (sum(sizes) != total or (len(sizes) == 1 and name not in ("begin", "finish"))):
             changes[name] = ()
     if changes:
         schedule = replace(schedule, **changes)
-    rows = schedule.finish_rows
-    if rows and (sum(rows) != schedule.last_rows(g) or not schedule.finish):
+    begin, finish = schedule.begin_rows, schedule.finish_rows
+    if begin and (sum(begin) != schedule.first_rows(g) or not schedule.begin):
+        schedule = replace(schedule, begin_rows=())
+    if finish and (sum(finish) != schedule.last_rows(g) or not schedule.finish):
         schedule = replace(schedule, finish_rows=())
+    if schedule.begin and schedule.finish and schedule.steps(g) == 1:
+        schedule = replace(schedule, begin=(), begin_rows=())
     return schedule
 
 
@@ -164,9 +169,13 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
         "lead": g.inputs,
         "first": schedule.rows[0],
         "last": schedule.rows[-1],
+        "begin": schedule.channels[0],
+        "begin_rows": schedule.first_rows(g),
         "finish": schedule.channels[-1],
         "finish_rows": schedule.last_rows(g),
     }[name]
+    if name == "begin_rows" and not schedule.begin:
+        schedule = replace(schedule, begin=(schedule.channels[0],))
     if name == "finish_rows" and not schedule.finish:
         schedule = replace(schedule, finish=(schedule.channels[-1],))
     now: Sizes = getattr(schedule, name)
@@ -227,7 +236,10 @@ _MOVES: tuple[_Move, ...] = (
 )  # fmt: skip
 _WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 2)
 _PARTS = (
-    ("channels", "rows", "columns", "finish", "finish_rows", "first", "last", "load_rows"),
+    (
+        *("channels", "rows", "columns", "load_rows"),
+        *("first", "last", "begin", "begin_rows", "finish", "finish_rows"),
+    ),
     ("reduction", "lead"),
     ("inp", "wgt", "acc"),
     ("form", "loop"),

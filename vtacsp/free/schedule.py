@@ -40,9 +40,10 @@ class Schedule:
     ``channels``, ``rows`` and ``columns`` are partitions of the output, ``reduction`` is one of
     the input channels (of a group) into the steps of a tile.  Ramps: ``lead`` is the reduction of
     the very first tile, ``first`` and ``last`` are the rows into which the first and the last tile
-    are cut to become several (empty: they are not).  ``finish`` cuts the last step of the last
-    tile into pieces of so many channels, each of them with its epilogue and store, and
-    ``finish_rows`` the last of these pieces once more.  ``load_rows``: output rows of a tile whose
+    are cut to become several (empty: they are not).  ``begin`` and ``begin_rows`` cut the first
+    step of the first tile into pieces of so many channels and rows: what a piece needs is loaded
+    before it, not all at once.  ``finish`` cuts the last step of the last tile into pieces of so
+    many channels, each with its epilogue and store, ``finish_rows`` the last of these once more.  ``load_rows``: output rows of a tile whose
     input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile takes
     its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.  ``lead_uops`` kernels
     have their micro-ops loaded before the first tile, the others come ``group_uops`` at a time
@@ -58,6 +59,8 @@ class Schedule:
     lead: Sizes = ()
     first: Sizes = ()
     last: Sizes = ()
+    begin: Sizes = ()
+    begin_rows: Sizes = ()
     finish: Sizes = ()
     finish_rows: Sizes = ()
     load_rows: int = 0
@@ -105,6 +108,8 @@ class Schedule:
             "lead": g.inputs,
             "first": self.rows[0],
             "last": self.rows[-1],
+            "begin": self.channels[0],
+            "begin_rows": self.first_rows(g),
             "finish": self.channels[-1],
             "finish_rows": self.last_rows(g),
         }
@@ -114,6 +119,12 @@ class Schedule:
                 raise ScheduleError(
                     f"{name} is {_text(sizes)}, which adds up to {sum(sizes)} and has to be {total}"
                 )
+        if self.begin and self.finish and self.steps(g) == 1:
+            raise ScheduleError("begin and finish cut the same step, allowed is one of them")
+        if self.begin_rows and not self.begin:
+            raise ScheduleError(f"begin is empty, begin_rows is {_text(self.begin_rows)}")
+        if self.finish_rows and not self.finish:
+            raise ScheduleError(f"finish is empty, finish_rows is {_text(self.finish_rows)}")
         if g.groups == 1:
             return
         begin = 0
@@ -127,11 +138,24 @@ class Schedule:
                 )
             begin += size
 
+    def steps(self, g: Geometry) -> int:
+        """Steps of all tiles, if there is only one; otherwise more than one."""
+        alone = self._alone(g)
+        cuts = (self.last or self.first if alone else ()) or (1,)
+        return len(self.lead or self.reduction) * len(cuts) if alone else 2
+
+    def _alone(self, g: Geometry) -> bool:
+        """Whether there is one tile, before it is cut."""
+        return g.batch * len(self.channels) * len(self.rows) * len(self.columns) == 1
+
+    def first_rows(self, g: Geometry) -> int:
+        """Rows of the first tile whose input is loaded first."""
+        rows = ((self.last if self._alone(g) else ()) or self.first or self.rows)[0]
+        return min(self.load_rows or rows, rows)
+
     def last_rows(self, g: Geometry) -> int:
         """Rows of the last tile whose input is loaded last."""
-        tiles = g.batch * len(self.channels) * len(self.rows) * len(self.columns)
-        cuts = self.last or (self.first if tiles == 1 else ()) or self.rows
-        rows = cuts[-1]
+        rows = (self.last or (self.first if self._alone(g) else ()) or self.rows)[-1]
         part = self.load_rows or rows
         return (rows - 1) % part + 1
 
@@ -169,7 +193,7 @@ class Schedule:
     def __str__(self) -> str:
         cuts = (("co", self.channels), ("y", self.rows), ("x", self.columns), ("ci", self.reduction))
         words = [f"{name} {_text(sizes)}" for name, sizes in cuts]
-        ramps = ("lead", "first", "last", "finish", "finish_rows")
+        ramps = _OPTIONAL
         words += [f"{name} {_text(getattr(self, name))}" for name in ramps if getattr(self, name)]
         words.append(f"slots {self.inp}/{self.wgt}/{self.acc}")
         words.append(f"{self.order} outside{', snake' if self.snake else ''}")
@@ -180,7 +204,7 @@ class Schedule:
         return "; ".join(words)
 
 
-_OPTIONAL = ("lead", "first", "last", "finish", "finish_rows")
+_OPTIONAL = ("lead", "first", "last", "begin", "begin_rows", "finish", "finish_rows")
 _SIZES = ("channels", "rows", "columns", "reduction", *_OPTIONAL)
 _NUMBERS = {
     "load_rows": 0, "inp": 1, "wgt": 1, "acc": 1, "lead_uops": 1, "group_uops": 0

@@ -21,12 +21,11 @@ FIELDS = (
 )
 """Fields of an instruction that a free schedule uses; the others are 0."""
 
-COLUMNS = (*FIELDS, "kernel", "inp", "wgt", "acc", "acc_end")
+COLUMNS = (*FIELDS, "kernel", "inp", "inp_end", "wgt", "wgt_end", "acc", "acc_end")
 """Columns of a table.
 
-``kernel`` is the number of the micro-op kernel that the instruction runs.  It touches the slots
-``inp`` and ``wgt`` and the pieces of accumulator slots from ``acc`` to before ``acc_end``; -1 is
-none.
+``kernel`` is the number of the micro-op kernel that the instruction runs, or -1.  Of the slots of
+a scratchpad it touches the pieces from ``inp`` to before ``inp_end``, and so on; -1 twice is none.
 """
 
 _GEMM, _ALU, _LOAD, _STORE = (int(o) for o in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD, Opcode.STORE))
@@ -36,7 +35,7 @@ _SHR, _ADD = int(AluOp.SHR), int(AluOp.ADD)
 (_OPCODE, _MEMORY, _SRAM, _DRAM, _Y, _X, _STRIDE, _RESET, _BEGIN, _END, _ITER) = range(11)
 _DST, _SRC, _WGT_FACTOR = 12, 14, 16
 _ALU_OPCODE, _USE_IMM, _IMM = 18, 19, 20
-KERNEL, INP, WGT, ACC, ACC_END = range(len(FIELDS), len(COLUMNS))
+KERNEL, INP, _, WGT, _, ACC, _ = range(len(FIELDS), len(COLUMNS))
 
 
 @lru_cache(maxsize=64)

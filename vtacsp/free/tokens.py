@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vtacsp.free.table import ACC, ACC_END, INP, WGT
+from vtacsp.free.table import ACC, INP, WGT
 from vtacsp.program.isa import Memory, Opcode
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV
 
@@ -26,13 +26,13 @@ _WGT, _INP = int(Memory.WGT), int(Memory.INP)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def derive(table, inp_slots, wgt_slots, acc_pieces):  # type: ignore[no-untyped-def]
+def derive(table, inp_pieces, wgt_pieces, acc_pieces):  # type: ignore[no-untyped-def]
     """Flags of the instructions of a table, and the most tokens that a queue can hold."""
     n = len(table)
     flags = np.zeros(n, np.uint8)
     module = np.empty(n, np.int64)
-    # the last instruction of each module that touched a slot
-    inp, wgt = np.full((2, inp_slots), -1), np.full((2, wgt_slots), -1)
+    # the last instruction of each module that touched a piece of a slot
+    inp, wgt = np.full((3, inp_pieces), -1), np.full((3, wgt_pieces), -1)
     acc = np.full((3, acc_pieces), -1)
     # by waiting and other module: what has been waited for; pairs of instructions of each queue
     known = np.full((3, 3), -1)
@@ -46,26 +46,27 @@ def derive(table, inp_slots, wgt_slots, acc_pieces):  # type: ignore[no-untyped-
         elif opcode == _OP_LOAD and memory in (_WGT, _INP):
             me = _LOAD
         module[i] = me
-        slot_inp, slot_wgt = table[i, INP], table[i, WGT]
-        first, end = table[i, ACC], table[i, ACC_END]
+        some_inp = range(table[i, INP], table[i, INP + 1])
+        some_wgt = range(table[i, WGT], table[i, WGT + 1])
+        some_acc = range(table[i, ACC], table[i, ACC + 1])
         before = after = -1  # what it waits for in the module before and behind it
         if me == _COMPUTE:
-            if slot_inp >= 0:
-                before = max(before, inp[_LOAD, slot_inp])
-            if slot_wgt >= 0:
-                before = max(before, wgt[_LOAD, slot_wgt])
-            for a in range(first, end):
-                after = max(after, acc[_STORE, a])
+            for piece in some_inp:
+                before = max(before, inp[_LOAD, piece])
+            for piece in some_wgt:
+                before = max(before, wgt[_LOAD, piece])
+            for piece in some_acc:
+                after = max(after, acc[_STORE, piece])
             if opcode == _OP_FINISH:
                 after = acc[_STORE].max()
         elif me == _LOAD:
-            if slot_inp >= 0:
-                after = max(after, inp[_COMPUTE, slot_inp])
-            if slot_wgt >= 0:
-                after = max(after, wgt[_COMPUTE, slot_wgt])
+            for piece in some_inp:
+                after = max(after, inp[_COMPUTE, piece])
+            for piece in some_wgt:
+                after = max(after, wgt[_COMPUTE, piece])
         else:
-            for a in range(first, end):
-                before = max(before, acc[_COMPUTE, a])
+            for piece in some_acc:
+                before = max(before, acc[_COMPUTE, piece])
         if before > known[me, me - 1]:
             known[me, me - 1] = before
             queue = me - 1  # load to compute, compute to store
@@ -80,12 +81,12 @@ def derive(table, inp_slots, wgt_slots, acc_pieces):  # type: ignore[no-untyped-
             flags[i] |= POP_NEXT
             pushes[queue, count[queue]], pops[queue, count[queue]] = after, i
             count[queue] += 1
-        if slot_inp >= 0:
-            inp[me, slot_inp] = i
-        if slot_wgt >= 0:
-            wgt[me, slot_wgt] = i
-        for a in range(first, end):
-            acc[me, a] = i
+        for piece in some_inp:
+            inp[me, piece] = i
+        for piece in some_wgt:
+            wgt[me, piece] = i
+        for piece in some_acc:
+            acc[me, piece] = i
     most = 0
     for queue in range(4):
         source = queue if queue < 2 else queue - 1  # pushing module

@@ -13,7 +13,7 @@ from numba import njit
 
 from vtacsp.free import kernels as k
 from vtacsp.free.geometry import needed, taps
-from vtacsp.free.table import ACC, ACC_END, INP, WGT, alu, gemm, move
+from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
 from vtacsp.program.isa import AluOp, Memory
 
@@ -47,7 +47,9 @@ class Cuts(NamedTuple):
     inp_size: int
     wgt_size: int
     acc_size: int
-    pieces: int
+    inp_pieces: int
+    wgt_pieces: int
+    acc_pieces: int
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
@@ -260,7 +262,7 @@ def _multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    sizes, y, x, cut, reduction, lead, finish, finish_rows, cuts, table, pool
+    sizes, y, x, cut, reduction, lead, begin, begin_rows, finish, finish_rows, cuts, table, pool
 ):
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
@@ -273,7 +275,7 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     width_in, width_out, taps_x, _, _, _ = x
     taps_all = taps_y * taps_x
     slots, counts = np.zeros(k.SLOTS, np.int32), np.zeros(2, np.int64)
-    begins, places = np.zeros(k.SLOTS // 2 + 1, np.int64), np.zeros(k.SLOTS // 2 + 1, np.int64)
+    starts, places = np.zeros(k.SLOTS // 2 + 1, np.int64), np.zeros(k.SLOTS // 2 + 1, np.int64)
     scratch = np.empty(len(pool), np.int64)
     inputs, weights = np.full((c.inp_slots, 7), -1), np.full((c.wgt_slots, 4), -1)
     next_inp, next_wgt = np.zeros(1, np.int64), np.zeros(1, np.int64)
@@ -281,6 +283,7 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     bias_of = np.full(out_blocks, -1, np.int64)
     bias_base = c.acc_slots * c.acc_size
     loops = np.zeros((2, 4), np.int64)
+    one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
     # what a part of a tile has at most: kernels by tap, input loads by row, stores by channel
     deepest = cut[:, 2].max()
     blocks = deepest * in_blocks if groups > 1 else in_blocks
@@ -290,26 +293,26 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     for t in range(len(cut)):
         tile = cut[t]
         batch, channel, depth, row0, rows, column0, columns = tile
+        bottom_row = row0 + rows
         area = rows * columns
         acc_slot = t % c.acc_slots
         acc_base = acc_slot * c.acc_size
         spans = _spans(sizes, depth)
         if n + spare > len(table):
-            return OK, 0, begins[:1]
+            return OK, 0, starts[:1]
         if bias and bias_of[channel] != batch:
             bias_of[channel] = batch
             n = move(table, n, _ACC, bias_base + channel, batch * out_blocks + channel, 1, depth, 1)
         scratch[0] = k.pack(acc_base, acc_base, 0)
-        kernel = k.find(scratch, 1, pool, begins, places, slots, counts)
+        kernel = k.find(scratch, 1, pool, starts, places, slots, counts)
         if kernel == k.FULL:
-            return UOPS, n, begins[:1]
+            return UOPS, n, starts[:1]
         _flat(loops, depth, area, area, area)
-        n = gemm(table, n, 1, loops, kernel, begins[kernel], begins[kernel + 1])
-        table[n - 1, ACC] = acc_slot * c.pieces
-        table[n - 1, ACC_END] = (acc_slot + 1) * c.pieces
+        n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
+        _touch(table, n - 1, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
         parts = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2 == 1
-        ends = t == len(cut) - 1 and len(finish) > 0
+        finishes = t == len(cut) - 1 and len(finish) > 0
         piece = 0
         first = in_blocks if backwards else 0
         for q in range(len(parts)):
@@ -317,50 +320,79 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             if backwards:
                 first -= steps
             last = q == len(parts) - 1
+            begins = t == 0 and q == 0 and len(begin) > 0
             key_wgt[:] = channel, depth, first, steps
             wgt_slot, fresh = _slot(weights, key_wgt, next_wgt)
-            wgt_base = wgt_slot * c.wgt_size
+            wgt_base, wgt_piece = wgt_slot * c.wgt_size, wgt_slot * c.wgt_pieces
+            wgt_dram = (channel * in_blocks + first) * taps_all
             if n + spare > len(table):
-                return OK, 0, begins[:1]
-            if fresh:
+                return OK, 0, starts[:1]
+            if fresh and not begins:
                 n = move(
-                    table, n, _WGT, wgt_base, (channel * in_blocks + first) * taps_all,
-                    depth, steps * taps_all, in_blocks * taps_all,
+                    table, n, _WGT, wgt_base, wgt_dram, depth, steps * taps_all,
+                    in_blocks * taps_all,
                 )  # fmt: skip
-                table[n - 1, WGT] = wgt_slot
-            begin = row0
-            while begin < row0 + rows:
-                end = min(begin + (c.load_rows if c.load_rows else rows), row0 + rows)
-                top, left, height, width = _chunk(y, x, tile, begin, end, c.gap_y, c.gap_x)
+                _touch(table, n - 1, n, WGT, wgt_piece, c.wgt_pieces)
+            low = row0
+            while low < bottom_row:
+                end = min(low + (c.load_rows if c.load_rows else rows), bottom_row)
+                top, left, height, width = _chunk(y, x, tile, low, end, c.gap_y, c.gap_x)
                 block = channel // per_group * in_blocks + first
                 blocks = spans * depth if spans else steps
-                inp_slot = 0
+                inp_slot, fresh = 0, False
                 if height * width:
                     key_inp[:] = batch, block, blocks, top, height, left, width
                     inp_slot, fresh = _slot(inputs, key_inp, next_inp)
-                    if fresh:
-                        at = n
-                        image = batch * groups * in_blocks + block
-                        n = _load_inputs(
-                            table, n, inp_slot * c.inp_size,
-                            (image * height_in + top) * width_in + left,
-                            blocks, height, width, y, x, c.gap_y, c.gap_x,
-                        )  # fmt: skip
-                        table[at:n, INP] = inp_slot
-                # pieces: all of it, or those with which the last tile ends
-                cut_channels = cut_rows = 1
-                if last and ends and end == row0 + rows:
-                    cut_channels, cut_rows = len(finish), max(len(finish_rows), 1)
+                inp_base, inp_piece = inp_slot * c.inp_size, inp_slot * c.inp_pieces
+                image = batch * groups * in_blocks + block
+                inp_dram = (image * height_in + top) * width_in + left
+                if fresh and not begins:
+                    at = n
+                    n = _load_inputs(
+                        table, n, inp_base, inp_dram, blocks, height, width, y, x, c.gap_y, c.gap_x
+                    )
+                    _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                # pieces: all of it, or those with which the program begins or ends
+                ends = last and finishes and end == bottom_row
+                one[0] = depth
+                cut_channels = begin if begins else finish if ends else one
                 at_channel = 0
-                for i in range(cut_channels):
-                    some = finish[i] if cut_channels > 1 else depth
-                    at_row = begin
-                    for j in range(cut_rows if i == cut_channels - 1 else 1):
-                        high = end - begin
-                        if i == cut_channels - 1 and cut_rows > 1:
-                            high = finish_rows[j]
+                for i in range(len(cut_channels)):
+                    some = cut_channels[i]
+                    if begins and low == row0:
+                        n = move(
+                            table, n, _WGT, wgt_base + at_channel * steps * taps_all,
+                            wgt_dram + at_channel * in_blocks * taps_all, some, steps * taps_all,
+                            in_blocks * taps_all,
+                        )  # fmt: skip
+                        _touch(table, n - 1, n, WGT, wgt_piece + i, 1)
+                    one_row[0] = end - low
+                    cut_rows = one_row
+                    if begins and low == row0 and len(begin_rows):
+                        cut_rows = begin_rows
+                    elif ends and i == len(finish) - 1 and len(finish_rows):
+                        cut_rows = finish_rows
+                    at_row, have = low, 0
+                    for j in range(len(cut_rows)):
+                        high = cut_rows[j]
+                        if begins and fresh and (i == 0 or spans):
+                            _, bottom = needed(y, low, at_row + high)
+                            lines = (bottom - top) // c.gap_y + 1 - have if bottom >= top else 0
+                            at = n
+                            for part in range(some * spans if spans else steps):
+                                if lines <= 0:
+                                    break
+                                plane = part + at_channel * spans
+                                n = _load_inputs(
+                                    table, n, inp_base + (plane * height + have) * width,
+                                    inp_dram + (plane * height_in + have * c.gap_y) * width_in,
+                                    1, lines, width, y, x, c.gap_y, c.gap_x,
+                                )  # fmt: skip
+                            first_piece = (i if spans else 0) * len(cut_rows)
+                            _touch(table, at, n, INP, inp_piece + first_piece + j, 1)
+                            have += max(lines, 0)
                         if n + spare > len(table):
-                            return OK, 0, begins[:1]
+                            return OK, 0, starts[:1]
                         at = n
                         if height * width:
                             for turn in range(4):
@@ -369,57 +401,72 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                                 n = _multiply(
                                     table, at, form, c.loop, y, x,
                                     (acc_base, row0, column0, rows, columns),
-                                    (inp_slot * c.inp_size, top, left, height, width, c.gap_y,
+                                    (inp_base, top, left, height, width, c.gap_y,
                                      c.gap_x, spans),
                                     (wgt_base, steps), (at_channel, some, at_row, high),
-                                    pool, begins, places, slots, counts, scratch,
+                                    pool, starts, places, slots, counts, scratch,
                                 )  # fmt: skip
                                 if n >= 0:
                                     break
-                                k.forget(kernels, begins, places, slots, counts)
+                                k.forget(kernels, starts, places, slots, counts)
                             if n < 0:
-                                return -n, 0, begins[:1]
-                        table[at:n, INP], table[at:n, WGT] = inp_slot, wgt_slot
-                        whole = last and not ends and end == row0 + rows
-                        if whole:
-                            at_row, high = row0, rows
-                        table[at:n, ACC] = acc_slot * c.pieces + piece
-                        table[at:n, ACC_END] = acc_slot * c.pieces + piece + 1
-                        if last and (ends or whole):
+                                return -n, 0, starts[:1]
+                        if begins and fresh:
+                            first_piece = (i if spans else 0) * len(cut_rows)
+                            _touch(table, at, n, INP, inp_piece + first_piece, j + 1)
+                        else:
+                            _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                        if begins:
+                            _touch(table, at, n, WGT, wgt_piece + i, 1)
+                        else:
+                            _touch(table, at, n, WGT, wgt_piece, c.wgt_pieces)
+                        acc_piece = acc_slot * c.acc_pieces + piece
+                        _touch(table, at, n, ACC, acc_piece, 1)
+                        # its own epilogue, or at the very end that of the whole tile
+                        done, row, channels, lines = finishes, at_row, some, high
+                        plane = at_channel
+                        if not finishes and at_channel + some == depth and at_row + high == bottom_row:
+                            done, row, channels, lines, plane = True, row0, depth, rows, 0
+                        if last and done:
                             at = n
-                            base = acc_base + at_channel * area + (at_row - row0) * columns
+                            base = acc_base + plane * area + (row - row0) * columns
                             scratch[0] = k.pack(base, base, 0)
-                            kernel = k.find(scratch, 1, pool, begins, places, slots, counts)
+                            kernel = k.find(scratch, 1, pool, starts, places, slots, counts)
                             if kernel == k.FULL:
-                                return UOPS, n, begins[:1]
-                            _flat(loops, some, high * columns, area, area)
-                            uop = begins[kernel]
+                                return UOPS, n, starts[:1]
+                            _flat(loops, channels, lines * columns, area, area)
+                            uop = starts[kernel]
                             n = alu(table, n, _SHR, SHIFT, loops, kernel, uop)
                             if bias:
-                                added = bias_base + channel + at_channel
+                                added = bias_base + channel + plane
                                 scratch[0] = k.pack(base, added, 0)
-                                other = k.find(scratch, 1, pool, begins, places, slots, counts)
+                                other = k.find(scratch, 1, pool, starts, places, slots, counts)
                                 if other == k.FULL:
-                                    return UOPS, n, begins[:1]
-                                loops[:, 0] = some, high * columns
+                                    return UOPS, n, starts[:1]
+                                loops[:, 0] = channels, lines * columns
                                 loops[0, 1:], loops[1, 1:] = 0, 0
                                 loops[0, 1], loops[0, 2], loops[1, 1] = area, 1, 1
-                                n = alu(table, n, _ADD, 0, loops, other, begins[other])
-                                _flat(loops, some, high * columns, area, area)
+                                n = alu(table, n, _ADD, 0, loops, other, starts[other])
+                                _flat(loops, channels, lines * columns, area, area)
                             n = alu(table, n, _MIN, CLIP_HIGH, loops, kernel, uop)
                             n = alu(table, n, _MAX, CLIP_LOW, loops, kernel, uop)
-                            out = (batch * out_blocks + channel + at_channel) * height_out + at_row
+                            out = (batch * out_blocks + channel + plane) * height_out + row
                             out = out * width_out + column0
-                            n = _store(table, n, base, out, some, high, columns, rows, y, x)
-                            table[at:n, ACC] = acc_slot * c.pieces + piece
-                            table[at:n, ACC_END] = acc_slot * c.pieces + piece + 1
+                            n = _store(table, n, base, out, channels, lines, columns, rows, y, x)
+                            _touch(table, at, n, ACC, acc_piece, 1)
                             piece += 1
                         at_row += high
                     at_channel += some
-                begin = end
+                low = end
             if not backwards:
                 first += steps
-    return OK, n, begins[: counts[k.KERNELS] + 1]
+    return OK, n, starts[: counts[k.KERNELS] + 1]
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-def]
+    """Note that some instructions touch ``count`` pieces of a scratchpad from one on."""
+    table[begin:end, column], table[begin:end, column + 1] = first, first + count
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
