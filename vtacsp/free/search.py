@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from random import Random
+from typing import NamedTuple
 
 from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.free.emit import emit, slots_that_fit
@@ -23,7 +25,23 @@ __all__ = ["Found", "search"]
 
 GAP = 0.005
 SIMULATIONS = 6000
-_ELITE, _YOUNG = 24, 0.1
+_ISLANDS, _ELITE = 4, 16
+_YOUTH = 0.15  # share of an island's life in which it is settled at random
+_CROSS = 0.25
+_PATIENCE = 20  # proposals per simulation that the search makes at most
+
+
+class _Member(NamedTuple):
+    """A schedule of an island, ordered by cycles, the older first."""
+
+    cycles: int
+    number: int
+    schedule: Schedule
+
+
+def _parent(island: Sequence[_Member], rng: Random) -> Schedule:
+    """The better, the more often."""
+    return island[int(len(island) * rng.random() ** 2)].schedule
 
 
 @dataclass(frozen=True)
@@ -71,50 +89,54 @@ def search(
     bound = limit(workload, hardware, timing)
     g = geometry(workload, hardware)
     rng = Random(seed)
-    known: dict[Schedule, int] = {}
-    best: list[tuple[int, int, Schedule]] = []  # cycles, age, schedule; ascending
+    known: set[Schedule] = set()
     enough = bound.cycles * (1 + gap)
     tried = simulated = 0
 
-    def candidates() -> Iterator[Schedule]:
-        for _ in range(simulations):
-            yield sample(g, rng)
-            if len(best) >= _ELITE and simulated >= simulations // 8:
-                break
-        while best:
-            if rng.random() < _YOUNG:
-                child = sample(g, rng)
-            elif rng.random() < 0.25:
-                child = cross(_parent(), _parent(), g, rng)
-            else:
-                child = mutate(_parent(), g, rng)
-            yield child
-
-    def _parent() -> Schedule:
-        # the better, the more often
-        return best[int(len(best) * rng.random() ** 2)][2]
-
-    for candidate in candidates():
-        if simulated >= simulations or tried >= 20 * simulations:
-            break
-        tried += 1
+    def measured(candidate: Schedule) -> int | None:
+        """Cycles of a candidate, None when it is known or cannot run."""
         schedule = slots_that_fit(candidate, workload, hardware)
         if schedule is None or schedule in known:
-            continue
+            return None
+        known.add(schedule)
         try:
             program = emit(schedule, workload, hardware)
         except ProgramError:
-            known[schedule] = 0
-            continue
-        cycles = simulate_timing(program, timing).cycles
-        known[schedule] = cycles
-        simulated += 1
-        if len(best) < _ELITE or cycles < best[-1][0]:
-            best.append((cycles, tried, schedule))
-            best.sort(key=lambda item: item[:2])
-            del best[_ELITE:]
-            if best[0][0] <= enough:
-                break
+            return None
+        return simulate_timing(program, timing).cycles
+
+    def evolve(island: list[_Member], until: int) -> list[_Member]:
+        """Let an island live until so many schedules are simulated in all."""
+        nonlocal tried, simulated
+        begun = simulated
+        while simulated < until and tried < _PATIENCE * until:
+            if len(island) < _ELITE or simulated - begun < (until - begun) * _YOUTH:
+                child = sample(g, rng)
+            elif rng.random() < _CROSS:
+                child = cross(_parent(island, rng), _parent(island, rng), g, rng)
+            else:
+                child = mutate(_parent(island, rng), g, rng)
+            tried += 1
+            child = slots_that_fit(child, workload, hardware) or child
+            cycles = measured(child)
+            if cycles is None:
+                continue
+            simulated += 1
+            if len(island) < _ELITE or cycles < island[-1].cycles:
+                insort(island, _Member(cycles, tried, child))
+                del island[_ELITE:]
+                if island[0].cycles <= enough:
+                    break
+        return island
+
+    islands: list[list[_Member]] = []
+    for number in range(_ISLANDS):
+        islands.append(evolve([], simulations * (number + 1) * 6 // 10 // _ISLANDS))
+        if islands[-1] and islands[-1][0].cycles <= enough:
+            break
+    best = sorted(member for island in islands for member in island)[:_ELITE]
+    if best and best[0].cycles > enough:
+        best = evolve(best, simulations)
     if not best:
         raise SpaceError(f"{workload.name}: none of {tried} schedules can run on {hardware}")
     cycles, _, schedule = best[0]
