@@ -59,7 +59,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
     cuts = w.Cuts(
-        schedule.load_rows, int(schedule.snake), *p.gaps, FORMS.index(schedule.form),
+        schedule.load_rows, schedule.begin_steps, int(schedule.snake), *p.gaps, FORMS.index(schedule.form),
         LOOPS.index(schedule.loop), *slots, *p.sizes.values(), *pieces,
     )  # fmt: skip
     pool = np.empty(depth["uop"], dtype=np.int64)

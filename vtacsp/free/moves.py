@@ -98,8 +98,10 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
         schedule = replace(schedule, begin_rows=())
     if finish and (sum(finish) != schedule.last_rows(g) or not schedule.finish):
         schedule = replace(schedule, finish_rows=())
-    if schedule.begin and schedule.finish and schedule.steps(g) == 1:
+    if schedule.overlaps(g):
         schedule = replace(schedule, begin=(), begin_rows=())
+    if not schedule.begin and schedule.begin_steps > 1:
+        schedule = replace(schedule, begin_steps=1)
     return schedule
 
 
@@ -165,6 +167,8 @@ def _reduction(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
 
 def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     name = rng.choice(_RAMPS)
+    if schedule.begin and rng.random() < 0.2:
+        return replace(schedule, begin_steps=rng.choice((1, 2, 2, 3, 4, 6)))
     total = {
         "lead": g.inputs,
         "first": schedule.rows[0],
@@ -238,7 +242,7 @@ _WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 2)
 _PARTS = (
     (
         *("channels", "rows", "columns", "load_rows"),
-        *("first", "last", "begin", "begin_rows", "finish", "finish_rows"),
+        *("first", "last", "begin", "begin_rows", "begin_steps", "finish", "finish_rows"),
     ),
     ("reduction", "lead"),
     ("inp", "wgt", "acc"),

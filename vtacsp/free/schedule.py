@@ -41,8 +41,8 @@ class Schedule:
     the input channels (of a group) into the steps of a tile.  Ramps: ``lead`` is the reduction of
     the very first tile, ``first`` and ``last`` are the rows into which the first and the last tile
     are cut to become several (empty: they are not).  ``begin`` and ``begin_rows`` cut the first
-    step of the first tile into pieces of so many channels and rows: what a piece needs is loaded
-    before it, not all at once.  ``finish`` cuts the last step of the last tile into pieces of so
+    ``begin_steps`` steps of the first tile into pieces of so many channels and rows: what a piece
+    needs is loaded before it, not all at once.  ``finish`` cuts the last step of the last tile into pieces of so
     many channels, each with its epilogue and store, ``finish_rows`` the last of these once more.  ``load_rows``: output rows of a tile whose
     input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile takes
     its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.  ``lead_uops`` kernels
@@ -61,6 +61,7 @@ class Schedule:
     last: Sizes = ()
     begin: Sizes = ()
     begin_rows: Sizes = ()
+    begin_steps: int = 1
     finish: Sizes = ()
     finish_rows: Sizes = ()
     load_rows: int = 0
@@ -119,8 +120,10 @@ class Schedule:
                 raise ScheduleError(
                     f"{name} is {_text(sizes)}, which adds up to {sum(sizes)} and has to be {total}"
                 )
-        if self.begin and self.finish and self.steps(g) == 1:
-            raise ScheduleError("begin and finish cut the same step, allowed is one of them")
+        if self.overlaps(g):
+            raise ScheduleError(
+                f"begin_steps is {self.begin_steps}: begin and finish may not cut the same step"
+            )
         if self.begin_rows and not self.begin:
             raise ScheduleError(f"begin is empty, begin_rows is {_text(self.begin_rows)}")
         if self.finish_rows and not self.finish:
@@ -138,11 +141,11 @@ class Schedule:
                 )
             begin += size
 
-    def steps(self, g: Geometry) -> int:
-        """Steps of all tiles, if there is only one; otherwise more than one."""
-        alone = self._alone(g)
-        cuts = (self.last or self.first if alone else ()) or (1,)
-        return len(self.lead or self.reduction) * len(cuts) if alone else 2
+    def overlaps(self, g: Geometry) -> bool:
+        """Whether the first and the last step that are cut into pieces are the same."""
+        one = self._alone(g) and len(self.last or self.first) < 2
+        steps = len(self.lead or self.reduction)
+        return bool(self.begin and self.finish and one and self.begin_steps >= steps)
 
     def _alone(self, g: Geometry) -> bool:
         """Whether there is one tile, before it is cut."""
@@ -195,6 +198,8 @@ class Schedule:
         words = [f"{name} {_text(sizes)}" for name, sizes in cuts]
         ramps = _OPTIONAL
         words += [f"{name} {_text(getattr(self, name))}" for name in ramps if getattr(self, name)]
+        if self.begin_steps > 1:
+            words.append(f"begin_steps {self.begin_steps}")
         words.append(f"slots {self.inp}/{self.wgt}/{self.acc}")
         words.append(f"{self.order} outside{', snake' if self.snake else ''}")
         words.append(f"by {self.form}, {self.loop} channels inside, gather {self.gather}")
@@ -207,7 +212,7 @@ class Schedule:
 _OPTIONAL = ("lead", "first", "last", "begin", "begin_rows", "finish", "finish_rows")
 _SIZES = ("channels", "rows", "columns", "reduction", *_OPTIONAL)
 _NUMBERS = {
-    "load_rows": 0, "inp": 1, "wgt": 1, "acc": 1, "lead_uops": 1, "group_uops": 0
+    "load_rows": 0, "begin_steps": 1, "inp": 1, "wgt": 1, "acc": 1, "lead_uops": 1, "group_uops": 0
 }  # fmt: skip
 """Smallest value of each."""
 _WORDS = {

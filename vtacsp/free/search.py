@@ -105,12 +105,12 @@ def search(
             return None
         return simulate_timing(program, timing).cycles
 
-    def evolve(island: list[_Member], until: int) -> list[_Member]:
+    def evolve(island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
         """Let an island live until so many schedules are simulated in all."""
         nonlocal tried, simulated
         begun = simulated
         while simulated < until and tried < _PATIENCE * until:
-            if len(island) < _ELITE or simulated - begun < (until - begun) * _YOUTH:
+            if len(island) < _ELITE or simulated - begun < (until - begun) * youth:
                 child = sample(g, rng)
             elif rng.random() < _CROSS:
                 child = cross(_parent(island, rng), _parent(island, rng), g, rng)
@@ -131,7 +131,8 @@ def search(
 
     islands: list[list[_Member]] = []
     for number in range(_ISLANDS):
-        islands.append(evolve([], simulations * (number + 1) * 6 // 10 // _ISLANDS))
+        until = simulations * (number + 1) * 6 // 10 // _ISLANDS
+        islands.append(evolve([], until, _YOUTH))
         if islands[-1] and islands[-1][0].cycles <= enough:
             break
     best = sorted(member for island in islands for member in island)[:_ELITE]

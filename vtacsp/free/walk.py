@@ -36,6 +36,7 @@ class Cuts(NamedTuple):
     """The numbers of a schedule, for compiled functions."""
 
     load_rows: int
+    begin_steps: int
     snake: int
     gap_y: int
     gap_x: int
@@ -320,14 +321,14 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             if backwards:
                 first -= steps
             last = q == len(parts) - 1
-            begins = t == 0 and q == 0 and len(begin) > 0
+            begins = t == 0 and q < c.begin_steps and len(begin) > 0
             key_wgt[:] = channel, depth, first, steps
-            wgt_slot, fresh = _slot(weights, key_wgt, next_wgt)
+            wgt_slot, fresh_wgt = _slot(weights, key_wgt, next_wgt)
             wgt_base, wgt_piece = wgt_slot * c.wgt_size, wgt_slot * c.wgt_pieces
             wgt_dram = (channel * in_blocks + first) * taps_all
             if n + spare > len(table):
                 return OK, 0, starts[:1]
-            if fresh and not begins:
+            if fresh_wgt and not begins:
                 n = move(
                     table, n, _WGT, wgt_base, wgt_dram, depth, steps * taps_all,
                     in_blocks * taps_all,
@@ -359,7 +360,7 @@ def walk(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 at_channel = 0
                 for i in range(len(cut_channels)):
                     some = cut_channels[i]
-                    if begins and low == row0:
+                    if begins and fresh_wgt and low == row0:
                         n = move(
                             table, n, _WGT, wgt_base + at_channel * steps * taps_all,
                             wgt_dram + at_channel * in_blocks * taps_all, some, steps * taps_all,
