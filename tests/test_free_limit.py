@@ -14,9 +14,7 @@ from vtacsp.suites import find_workloads
 from vtacsp.workload import Conv2D, Conv2DTranspose, Workload
 
 ROWS = list(
-    csv.DictReader(
-        (Path(__file__).parent / "data" / "free_schedules.csv").read_text().splitlines()
-    )
+    csv.DictReader((Path(__file__).parent / "data" / "free_schedules.csv").read_text().splitlines())
 )
 
 

@@ -11,14 +11,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
-from vtacsp.free import walk as w
 from vtacsp.free.geometry import Geometry, geometry
 from vtacsp.free.kernels import unpack
+from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records
+from vtacsp.free.tiles import TILE, measure, tiles
 from vtacsp.free.tokens import MOST_TOKENS, derive
+from vtacsp.free.walk import walk
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import Memory, Opcode
+from vtacsp.program.isa import Memory, Opcode, fits
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 from vtacsp.workload import Workload
@@ -41,6 +43,8 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     """
     g = geometry(workload, hardware)
     schedule.check(g)
+    if not fits(hardware):
+        raise ProgramError("isa:instruction", "GEMM or ALU instructions do not fit 128 bits")
     depth = _depths(hardware)
     p = _prepare(schedule, g)
     bias = g.outputs if g.bias else 0
@@ -50,7 +54,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
             raise ProgramError(
                 f"sram:{name}", f"the slots take {need} elements, the scratchpad has {depth[name]}"
             )
-    rows = int(p.tiles[-1, w.TILE.index("rows")])
+    rows = int(p.tiles[-1, TILE.index("rows")])
     loads = -(-rows // (schedule.load_rows or rows))
     pieces = (
         max(len(schedule.begin), 1) * max(len(schedule.begin_rows), 1),
@@ -58,20 +62,19 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
         loads + len(schedule.finish) + len(schedule.finish_rows),
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
-    cuts = w.Cuts(
-        schedule.load_rows, schedule.begin_steps, int(schedule.snake), *p.gaps, FORMS.index(schedule.form),
-        LOOPS.index(schedule.loop), *slots, *p.sizes.values(), *pieces,
-    )  # fmt: skip
+    form, loop = FORMS.index(schedule.form), LOOPS.index(schedule.loop)
+    order = (schedule.load_rows, schedule.begin_steps, int(schedule.snake))
+    cuts = (*order, *p.gaps, form, loop, *slots, *p.sizes.values(), *pieces)  # Cuts
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
-    parts = [_ints(getattr(schedule, name)) for name in names]
+    parts = tuple(_ints(getattr(schedule, name)) for name in names)
     n, room = 0, _ROOM
     while n == 0:
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
-        code, n, begins = w.walk(*p.layer, p.tiles, *parts, (*cuts,), table, pool)
-        if code == w.UOPS:
+        code, n, begins = walk(p.layer, p.tiles, parts, cuts, table, pool)
+        if code == UOPS:
             raise ProgramError("sram:uop", f"more than the {depth['uop']} micro-ops that fit")
-        if code == w.HAZARD:
+        if code == HAZARD:
             raise ProgramError(
                 "uop_hazard", "in every form, a micro-op writes the accumulator of one of the two "
                 "before it",
@@ -91,9 +94,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     return _program(table, flags, pool[: begins[-1]], workload, hardware, g)
 
 
-def slots_that_fit(
-    schedule: Schedule, workload: Workload, hardware: VTAConfig
-) -> Schedule | None:
+def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Schedule | None:
     """The schedule with no more slots than fit the scratchpads; None when one is too large."""
     g = geometry(workload, hardware)
     depth = _depths(hardware)
@@ -120,11 +121,13 @@ def _prepare(schedule: Schedule, g: Geometry) -> _Prepared:
     gap_y = g.y.gap if schedule.gather != "none" else 1
     gap_x = g.x.gap if schedule.gather == "pixels" else 1
     names = ("channels", "rows", "columns", "first", "last")
-    parts = (_ints(getattr(schedule, name)) for name in names)
-    tiles = w.tiles(g.batch, *parts, schedule.order == "rows")
+    parts = tuple(_ints(getattr(schedule, name)) for name in names)
+    cut = tiles(g.batch, parts, schedule.order == "rows")
     step = max(schedule.reduction + schedule.lead)
-    found = w.measure(*layer, tiles, step, (schedule.load_rows, gap_y, gap_x)).tolist()
-    return _Prepared(layer, tiles, (gap_y, gap_x), dict(zip(("inp", "wgt", "acc"), found, strict=True)))
+    found = measure(layer, cut, step, (schedule.load_rows, gap_y, gap_x)).tolist()
+    return _Prepared(
+        layer, cut, (gap_y, gap_x), dict(zip(("inp", "wgt", "acc"), found, strict=True))
+    )
 
 
 def _ints(sizes: tuple[int, ...]) -> IntArray:

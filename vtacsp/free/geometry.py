@@ -123,7 +123,8 @@ def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
             size, dilation = (size - 1) * stride + 1, stride
             stride, pad = 1, s["K" + a] - 1 - pad
         axes.append(Axis(size, s["O" + a], s["K" + a], stride, pad, dilation))
-    return Geometry(s["N"], s["G"], s["CI"], s["CO"], *axes, workload.bias)
+    y, x = axes
+    return Geometry(s["N"], s["G"], s["CI"], s["CO"], y, x, workload.bias)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]

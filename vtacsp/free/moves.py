@@ -105,15 +105,20 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
     return schedule
 
 
+def _with(schedule: Schedule, name: str, value: Sizes | int) -> Schedule:
+    changes: dict[str, Any] = {name: value}
+    return replace(schedule, **changes)
+
+
 def _inside(channels: Sizes, per_group: int) -> Sizes:
     """A partition cut where a part would cross a group."""
     parts: list[int] = []
     at = 0
     for size in channels:
-        while size:
-            some = min(size, per_group - at % per_group)
-            parts.append(some)
-            at, size = at + some, size - some
+        end = at + size
+        while at < end:
+            parts.append(min(end, (at // per_group + 1) * per_group) - at)
+            at += parts[-1]
     return tuple(parts)
 
 
@@ -152,16 +157,16 @@ def _resize(sizes: Sizes, rng: Random) -> Sizes:
     return tuple(parts)
 
 
-def _output(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _output(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     name = rng.choice(("channels", "rows"))
-    return replace(schedule, **{name: _resize(getattr(schedule, name), rng)})
+    return _with(schedule, name, _resize(getattr(schedule, name), rng))
 
 
-def _columns(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _columns(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     return replace(schedule, columns=_resize(schedule.columns, rng))
 
 
-def _reduction(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _reduction(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     return replace(schedule, reduction=_resize(schedule.reduction, rng))
 
 
@@ -198,23 +203,23 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
         if name in ("last", "finish", "finish_rows"):
             parts.reverse()
         sizes = tuple(parts)
-    return replace(schedule, **{name: sizes})
+    return _with(schedule, name, sizes)
 
 
-def _slots(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _slots(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     name = rng.choice(("inp", "wgt", "acc"))
     now = getattr(schedule, name)
     new = rng.randint(1, MOST_SLOTS) if rng.random() < 0.3 else now + rng.choice((-2, -1, 1, 2))
-    return replace(schedule, **{name: max(1, new)})
+    return _with(schedule, name, max(1, new))
 
 
-def _kernel(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _kernel(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     if rng.random() < 0.5:
         return replace(schedule, form=rng.choice(FORMS))
     return replace(schedule, loop=rng.choice(LOOPS))
 
 
-def _nest(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _nest(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     kind = rng.randrange(3)
     if kind == 0:
         return replace(schedule, order=rng.choice(ORDERS))
@@ -223,12 +228,12 @@ def _nest(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     return replace(schedule, gather=rng.choice(GATHERS))
 
 
-def _loads(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _loads(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     rows = 0 if rng.random() < 0.4 else rng.randint(1, max(schedule.rows))
     return replace(schedule, load_rows=rows)
 
 
-def _uops(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+def _uops(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     if rng.random() < 0.5:
         return replace(schedule, lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12)))
     return replace(schedule, group_uops=rng.choice((0, 1, 2, 3, 4, 6, 8, 12, 16)))

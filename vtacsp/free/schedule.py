@@ -38,16 +38,19 @@ class Schedule:
     """A schedule; sizes of channels are in blocks.
 
     ``channels``, ``rows`` and ``columns`` are partitions of the output, ``reduction`` is one of
-    the input channels (of a group) into the steps of a tile.  Ramps: ``lead`` is the reduction of
-    the very first tile, ``first`` and ``last`` are the rows into which the first and the last tile
-    are cut to become several (empty: they are not).  ``begin`` and ``begin_rows`` cut the first
-    ``begin_steps`` steps of the first tile into pieces of so many channels and rows: what a piece
-    needs is loaded before it, not all at once.  ``finish`` cuts the last step of the last tile into pieces of so
-    many channels, each with its epilogue and store, ``finish_rows`` the last of these once more.  ``load_rows``: output rows of a tile whose
-    input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile takes
-    its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.  ``lead_uops`` kernels
-    have their micro-ops loaded before the first tile, the others come ``group_uops`` at a time
-    (0: all at once), when the first of them is needed.
+    the input channels (of a group) into the steps of a tile; ``load_rows``: output rows of a tile
+    whose input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile
+    takes its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.
+
+    Ramps, which are empty where there is none: ``lead`` is the reduction of the very first tile,
+    ``first`` and ``last`` are the rows into which the first and the last tile are cut to become
+    several.  ``begin`` and ``begin_rows`` cut the first ``begin_steps`` steps of the first tile
+    into pieces of so many channels and rows: what a piece needs is loaded before it, not all at
+    once.  ``finish`` cuts the last step of the last tile into pieces of so many channels, each
+    with its epilogue and store, ``finish_rows`` the last of these once more.
+
+    ``lead_uops`` kernels have their micro-ops loaded before the first tile, the others come
+    ``group_uops`` at a time (0: all at once), when the first of them is needed.
 
     Raises :class:`~vtacsp.errors.ScheduleError` for a value of the wrong kind.
     """
@@ -194,7 +197,12 @@ class Schedule:
         return cls.from_dict(data)
 
     def __str__(self) -> str:
-        cuts = (("co", self.channels), ("y", self.rows), ("x", self.columns), ("ci", self.reduction))
+        cuts = (
+            ("co", self.channels),
+            ("y", self.rows),
+            ("x", self.columns),
+            ("ci", self.reduction),
+        )
         words = [f"{name} {_text(sizes)}" for name, sizes in cuts]
         ramps = _OPTIONAL
         words += [f"{name} {_text(getattr(self, name))}" for name in ramps if getattr(self, name)]

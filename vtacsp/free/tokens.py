@@ -26,7 +26,9 @@ _WGT, _INP = int(Memory.WGT), int(Memory.INP)
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def derive(table, inp_pieces, wgt_pieces, acc_pieces):  # type: ignore[no-untyped-def]
+def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    table, inp_pieces, wgt_pieces, acc_pieces
+):
     """Flags of the instructions of a table, and the most tokens that a queue can hold."""
     n = len(table)
     flags = np.zeros(n, np.uint8)
@@ -89,27 +91,33 @@ def derive(table, inp_pieces, wgt_pieces, acc_pieces):  # type: ignore[no-untype
             acc[me, piece] = i
     most = 0
     for queue in range(4):
-        source = queue if queue < 2 else queue - 1  # pushing module
-        back = queue + 2 if queue < 2 else queue - 2
-        ahead = _ahead(pushes[queue], pops[queue], count[queue], pushes[back], pops[back],
-                       count[back], n)  # fmt: skip
-        most = max(most, ahead)
+        back = queue ^ 2
+        most = max(
+            most,
+            _ahead(
+                pushes[queue, : count[queue]],
+                pops[queue],
+                pushes[back, : count[back]],
+                pops[back],
+                n,
+            ),
+        )
     return flags, most
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _ahead(pushes, pops, count, back_pushes, back_pops, back_count, n):  # type: ignore[no-untyped-def]
+def _ahead(pushes, pops, back_pushes, back_pops, n):  # type: ignore[no-untyped-def]
     """The most tokens in a queue while its reader has not popped the ``k``-th, for any ``k``.
 
     The pushing module runs ahead until it needs a token back that the reader, waiting at
     ``pops[k]``, has not pushed yet.
     """
     most = pushed = back = 0
-    for k in range(count):
-        while back < back_count and back_pushes[back] < pops[k]:
+    for k in range(len(pushes)):
+        while back < len(back_pushes) and back_pushes[back] < pops[k]:
             back += 1
-        stops = back_pops[back] if back < back_count else n
-        while pushed < count and pushes[pushed] < stops:
+        stops = back_pops[back] if back < len(back_pushes) else n
+        while pushed < len(pushes) and pushes[pushed] < stops:
             pushed += 1
         most = max(most, pushed - k)
     return most
