@@ -184,6 +184,15 @@ def _all(
 @output_options
 @timing_options
 @jobs_option
+@click.option("--free", is_flag=True, help="Also search schedules beyond the template.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="With --free: stop that close to the limit of the machine; 0.5 by default.",
+)
+@click.option("--seed", type=int, metavar="N", help="With --free: of the search; 0 by default.")
+@click.option("--save", metavar="FILE", help="With --free: also write the schedules, as JSON.")
 def best(
     workload: str,
     hardware_file: str | None,
@@ -192,16 +201,34 @@ def best(
     preset: str,
     overrides: tuple[str, ...],
     jobs: int | None,
+    free: bool,
+    gap: float | None,
+    seed: int | None,
+    save: str | None,
 ) -> None:
     """The fastest configuration of each layer, and what less scratchpad would cost.
 
     Simulates every feasible configuration.  Rows are the Pareto set of cycles against scratchpad
     bytes (inputs, weights and accumulators of a tile, all virtual threads), the fastest first;
     its margin is how much slower the next other program is.
+
+    With --free there is a row per layer: the template's best, the fastest schedule that a search
+    beyond the template found, and the limit below which no program of the instruction set gets.
     """
-    check_outputs(output)
+    for name, value in (("--gap", gap), ("--seed", seed), ("--save", save)):
+        if value is not None and not free:
+            raise VtacspError(f"{name} goes with --free")
+    check_outputs(output, save)
     packed = packed_simulators(workload, hardware_file, preset, overrides)
     simulators = packed.results
+    if free:
+        from vtacsp.cli.free import free_best, print_free
+
+        closeness = 0.005 if gap is None else gap / 100
+        with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
+            layers = free_best(simulators, executor, closeness, seed or 0)
+        print_free(layers, f"{workload}: {simulators[0].timing.note}", form, output, save)
+        return
     with _executor(simulators, jobs) as executor:
         done = each(simulators, lambda simulator: _front(simulator, executor))
     rows = [row for front in done.results for row in front]
@@ -272,10 +299,13 @@ def packed_simulators(
 
 
 @contextmanager
-def _executor(simulators: Sequence[Simulator], jobs: int | None) -> Iterator[Executor | None]:
-    """Worker processes when there is enough to do, else none."""
+def _executor(
+    simulators: Sequence[Simulator], jobs: int | None, *, many: bool = False
+) -> Iterator[Executor | None]:
+    """Worker processes when there is enough to do (``many``: there is), else none."""
     jobs = jobs or os.cpu_count() or 1
-    if jobs == 1 or sum(simulator.space.programs() for simulator in simulators) < MANY:
+    enough = many or sum(simulator.space.programs() for simulator in simulators) >= MANY
+    if jobs == 1 or not enough:
         yield None
         return
     executor = process_pool(jobs)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["FULL", "find", "forget", "pack", "rewrites", "unpack"]
+__all__ = ["FULL", "empty", "find", "forget", "pack", "rewrites", "unpack"]
 
 FULL = -1
 """Instead of a kernel, when the micro-op scratchpad is full."""
@@ -35,12 +35,22 @@ def unpack(packed: NDArray[np.int64]) -> NDArray[np.uint32]:
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def find(scratch, size, pool, begins, places, slots, counts):  # type: ignore[no-untyped-def]
-    """The number of the kernel of ``size`` micro-ops in ``scratch``, a new one when there is none.
+def empty(pool):  # type: ignore[no-untyped-def]
+    """No kernels yet, in a pool for their micro-ops: a tuple that the functions here take.
 
-    ``pool`` holds the micro-ops of all kernels; kernel ``k`` begins at ``begins[k]`` and is in
-    ``slots[places[k]]``, numbers counted from 1.
+    ``scratch``, where the micro-ops of a kernel are written first; ``pool``, those of all kernels;
+    ``begins``: kernel ``k`` begins there; ``places`` and ``slots``: its number, counted from 1, is
+    ``slots[places[k]]``; ``counts``: kernels, micro-ops.
     """
+    begins, places = np.zeros(SLOTS // 2 + 1, np.int64), np.zeros(SLOTS // 2 + 1, np.int64)
+    slots, counts = np.zeros(SLOTS, np.int32), np.zeros(2, np.int64)
+    return np.empty(len(pool), np.int64), pool, begins, places, slots, counts
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def find(uops, size):  # type: ignore[no-untyped-def]
+    """The number of the kernel that the scratch begins with, a new one when there is none."""
+    scratch, pool, begins, places, slots, counts = uops
     value = np.uint64(size)
     for i in range(size):
         value = (value ^ np.uint64(scratch[i])) * _SPREAD
@@ -69,8 +79,9 @@ def find(scratch, size, pool, begins, places, slots, counts):  # type: ignore[no
 
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
-def forget(kernels, begins, places, slots, counts):  # type: ignore[no-untyped-def]
+def forget(uops, kernels):  # type: ignore[no-untyped-def]
     """Forget all kernels but the first so many; the last ones go first, so no chain breaks."""
+    _, _, begins, places, slots, counts = uops
     for kernel in range(counts[KERNELS] - 1, kernels - 1, -1):
         slots[places[kernel]] = 0
     counts[KERNELS], counts[USED] = kernels, begins[kernels]

@@ -24,7 +24,7 @@ _OUTPUT = 1  # LOOPS
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    table, n, form, loop, y, x, acc, inp, wgt, part, pool, begins, places, slots, counts, scratch
+    table, n, form, loop, y, x, acc, inp, wgt, part, uops
 ):
     """GEMM instructions over a part of a tile and one step; returns their end, or how it failed.
 
@@ -33,6 +33,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     blocks from one output block to the next; ``wgt`` where the chunk begins and its input blocks.
     ``part`` is first block, blocks, first row and rows of the tile.
     """
+    scratch, _, begins, _, _, _ = uops
     block, blocks, row, rows = part
     acc_base, row0, column0, tile_rows, tile_columns = acc
     inp_base, top, left, height, width, gap_y, gap_x, spans = inp
@@ -111,7 +112,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 continue
             if k.rewrites(scratch, size, loops):
                 return -HAZARD
-            kernel = k.find(scratch, size, pool, begins, places, slots, counts)
+            kernel = k.find(uops, size)
             if kernel == k.FULL:
                 return -UOPS
             n = gemm(table, n, 0, loops, kernel, begins[kernel], begins[kernel + 1])

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from vtacsp.errors import ScheduleError
+from vtacsp.errors import ScheduleError, shortened
 from vtacsp.free.geometry import Geometry
 
 __all__ = ["FORMS", "GATHERS", "LOOPS", "ORDERS", "Schedule"]
@@ -89,18 +89,20 @@ class Schedule:
                 type(size) is int and size > 0 for size in value
             ):
                 raise ScheduleError(
-                    f"{name} is {value!r:.40}, allowed is a list of integers of at least 1"
+                    f"{name} is {shortened(value)}, allowed is a list of integers of at least 1"
                 )
         for name, low in _NUMBERS.items():
             value = getattr(self, name)
             if type(value) is not int or value < low:
                 raise ScheduleError(
-                    f"{name} is {value!r:.40}, allowed is an integer of at least {low}"
+                    f"{name} is {shortened(value)}, allowed is an integer of at least {low}"
                 )
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 allowed = ", ".join(map(str, words)).lower()
-                raise ScheduleError(f"{name} is {getattr(self, name)!r:.40}, allowed are {allowed}")
+                raise ScheduleError(
+                    f"{name} is {shortened(getattr(self, name))}, allowed are {allowed}"
+                )
 
     def check(self, g: Geometry) -> None:
         """Raise :class:`~vtacsp.errors.ScheduleError` unless the sizes are those of a layer."""
@@ -177,11 +179,11 @@ class Schedule:
     def from_dict(cls, data: Mapping[str, Any]) -> Schedule:
         """From the JSON form; raises :class:`~vtacsp.errors.ScheduleError` naming the field."""
         if not isinstance(data, Mapping):
-            raise ScheduleError(f"a schedule is a JSON object, got {data!r:.60}")
+            raise ScheduleError(f"a schedule is a JSON object, got {shortened(data)}")
         names = [spec.name for spec in fields(cls)]
         for name in data:
             if name not in names:
-                raise ScheduleError(f"a schedule has no field {name!r:.40}")
+                raise ScheduleError(f"a schedule has no field {shortened(name)}")
         for name in ("channels", "rows", "columns", "reduction"):
             if name not in data:
                 raise ScheduleError(f"{name} is missing from the schedule")

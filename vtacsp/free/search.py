@@ -24,11 +24,12 @@ from vtacsp.workload import Workload
 __all__ = ["Found", "search"]
 
 GAP = 0.005
-SIMULATIONS = 6000
-_ISLANDS, _ELITE = 4, 16
+SIMULATIONS = 9000
+_ISLANDS, _ELITE = 8, 16
 _YOUTH = 0.15  # share of an island's life in which it is settled at random
 _CROSS = 0.25
 _PATIENCE = 20  # proposals per simulation that the search makes at most
+_HOPELESS = 2000  # proposals after which it gives up when none of them could run
 
 
 class _Member(NamedTuple):
@@ -109,7 +110,7 @@ def search(
         """Let an island live until so many schedules are simulated in all."""
         nonlocal tried, simulated
         begun = simulated
-        while simulated < until and tried < _PATIENCE * until:
+        while simulated < until and tried < (_PATIENCE * until if simulated else _HOPELESS):
             if len(island) < _ELITE or simulated - begun < (until - begun) * youth:
                 child = sample(g, rng)
             elif rng.random() < _CROSS:

@@ -48,6 +48,81 @@ class Cuts(NamedTuple):
     acc_pieces: int
 
 
+CALLS, PROBES = 256, 8  # calls that are remembered, places that are looked at
+CALL = 21
+"""Numbers that say what a call of :func:`multiply` is; two more where its instructions are."""
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _place(call, axis, first, count, begin):  # type: ignore[no-untyped-def]
+    """Note where a range of outputs lies on its axis, as far as its products depend on it.
+
+    How far it reaches over either end, where its input begins, where the gaps of a dilated input
+    lie.
+    """
+    size, _, kernel, stride, pad, dilation = axis
+    low = first * stride - pad
+    call[0] = min(0, low)
+    call[1] = min(0, size - low - (count - 1) * stride - kernel)
+    call[2] = begin - low
+    call[3] = low % dilation
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _recall(calls, call):  # type: ignore[no-untyped-def]
+    """Whether a call was made before, and its place in ``calls``; -1 when there is none left."""
+    value = np.uint64(0)
+    for number in call:
+        value = (value ^ np.uint64(number)) * np.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> np.uint64(29)
+    place = np.int64(value & np.uint64(len(calls) - 1))
+    for _ in range(PROBES):
+        if calls[place, CALL + 1] < 0:
+            return False, place
+        same = True
+        for i in range(CALL):
+            if calls[place, i] != call[i]:
+                same = False
+                break
+        if same:
+            return True, place
+        place = (place + 1) & (len(calls) - 1)
+    return False, -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ignore[no-untyped-def]
+    """What :func:`multiply` notes, in the first form that can be; copied when it was noted before.
+
+    Returns the end of the instructions, or how it failed.
+    """
+    acc_base, row0, column0, rows, columns = acc
+    inp_base, top, left, height, width, _, _, wide = inp
+    at_channel, some, at_row, high = part
+    call = np.empty(CALL, np.int64)
+    call[:4], call[4:8] = (acc_base, inp_base, *wgt), (at_channel, some, high, rows)
+    call[8:13] = columns, height, width, wide, at_row - row0
+    _place(call[13:17], y, at_row, high, top)
+    _place(call[17:21], x, column0, columns, left)
+    seen, where = _recall(calls, call)
+    if seen:
+        count = calls[where, CALL + 1]
+        table[n : n + count] = table[calls[where, CALL] :][:count]
+        return n + count
+    kernels = uops[-1][k.KERNELS]
+    end = n
+    for turn in range(4):
+        form = c.form if turn == 0 else turn - 1 + (turn > c.form)
+        end = multiply(table, n, form, c.loop, y, x, acc, inp, wgt, part, uops)
+        if end >= 0:
+            break
+        k.forget(uops, kernels)
+    if end >= 0 and where >= 0:
+        calls[where, :CALL] = call
+        calls[where, CALL:] = n, end - n
+    return end
+
+
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _slot(keys, key, state):  # type: ignore[no-untyped-def]
     """The slot that holds a chunk, or the oldest one; and whether it has to be loaded."""
@@ -79,15 +154,15 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
     height_in, height_out, taps_y, _, _, _ = y
     width_in, width_out, taps_x, _, _, _ = x
     taps_all = taps_y * taps_x
-    slots, counts = np.zeros(k.SLOTS, np.int32), np.zeros(2, np.int64)
-    starts, places = np.zeros(k.SLOTS // 2 + 1, np.int64), np.zeros(k.SLOTS // 2 + 1, np.int64)
-    scratch = np.empty(len(pool), np.int64)
+    uops = k.empty(pool)
+    scratch, _, starts, _, _, counts = uops
     inputs, weights = np.full((c.inp_slots, 7), -1), np.full((c.wgt_slots, 4), -1)
     next_inp, next_wgt = np.zeros(1, np.int64), np.zeros(1, np.int64)
     key_inp, key_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
     bias_of = np.full(out_blocks, -1, np.int64)
     bias_base = c.acc_slots * c.acc_size
     loops = np.zeros((2, 4), np.int64)
+    calls = np.full((CALLS, CALL + 2), -1)
     one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
     # what a part of a tile has at most: kernels by tap, input loads by row, stores by channel
     deepest = cut[:, 2].max()
@@ -109,22 +184,22 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
             bias_of[channel] = batch
             n = move(table, n, _ACC, bias_base + channel, batch * out_blocks + channel, 1, depth, 1)
         scratch[0] = k.pack(acc_base, acc_base, 0)
-        kernel = k.find(scratch, 1, pool, starts, places, slots, counts)
+        kernel = k.find(uops, 1)
         if kernel == k.FULL:
             return UOPS, n, starts[:1]
         _flat(loops, depth, area, area, area)
         n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
         _touch(table, n - 1, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
-        parts = lead if t == 0 and len(lead) else reduction
+        sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2 == 1
         finishes = t == len(cut) - 1 and len(finish) > 0
         piece = 0
         first = in_blocks if backwards else 0
-        for q in range(len(parts)):
-            steps = parts[len(parts) - 1 - q] if backwards else parts[q]
+        for q in range(len(sums)):
+            steps = sums[len(sums) - 1 - q] if backwards else sums[q]
             if backwards:
                 first -= steps
-            last = q == len(parts) - 1
+            last = q == len(sums) - 1
             begins = t == 0 and q < c.begin_steps and len(begin) > 0
             key_wgt[:] = channel, depth, first, steps
             wgt_slot, fresh_wgt = _slot(weights, key_wgt, next_wgt)
@@ -161,7 +236,7 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
                 ends = last and finishes and end == bottom_row
                 one[0] = depth
                 cut_channels = begin if begins else finish if ends else one
-                at_channel = 0
+                at_channel, taken = 0, False
                 for i in range(len(cut_channels)):
                     some = cut_channels[i]
                     if begins and fresh_wgt and low == row0:
@@ -170,7 +245,9 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
                             wgt_dram + at_channel * in_blocks * taps_all, some, steps * taps_all,
                             in_blocks * taps_all,
                         )  # fmt: skip
-                        _touch(table, n - 1, n, WGT, wgt_piece + i, 1)
+                        # the first piece also takes the slot from the chunk before, all of it
+                        many = c.wgt_pieces if i == 0 else 1
+                        _touch(table, n - 1, n, WGT, wgt_piece + i, many)
                     one_row[0] = end - low
                     cut_rows = one_row
                     if begins and low == row0 and len(begin_rows):
@@ -193,27 +270,22 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
                                     inp_dram + (plane * height_in + have * c.gap_y) * width_in,
                                     1, lines, width, y, x, c.gap_y, c.gap_x,
                                 )  # fmt: skip
-                            first_piece = (i if wide else 0) * len(cut_rows)
-                            _touch(table, at, n, INP, inp_piece + first_piece + j, 1)
+                            first_piece = (i if wide else 0) * len(cut_rows) + j
+                            if n > at and not taken:
+                                taken = True
+                                _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                            else:
+                                _touch(table, at, n, INP, inp_piece + first_piece, 1)
                             have += max(lines, 0)
                         if n + spare > len(table):
                             return OK, 0, starts[:1]
                         at = n
                         if height * width:
-                            for turn in range(4):
-                                form = c.form if turn == 0 else turn - 1 + (turn > c.form)
-                                kernels = counts[k.KERNELS]
-                                n = multiply(
-                                    table, at, form, c.loop, y, x,
-                                    (acc_base, row0, column0, rows, columns),
-                                    (inp_base, top, left, height, width, c.gap_y,
-                                     c.gap_x, wide),
-                                    (wgt_base, steps), (at_channel, some, at_row, high),
-                                    pool, starts, places, slots, counts, scratch,
-                                )  # fmt: skip
-                                if n >= 0:
-                                    break
-                                k.forget(kernels, starts, places, slots, counts)
+                            n = _products(
+                                table, n, c, y, x, (acc_base, row0, column0, rows, columns),
+                                (inp_base, top, left, height, width, c.gap_y, c.gap_x, wide),
+                                (wgt_base, steps), (at_channel, some, at_row, high), uops, calls,
+                            )  # fmt: skip
                             if n < 0:
                                 return -n, 0, starts[:1]
                         if begins and fresh:
@@ -242,7 +314,7 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
                             added = bias_base + channel + plane if bias else -1
                             n = _epilogue(
                                 table, n, base, added, channels, lines * columns, area, loops,
-                                pool, starts, places, slots, counts, scratch,
+                                uops,
                             )  # fmt: skip
                             if n < 0:
                                 return UOPS, n, starts[:1]
@@ -267,18 +339,19 @@ def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-
 
 @njit(cache=True)  # type: ignore[misc, unused-ignore]
 def _epilogue(  # type: ignore[no-untyped-def]
-    table, n, base, bias, blocks, pixels, area, loops, pool, starts, places, slots, counts, scratch
+    table, n, base, bias, blocks, pixels, area, loops, uops
 ):
     """Shift, add a bias unless it is -1, clip; returns the end, or how it failed."""
+    scratch, _, starts, _, _, _ = uops
     scratch[0] = k.pack(base, base, 0)
-    kernel = k.find(scratch, 1, pool, starts, places, slots, counts)
+    kernel = k.find(uops, 1)
     if kernel == k.FULL:
         return -UOPS
     _flat(loops, blocks, pixels, area, area)
     n = alu(table, n, _SHR, SHIFT, loops, kernel, starts[kernel])
     if bias >= 0:
         scratch[0] = k.pack(base, bias, 0)
-        other = k.find(scratch, 1, pool, starts, places, slots, counts)
+        other = k.find(uops, 1)
         if other == k.FULL:
             return -UOPS
         # one bias for all pixels of a block
