@@ -247,6 +247,8 @@ def test_search_is_the_same_for_a_seed_and_beats_the_template() -> None:
     again = search(layer, MACHINE, gap=0, simulations=300, seed=4)
     assert (found.schedule, found.cycles) == (again.schedule, again.cycles)
     assert found.simulated == 300
+    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,360 ("
+    assert str(found).startswith(words)
     assert limit(layer, MACHINE).cycles < found.cycles < 37666  # the template's best
     assert simulate_timing(found.program).cycles == found.cycles
 

@@ -66,6 +66,12 @@ class Found:
         """How much slower than the limit: 0.01 is one per cent."""
         return self.cycles / self.limit.cycles - 1
 
+    def __str__(self) -> str:
+        return (
+            f"{self.cycles:,} cycles; no program of this instruction set needs fewer than "
+            f"{self.limit.cycles:,} ({self.gap:.1%})"
+        )
+
     @cached_property
     def program(self) -> Program:
         """The program."""
