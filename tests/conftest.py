@@ -59,7 +59,17 @@ def _read(name: str) -> Any:
 @cache
 def truth() -> dict[str, Measured]:
     """Whole spaces, by workload name."""
-    data = _read("truth.json.gz")
+    return _spaces("truth.json.gz")
+
+
+@cache
+def epilogues() -> dict[str, Measured]:
+    """Whole spaces under other epilogues than the tuning scripts', by workload name."""
+    return _spaces("epilogue.json.gz")
+
+
+def _spaces(file: str) -> dict[str, Measured]:
+    data = _read(file)
     spaces = {}
     for raw in data["spaces"]:
         causes = [data["labels"][i] for i, n in raw["causes"] for _ in range(n)]

@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMISES = {
     "feasible_configs.py": "103 of 1600 configurations run",
+    "epilogues.py": "182 run under both",
     "explain_config.py": "reported first: dma_pad",
     "free_hardware.py": "machines with a configuration per layer",
     "metaschedule_tuning.py": "24 measurements, none failed",

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vtacsp import isa
+from vtacsp.epilogue import CHANNEL, DEFAULT, WITH_BIAS, Epilogue
 from vtacsp.errors import WorkloadError, shortened
 from vtacsp.files import read_json
+from vtacsp.footprint import epilogue_symbols
 from vtacsp.hardware import VTAConfig
 from vtacsp.names import check_name
 
@@ -42,21 +44,24 @@ class PackedShapes:
 
     ``data`` (N/BATCH, CI/BLOCK, H, W, BATCH, BLOCK), ``weight`` (CO/BLOCK, CI/BLOCK, KH, KW,
     BLOCK, BLOCK), ``output`` like ``data``; dense without the spatial axes; ``bias`` is None
-    for a workload without one.
+    for a workload without one.  ``operands`` are what the epilogue loads, in the order of its
+    steps, the bias included.
     """
 
     data: Shape
     weight: Shape
     bias: Shape | None
     output: Shape
+    operands: tuple[Shape, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload(ABC):
     """What all operators share; see the subclasses.
 
-    Sizes are 1 to :data:`MAX_SIZE`, paddings may be 0.  ``extra`` keeps the annotations of a
-    JSON file, whose keys are :data:`ANNOTATIONS`.
+    Sizes are 1 to :data:`MAX_SIZE`, paddings may be 0.  ``epilogue`` is what happens to the 32-bit
+    sums; None is the one of VTA's tuning scripts, with or without a ``bias``.  ``extra`` keeps the
+    annotations of a JSON file, whose keys are :data:`ANNOTATIONS`.
     Raises :class:`~vtacsp.errors.WorkloadError` for a value out of range and for another key.
     """
 
@@ -65,6 +70,7 @@ class Workload(ABC):
     name: str = "workload"
     batch: int = 1
     bias: bool = False
+    epilogue: Epilogue | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,9 +109,27 @@ class Workload(ABC):
                     f"{self.name}: {shortened(key)} is no key of {self.op}; known are "
                     f"{', '.join(_keys(type(self)))}, and the annotations {', '.join(ANNOTATIONS)}"
                 )
+        if self.epilogue is not None:
+            self._check_epilogue()
+
+    def _check_epilogue(self) -> None:
+        if not isinstance(self.epilogue, Epilogue):
+            raise WorkloadError(
+                f"{self._at('epilogue')} must be an Epilogue, got {shortened(self.epilogue)}"
+            )
+        if self.bias:
+            raise WorkloadError(
+                f"{self._at('bias')} is true: with an epilogue it is a step of that, "
+                'an "add" with operand "channel"'
+            )
 
     def _at(self, field_name: str) -> str:
         return f"{self.name}: {field_name}"
+
+    @property
+    def chain(self) -> Epilogue:
+        """The epilogue, spelled out."""
+        return self.epilogue or (WITH_BIAS if self.bias else DEFAULT)
 
     @property
     @abstractmethod
@@ -137,11 +161,23 @@ class Workload(ABC):
         """JSON form, the schema of the suites."""
         data: dict[str, Any] = {"name": self.name, "op": self.op}
         for spec in fields(self):
-            if spec.name in ("name", "bias", "extra"):
+            if spec.name in _NOT_SIZES:
                 continue
             value = getattr(self, spec.name)
             data[spec.name] = list(value) if isinstance(value, tuple) else value
-        return {**data, "bias": self.bias, **self.extra}
+        data["bias"] = self.bias
+        if self.epilogue is not None:
+            data["epilogue"] = self.epilogue.to_list()
+        return {**data, **self.extra}
+
+    def _epilogue_symbols(self, hardware: VTAConfig, products: int) -> dict[str, int]:
+        """Symbols of the epilogue behind sums of so many products."""
+        signs = 2  # a product of two values needs a bit less than both together
+        bits = (1 << hardware.log_inp_width) + (1 << hardware.log_wgt_width) - signs
+        return epilogue_symbols(self.chain, hardware.log_inp_width, products << bits)
+
+    def _operand_shapes(self, channel: Shape, output: Shape) -> tuple[Shape, ...]:
+        return tuple(channel if kind == CHANNEL else output for kind in self.chain.operands)
 
     def _blocks(self, field_name: str, value: int, block: int, unit: str = "block") -> int:
         if value % block:
@@ -226,11 +262,13 @@ class _Spatial(Workload):
                 f"padded input: the output would have size {oh}x{ow}"
             )
         kh, kw = self.kernel
+        channel, output = (n, co, 1, 1, batch, block), (n, co, oh, ow, batch, block)
         shapes = PackedShapes(
             data=(n, ci * groups, self.height, self.width, batch, block),
             weight=(co, ci, kh, kw, block, block),
-            bias=(n, co, 1, 1, batch, block) if self.bias else None,
-            output=(n, co, oh, ow, batch, block),
+            bias=channel if self.bias else None,
+            output=output,
+            operands=self._operand_shapes(channel, output),
         )
         return self._addressable(shapes, self.padding)
 
@@ -245,6 +283,7 @@ class _Spatial(Workload):
     def symbols(self, hardware: VTAConfig) -> dict[str, int]:
         """Workload symbols; see :meth:`Workload.symbols`."""
         shapes = self.pack(hardware)
+        taps = self.kernel[0] * self.kernel[1]
         return {
             "N": shapes.data[0],
             "CI": shapes.weight[1],
@@ -260,7 +299,7 @@ class _Spatial(Workload):
             "SW": self.stride[1],
             "PH": self.padding[0],
             "PW": self.padding[1],
-            "BIAS": int(self.bias),
+            **self._epilogue_symbols(hardware, taps * self.in_channels // self.channel_groups),
         }
 
     def axes(self, hardware: VTAConfig) -> dict[str, int]:
@@ -361,11 +400,13 @@ class Dense(Workload):
         n = self._blocks("batch", self.batch, batch, "BATCH of the hardware")
         ci = self._blocks("in_features", self.in_features, block)
         co = self._blocks("out_features", self.out_features, block)
+        output = (n, co, batch, block)
         shapes = PackedShapes(
             data=(n, ci, batch, block),
             weight=(co, ci, block, block),
-            bias=(n, co, batch, block) if self.bias else None,
-            output=(n, co, batch, block),
+            bias=output if self.bias else None,
+            output=output,
+            operands=self._operand_shapes(output, output),
         )
         return self._addressable(shapes)
 
@@ -373,7 +414,8 @@ class Dense(Workload):
         """Workload symbols; see :meth:`Workload.symbols`."""
         shapes = self.pack(hardware)
         n, ci, co = shapes.data[0], shapes.data[1], shapes.output[1]
-        return {"N": n, "CI": ci, "CO": co, "BIAS": int(self.bias)}
+        epilogue = self._epilogue_symbols(hardware, self.in_features)
+        return {"N": n, "CI": ci, "CO": co, **epilogue}
 
     def axes(self, hardware: VTAConfig) -> dict[str, int]:
         """Extents of the split axes; see :meth:`Workload.axes`."""
@@ -381,8 +423,8 @@ class Dense(Workload):
         return {"tile_b": s["N"], "tile_ci": s["CI"], "tile_co": s["CO"]}
 
 
-_NOT_SIZES = ("name", "bias", "extra")
-_OPTIONAL = ("name", "bias", "stride", "padding", "output_padding")
+_NOT_SIZES = ("name", "bias", "epilogue", "extra")
+_OPTIONAL = ("name", "bias", "epilogue", "stride", "padding", "output_padding")
 _PAIRS = ("kernel", "stride", "padding", "output_padding")
 _OPERATORS: dict[str, type[Workload]] = {
     cls.op: cls for cls in (Conv2D, GroupConv2D, Conv2DTranspose, Dense)
@@ -410,6 +452,11 @@ def workload_from_dict(data: Mapping[str, Any]) -> Workload:
         if key not in data and key not in _OPTIONAL:
             raise WorkloadError(f"{name}: {key} is missing")
     values = {key: data[key] for key in known if key in data and key != "op"}
+    if values.get("epilogue") is not None:
+        try:
+            values["epilogue"] = Epilogue.from_list(values["epilogue"])
+        except WorkloadError as error:
+            raise WorkloadError(f"{name}: {error}") from None
     return cls(**values, extra={key: value for key, value in data.items() if key not in known})
 
 

@@ -39,7 +39,7 @@ def run(module, workload, hardware, operands):
     """The packed output of a module, compiled for the CPU."""
     shape = workload.pack(hardware).output
     output = np.full(shape, 85, dtype=f"int{1 << hardware.log_inp_width}")
-    arrays = [a for a in (operands.data, operands.weight, operands.bias) if a is not None]
+    arrays = [operands.data, operands.weight, *operands.loaded]
     tensors = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in (*arrays, output)]
     tvm.compile(module, target="llvm")["main"](*tensors)
     return tensors[-1].numpy()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import vtacsp
 from tests.strategies import OPERATORS, feasible_layers
-from vtacsp import ConfigError, KnobSpace, random_operands, reference
+from vtacsp import ConfigError, KnobSpace, WorkloadError, random_operands, reference
+from vtacsp.epilogue import Epilogue
 from vtacsp.program.tiling import Tiling
 from vtacsp.simulate import simulate
 
@@ -33,6 +34,40 @@ def test_the_tir_computes_the_operator(layer, bias):
     operands = random_operands(layer, HARDWARE)
     output = run(prim_func(layer), layer, HARDWARE, operands)
     assert np.array_equal(output, reference(layer, HARDWARE, operands))
+
+
+RESIDUAL = Epilogue.from_list(
+    [
+        {"op": "shift_right", "by": 8},  # a product of 32 bits that overflows is undefined in TIR
+        {"op": "mul", "operand": "self"},
+        {"op": "shift_right", "by": 12},
+        {"op": "add", "operand": "channel"},
+        {"op": "max", "operand": "tensor", "left": True},
+        {"op": "shift_left", "by": 1},
+        {"op": "add", "operand": "tensor"},
+        {"op": "clip", "min": -127, "max": 127},
+        {"op": "cast", "dtype": "int8"},
+    ]
+)
+
+
+@every_layer
+def test_the_tir_runs_the_epilogue_and_so_does_its_schedule(layer):
+    layer = replace(layer, bias=False, epilogue=RESIDUAL)
+    operands = random_operands(layer, HARDWARE)
+    right = reference(layer, HARDWARE, operands)
+    assert len(np.unique(right)) > 8
+    function, space = prim_func(layer), vtacsp.compile(layer, HARDWARE)
+    assert np.array_equal(run(function, layer, HARDWARE, operands), right)
+    module = scheduled(function, space[len(space) // 2]).mod
+    assert np.array_equal(run(module, layer, HARDWARE, operands), right)
+
+
+def test_an_epilogue_that_never_runs_has_no_tir():
+    never = Epilogue.from_list([{"op": "shift_right", "by": 8}])
+    layer = replace(LAYERS["dense"], bias=False, epilogue=never)
+    with pytest.raises(WorkloadError, match="must have a cast to int8 as its last step"):
+        prim_func(layer)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -88,7 +123,7 @@ def test_tiles_and_threads_are_those_of_the_program(name):
         sch, tiling = scheduled(prim_func(layer), config), Tiling(layer, HARDWARE, config)
         block = HARDWARE.block
         size = {
-            "acc": {tiling.acc_tile * block, tiling.bias_tile * block},
+            "acc": {tiling.acc_tile * block, tiling.co1 * block if layer.bias else 0},
             "out": {tiling.acc_tile * block},
             "inp": {tiling.inp_tile * block},
             "wgt": {tiling.wgt_tile * block * block},

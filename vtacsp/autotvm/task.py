@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from vtacsp.epilogue import Epilogue
 from vtacsp.errors import ConfigError, HardwareError, WorkloadError
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
@@ -41,7 +43,13 @@ def machine_of(task: Any, hardware: VTAConfig | None = None) -> VTAConfig:
     return hardware or machine
 
 
-def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = False) -> Workload:
+def workload_of(
+    task: Any,
+    hardware: VTAConfig | None = None,
+    *,
+    bias: bool = False,
+    epilogue: Epilogue | None = None,
+) -> Workload:
     """The workload of an AutoTVM task made from one of VTA's four templates.
 
     The machine is that of :func:`machine_of`; the layer is read from the task's name and
@@ -50,7 +58,7 @@ def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = Fa
     ``group_conv2d_packed.vta`` (data, kernel, strides, padding, dilation, groups, out_dtype),
     ``conv2d_transpose_packed.vta`` (data, kernel, strides, padding, out_dtype[, output_padding])
     and ``dense_packed.vta`` (data, weight[, bias, out_dtype]).  The epilogue is not among them:
-    say ``bias`` when your template adds one.
+    say ``bias`` when your template adds one, or give the ``epilogue`` of another.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the task is none of these, when its shapes
     or types are not those of the hardware, or when upstream would compute something else, and
@@ -63,7 +71,7 @@ def workload_of(task: Any, hardware: VTAConfig | None = None, *, bias: bool = Fa
         )
     hw = machine_of(task, hardware)
     try:
-        workload = reader(_Arguments(task), hw, bias)
+        workload = replace(reader(_Arguments(task), hw, bias), epilogue=epilogue)
     except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, WorkloadError):
             raise

@@ -13,13 +13,13 @@ from typing import Any
 from tvm import te, tirx
 from tvm.ir import IRModule
 
-from vtacsp.errors import ConfigError, SpaceError
+from vtacsp.epilogue import Pass
+from vtacsp.errors import ConfigError, SpaceError, WorkloadError
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
 from vtacsp.space.problem import Problem, Space
 from vtacsp.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
 
-__all__ = ["prim_func", "problem_of"]
+__all__ = ["blocks_of", "prim_func", "problem_of"]
 
 WORKLOAD, HARDWARE = "vta.workload", "vta.hardware"
 
@@ -28,16 +28,17 @@ ACCUMULATOR = "int32"
 
 
 def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> Any:
-    """The operator as a ``PrimFunc`` of (data, weight[, bias], output).
+    """The operator as a ``PrimFunc`` of (data, weight, operands of the epilogue, output).
 
     ``workload`` is a space, whose machine it is, or a bare workload on ``hardware``, the default
     machine when not given.
 
-    Accumulates in 32 bits, shifts right by 8, adds the bias, clips to 0..127 and cuts to the
-    input type, as :func:`vtacsp.reference` does.  Blocks: ``dilate`` and ``pad`` where the
-    operator has them, ``gemm``, ``shift``, ``bias``, ``clip_high``, ``clip_low``, ``out``.
+    Accumulates in 32 bits, runs the epilogue and cuts to the output type, as
+    :func:`vtacsp.reference` does.  Blocks: ``dilate`` and ``pad`` where the operator has them,
+    ``gemm``, one per ALU operation (:func:`blocks_of`), ``out``.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
+    Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed or its epilogue
+    is one that never runs (a cast before the last step, no cast at the end),
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` for a space that is ``stack_only``.
     """
@@ -56,22 +57,16 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
     def stage(name: str, body: Callable[..., Any]) -> Tensor:
         return te.compute(shapes.output, body, name=name)
 
-    total = value
-    value = stage("shift", lambda *i: total(*i) >> tirx.const(SHIFT, ACCUMULATOR))
-    if shapes.bias is not None:
-        bias = te.placeholder(shapes.bias, ACCUMULATOR, "bias_data")
-        operands.append(bias)
-        shifted, sizes = value, shapes.bias
-
-        def add(*i: Any) -> Any:  # the bias is the same at every position of an image
-            at = (0 if size == 1 else index for index, size in zip(i, sizes, strict=True))
-            return shifted(*i) + bias(*at)
-
-        value = stage("bias", add)
-    unclipped = value
-    high = stage("clip_high", lambda *i: te.min(unclipped(*i), tirx.const(CLIP_HIGH, ACCUMULATOR)))
-    low = stage("clip_low", lambda *i: te.max(high(*i), tirx.const(CLIP_LOW, ACCUMULATOR)))
-    output = stage("out", lambda *i: low(*i).astype(narrow))
+    placed = []
+    for number, shape in enumerate(shapes.operands):
+        name = "bias_data" if workload.bias else f"operand{number}"
+        placed.append(te.placeholder(shape, ACCUMULATOR, name))
+    for name, p in zip(blocks_of(workload), workload.chain.passes, strict=True):
+        other = None if p.operand is None else placed[p.operand]
+        value = stage(name, _operation(p, value, other))
+    last = value
+    output = stage("out", lambda *i: last(*i).astype(narrow))
+    operands += placed
     function = te.create_prim_func([*operands, output])
     return (
         function.with_attr("global_symbol", "main")
@@ -79,6 +74,55 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
         .with_attr(WORKLOAD, json.dumps(workload.to_dict(), sort_keys=True))
         .with_attr(HARDWARE, json.dumps(hardware.to_dict(), sort_keys=True))
     )
+
+
+def blocks_of(workload: Workload) -> tuple[str, ...]:
+    """Names of the blocks of the ALU operations; those of VTA's tuning scripts have their own.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` for an epilogue that never runs.
+    """
+    chain = workload.chain
+    cast = chain.cast
+    if (
+        cast is None
+        or cast.dtype not in (None, "int8")
+        or any(p.op == "cast" for p in chain.passes)
+    ):
+        raise WorkloadError(
+            f"{workload.name}: epilogue must have a cast to int8 as its last step, and no other"
+        )
+    if workload.epilogue is None:
+        return ("shift", *(("bias",) if workload.bias else ()), "clip_high", "clip_low")
+    return tuple(f"alu{number}" for number in range(len(chain.passes)))
+
+
+def _operation(p: Pass, value: Tensor, other: Tensor | None) -> Callable[..., Any]:
+    """An ALU operation as a function of the indices."""
+
+    def apply(*i: Any) -> Any:
+        left = value(*i)
+        if other is None:
+            right = left if p.value is None else tirx.const(p.value, ACCUMULATOR)
+        else:  # one value per channel is the same at every position of an image
+            sizes = (int(size) for size in other.shape)
+            right = other(*(0 if size == 1 else k for k, size in zip(i, sizes, strict=True)))
+        if p.left:
+            left, right = right, left
+        if p.op == "shr":
+            assert p.value is not None
+            return left >> right if p.value > 0 else left << tirx.const(-p.value, ACCUMULATOR)
+        return _BINARY[p.op](left, right)
+
+    return apply
+
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "min": te.min,
+    "max": te.max,
+}
 
 
 def problem_of(mod: Any) -> tuple[Workload, VTAConfig]:

@@ -18,7 +18,7 @@ from tvm.s_tir.schedule import Trace
 
 from vtacsp.errors import ConfigError
 from vtacsp.knobs import Config, Knob, KnobSpace
-from vtacsp.metaschedule.compute import problem_of
+from vtacsp.metaschedule.compute import blocks_of, problem_of
 from vtacsp.workload import Dense, Workload
 
 __all__ = ["apply", "config_of", "with_config"]
@@ -91,8 +91,9 @@ def _place(sch: Schedule, workload: Workload, tile: Any, steps: Any) -> None:
     while _name(sch, stage) != "gemm":
         (stage,) = sch.get_producers(stage)
         move(stage, tile, "acc")
-    if workload.bias:
-        move(sch.cache_read(sch.get_sblock("bias"), 1, "global"), tile, "acc")
+    for name, p in zip(blocks_of(workload), workload.chain.passes, strict=True):
+        if p.operand is not None:
+            move(sch.cache_read(sch.get_sblock(name), int(not p.left), "global"), tile, "acc")
     if isinstance(workload, Dense):
         n, c, i, o, k_o, k_i = sch.get_loops(gemm)[-6:]
         image, taps = [], []

@@ -7,13 +7,21 @@ Loop nest: batch tiles, output channel blocks; per tile, for every batch row: re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 
+from vtacsp.epilogue import Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Shape, Table, plain
-from vtacsp.program.epilogue import epilogue, epilogue_scope
+from vtacsp.program.epilogue import (
+    Slots,
+    check_chain,
+    check_store,
+    epilogue,
+    operand_bases,
+    wrap_epilogue,
+)
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
@@ -32,7 +40,7 @@ def build_dense(
 ) -> Program:
     """Build the program of a fully connected layer."""
     s = workload.symbols(hardware)
-    n, ci, co, bias = s["N"], s["CI"], s["CO"], workload.bias
+    n, ci, co, chain = s["N"], s["CI"], s["CO"], workload.chain
     b1, ci1, co1 = config["tile_b"], config["tile_ci"], config["tile_co"]
     threads = config["oc_nthread"]
     # splitting the loop that the tile hangs on puts what is inside of it under the thread:
@@ -49,11 +57,12 @@ def build_dense(
         raise ProgramError("vthread_split", f"{threads} threads over {co // co1} blocks")
     inp = plain([Axis(ci1, 1)], "dma_2d:inp")
     wgt = plain([Axis(co1, ci), Axis(ci1, 1)], "dma_2d:wgt")
-    acc_at, bias_at, inp_at, wgt_at = zip(
+    check_store(chain)
+    slots = Slots(chain, rows, rows)
+    acc_at, inp_at, wgt_at = zip(
         *(
             (
-                pads.allocate("acc", rows),
-                pads.allocate("acc", rows if bias else 0),
+                pads.allocate("acc", slots.total) + slots.acc,
                 pads.allocate("inp", ci1),
                 pads.allocate("wgt", ci1),
             )
@@ -62,6 +71,7 @@ def build_dense(
         strict=True,
     )
     pads.check()
+    check_chain(chain)
     if threads > 1 and rows > 1 and ci1 > 1:
         # the hardware loop keeps the thread loop around it
         raise ProgramError("uop_signature", "a kernel with two free variables, row and thread")
@@ -76,14 +86,17 @@ def build_dense(
         return record_gemm(loops, bases, hardware, reset=reset)
 
     tile = [KernelLoop(rows, 1, 1)]
-    load_bias = None
-    if bias:
-        load_bias = Copy(plain([Axis(rows, co)], "dma_2d:acc"), {"b": rows * co, "co": 1})
+    starts, acc_elements = operand_bases([n * co] * len(chain.operands), hardware)
+    shape = plain([Axis(rows, co)], "dma_2d:acc")
+    operands = {
+        number: Copy(shape, {"b": rows * co, "co": 1}, start=start)
+        for number, start in enumerate(starts)
+    }
     a.kernels("reset", (record(row, reset=True) for row in range(rows)), by="row")
     a.load("inp", Memory.INP, Copy(inp, {"b": rows * ci, "row": ci, "k": ci1}), inp_at)
     a.load("wgt", Memory.WGT, Copy(wgt, {"co": ci, "k": ci1}), wgt_at)
     a.kernels("gemm", (record(row, reset=False) for row in range(rows)), by="row")
-    epilogue(a, tile, tile, acc_at, bias_at, load_bias)
+    epilogue(a, chain, tile, tile, slots, acc_at, operands)
     next_row = Table.of([Shape(sram_base=row) for row in range(rows)], [0] * rows)
     out = Copy(
         Shape(y_size=1, x_size=1, x_stride=1),
@@ -91,17 +104,19 @@ def build_dense(
         {"row": next_row},
     )
     a.store("out", out, acc_at)
-    dram = {"inp": n * ci, "wgt": co * ci, "acc": n * co if bias else 0, "out": n * co}
-    return a.finish(workload, config, _nest(bias), dram, queue=queue, loop_is_function=True)
+    dram = {"inp": n * ci, "wgt": co * ci, "acc": acc_elements, "out": n * co}
+    return a.finish(workload, config, _nest(chain), dram, queue=queue, loop_is_function=True)
 
 
-@cache
-def _nest(bias: bool) -> Loop:
+@lru_cache(maxsize=256)
+def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
     steps = Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])])
+    before, after = wrap_epilogue(chain)
     body: list[Node] = [
+        *before,
         Loop("row", [Scope(Stage.COMPUTE, [reset]), steps]),
-        epilogue_scope(bias),
+        *after,
         Scope(Stage.STORE, [Loop("row", [out])]),
     ]
     return Loop("b", [Loop("co", body)])

@@ -8,13 +8,22 @@ store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 
+from vtacsp.epilogue import CHANNEL, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.hardware import VTAConfig
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Pads, Shape, Table, padded, plain
-from vtacsp.program.epilogue import epilogue, epilogue_scope
+from vtacsp.program.epilogue import (
+    Slots,
+    check_chain,
+    check_store,
+    elements_out_of_place,
+    epilogue,
+    operand_bases,
+    wrap_epilogue,
+)
 from vtacsp.program.isa import Memory, Stage
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
@@ -44,38 +53,57 @@ def build_spatial(
         raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
     pads = Scratchpads(hardware)
     pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
-    inp, wgt, out = _inp_copy(t), _wgt_copy(t), _out_copy(t)
-    bases = _allocate(t, pads)
+    chain = workload.chain
+    slots = Slots(chain, t.acc_tile, t.co1)
+    if slots.acc:
+        _left_guards(t, chain)
+    inp, wgt = _inp_copy(t), _wgt_copy(t)
+    s = t.s
+    tensor = s["N"] * s["CO"] * s["OH"] * s["OW"]
+    starts, acc_elements = operand_bases(
+        (s["N"] * s["CO"] if kind == CHANNEL else tensor for kind in chain.operands), hardware
+    )
+    operands = {
+        number: _operand_copy(t, kind, start)
+        for number, (kind, start) in enumerate(zip(chain.operands, starts, strict=True))
+    }
+    if not t.guarded_h:
+        check_store(chain)
+    out = _out_copy(t)
+    bases = _allocate(t, pads, chain, slots)
+    check_chain(chain, out_of_place=t.threads == MAX_THREADS)
     if t.threads == MAX_THREADS:
-        if t.bias:
-            raise ProgramError("alu_pattern", "the epilogue of both virtual threads with bias")
         raise ProgramError("uop_signature", "a kernel with two free variables, one per thread")
     tiles = {"b": t.s["N"], "h": t.h0, "co": t.co0, "w": t.w0, "k": t.ci0}
     a = Assembly(hardware, tiles, {"h": t.h_threads, "co": t.oc_threads})
     _gemm(t, a, bases)
     a.load("inp", Memory.INP, inp, bases["inp"])
     a.load("wgt", Memory.WGT, wgt, bases["wgt"])
-    _epilogue(t, a, bases)
+    area = t.h1 * t.w1
+    tile = [KernelLoop(t.co1, area, area), KernelLoop(t.h1, t.w1, t.w1), KernelLoop(t.w1, 1, 1)]
+    add = [KernelLoop(t.co1, area, 1), KernelLoop(t.h1, t.w1, 0), KernelLoop(t.w1, 1, 0)]
+    epilogue(a, chain, tile, add, slots, bases["acc"], operands)
     a.store("out", out, bases["acc"])
-    s = t.s
     dram = {
         "inp": s["N"] * s["CI"] * s["G"] * s["H"] * s["W"],
         "wgt": s["CO"] * s["CI"] * t.taps,
-        "acc": s["N"] * s["CO"] if t.bias else 0,
-        "out": s["N"] * s["CO"] * s["OH"] * s["OW"],
+        "acc": acc_elements,
+        "out": tensor,
     }
     return a.finish(
-        workload, config, _nest(t.bias), dram, queue=queue, loop_is_function=not t.transposed
+        workload, config, _nest(chain), dram, queue=queue, loop_is_function=not t.transposed
     )
 
 
-@cache
-def _nest(bias: bool) -> Loop:
+@lru_cache(maxsize=256)
+def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
+    before, after = wrap_epilogue(chain)
     body: list[Node] = [
+        *before,
         Scope(Stage.COMPUTE, [reset]),
         Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])]),
-        epilogue_scope(bias),
+        *after,
         Scope(Stage.STORE, [out]),
     ]
     return Loop("b", [Loop("h", [Loop("co", [Loop("w", body)])])])
@@ -119,10 +147,27 @@ def _wgt_copy(t: Tiling) -> Copy:
     return Copy(shape, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
 
 
+def _left_guards(t: Tiling, chain: Epilogue) -> None:
+    """The loads that come before the data's keep no guard and are 2-D copies."""
+    kinds = [p.kind for p in chain.passes if p.left]
+    if kinds and t.guarded_co:
+        raise ProgramError("vthread_split", "the load of a left operand keeps a guard")
+    if any(kind != CHANNEL for kind in kinds):
+        _out_copy(t)
+
+
+def _operand_copy(t: Tiling, kind: str, start: int) -> Copy:
+    """The load of an operand of the epilogue that begins at DRAM element ``start``."""
+    if kind != CHANNEL:
+        return _out_copy(t)._replace(start=start)
+    shape = plain([Axis(t.co1, 1)], "dma_2d:acc")
+    return Copy(shape, {"b": t.s["CO"], "co": t.co1}, start=start)
+
+
 def _out_copy(t: Tiling) -> Copy:
-    """The store."""
+    """The store, and the load of an operand of its shape."""
     if t.guarded_h:
-        raise ProgramError("vthread_split", "the store of the output tile keeps a guard")
+        raise ProgramError("vthread_split", "the copy of an output tile keeps a guard")
     s = t.s
     area = s["OH"] * s["OW"]
     shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
@@ -133,14 +178,14 @@ def _out_copy(t: Tiling) -> Copy:
 # ---------------------------------------------------------------- scratchpads and kernels
 
 
-def _allocate(t: Tiling, pads: Scratchpads) -> Bases:
-    bases: dict[str, list[int]] = {name: [] for name in ("acc", "bias", "inp", "wgt")}
-    # with both threads the epilogue does not work in place: one buffer per stage
-    both = t.threads == MAX_THREADS
-    stages = (5 if t.bias else 4) if both else 1
+def _allocate(t: Tiling, pads: Scratchpads, chain: Epilogue, slots: Slots) -> Bases:
+    bases: dict[str, list[int]] = {name: [] for name in ("acc", "inp", "wgt")}
+    total = slots.total
+    if t.threads == MAX_THREADS:
+        # with both threads the epilogue does not work in place
+        total = elements_out_of_place(chain, t.acc_tile, t.co1)
     for _ in range(t.threads):
-        bases["acc"].append(pads.allocate("acc", stages * t.acc_tile))
-        bases["bias"].append(pads.allocate("acc", t.bias_tile))
+        bases["acc"].append(pads.allocate("acc", total) + slots.acc)
         bases["inp"].append(pads.allocate("inp", t.inp_tile))
         bases["wgt"].append(pads.allocate("wgt", t.wgt_tile))
     pads.check()
@@ -197,17 +242,3 @@ def _loops(t: Tiling, groups: tuple[int, ...] | None) -> list[KernelLoop]:
     if groups is None:
         return [xj, co, xi, inner_w, inner_h]
     return [ci, xj, co, xi, inner_w, kw, kh, inner_h]
-
-
-def _epilogue(t: Tiling, a: Assembly, bases: Bases) -> None:
-    area = t.h1 * t.w1
-    tile = [
-        KernelLoop(t.co1, area, area),
-        KernelLoop(t.h1, t.w1, t.w1),
-        KernelLoop(t.w1, 1, 1),
-    ]
-    add = [KernelLoop(t.co1, area, 1), KernelLoop(t.h1, t.w1, 0), KernelLoop(t.w1, 1, 0)]
-    load = None
-    if t.bias:
-        load = Copy(plain([Axis(t.co1, 1)], "dma_2d:acc"), {"b": t.s["CO"], "co": t.co1})
-    epilogue(a, tile, add, bases["acc"], bases["bias"], load)

@@ -24,7 +24,6 @@ class Tiling:
         self.s = s
         """Workload symbols, the transposed convolution turned into the one it is run as."""
         self.transposed = isinstance(workload, Conv2DTranspose)
-        self.bias = workload.bias
         # a tile: output rows and columns, input and output channel blocks
         self.h1, self.w1 = config["tile_h"], config["tile_w"]
         self.ci1, self.co1 = config["tile_ci"], config["tile_co"]
@@ -45,7 +44,6 @@ class Tiling:
         """Input channel blocks of a tile; whole groups lie between the first and the last."""
         # elements of the scratchpads that a tile takes
         self.acc_tile = self.co1 * self.h1 * self.w1
-        self.bias_tile = self.co1 if self.bias else 0
         self.inp_tile = self.channels * self.rows * self.columns
         self.wgt_tile = self.co1 * self.ci1 * self.taps
 

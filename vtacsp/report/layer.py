@@ -46,7 +46,10 @@ def shape_text(workload: Workload) -> str:
             parts.append(f"output pad {_pair(sizes['output_padding'])}")
         parts += [f"{sizes['groups']} groups"] if sizes.get("groups", 1) > 1 else []
     parts += [f"batch {workload.batch}"] if workload.batch > 1 else []
-    return ", ".join([*parts, "bias"] if workload.bias else parts)
+    parts += ["bias"] if workload.bias else []
+    if workload.epilogue is not None:
+        parts.append(f"epilogue {workload.epilogue}")
+    return ", ".join(parts)
 
 
 def _pair(pair: list[int], always: bool = False) -> str:

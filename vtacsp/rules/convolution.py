@@ -8,6 +8,7 @@ Source: ``vta_conv2d.py`` and ``vta_group_conv2d.py`` of TVM 0.17.
 from __future__ import annotations
 
 from vtacsp.expr import Bool, all_of, any_of, choose, const, if_else, maximum, minimum, named
+from vtacsp.footprint import NEVER
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.dma import (
     clip_bounds,
@@ -16,6 +17,7 @@ from vtacsp.rules.dma import (
     padded_axes,
     store_pattern,
 )
+from vtacsp.rules.epilogue import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
 from vtacsp.rules.machine import ISA_WIDTH
@@ -23,17 +25,23 @@ from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import (
     BATCH,
-    BIAS,
+    CHANNELS,
     CI,
     CO,
     KH,
     KW,
+    LEFT_CHANNELS,
+    LEFT_TENSORS,
+    NARROWS,
     OH,
     OW,
+    PAIR_AT,
     PH,
     PW,
     SH,
+    STAGES,
     SW,
+    TENSORS,
     G,
     H,
     N,
@@ -98,14 +106,26 @@ co_divides = named("co_divides", (oc_nthread == 1) | (co0 % 2 == 0))
 _last_row = named("last_row", ((h0 + h0 % 2) * tile_h - 1) * SH + KH)
 _rows_guarded = ~h_divides & (_last_row > H + 2 * PH)
 
+# operands of the epilogue: copies of their own, those on the left before the data's
+LEFT_GUARD = Check(
+    Stage.LEFT_GUARD,
+    all_of(
+        (LEFT_TENSORS + LEFT_CHANNELS == 0) | co_divides,
+        (LEFT_TENSORS == 0) | h_divides,
+    ),
+)
+OPERAND_GUARD = Check(Stage.OPERAND_GUARD, (TENSORS + NARROWS == 0) | h_divides)
+
 VTHREAD = Rule(
     name="vthread_split",
     checks=(
+        LEFT_GUARD,
         Check(
             Stage.INP_GUARD,
             all_of(~_rows_guarded, (G == 1) | (co_divides & one_span)),
         ),
         Check(Stage.WGT_GUARD, co_divides),
+        OPERAND_GUARD,
         Check(Stage.STORE_GUARD, h_divides),
     ),
     title="virtual threads divide the loops they split",
@@ -142,7 +162,7 @@ _out = Copy2D("out", tile_co, tile_h, tile_w, OH, OW)
 CLIP = clip_bounds(padded, _padded_inp)
 PAD = padded_axes(padded, _padded_inp)
 INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
-OUT_2D = store_pattern(_out)
+OUT_2D = store_pattern(_out, LEFT_TENSORS > 0, TENSORS + NARROWS > 0)
 
 WGT_2D = Rule(
     name="dma_2d:wgt",
@@ -153,22 +173,17 @@ WGT_2D = Rule(
     quantities={"co": tile_co, "x": tile_ci * taps},
 )
 
-# with both threads the epilogue does not work in place: a buffer per stage of the epilogue
-_stages = named("epilogue_buffers", if_else(both_threads, 4 + BIAS, 1))
-acc_total = threads * (_stages * out_tile + BIAS * tile_co)
+operands = named("operands", slots(out_tile, tile_co, tile_h * tile_w))
+# with both threads the epilogue does not work in place, and no buffer is used twice
+_apart = (1 + STAGES + TENSORS) * out_tile + CHANNELS * tile_co + NARROWS * ((out_tile + 3) // 4)
+acc_total = threads * if_else(both_threads, _apart, out_tile + operands)
 ACC = capacity("acc", out_tile, acc_total)
 INP = capacity("inp", inp_tile, threads * inp_tile, known=(G == 1) | one_span)
 WGT = capacity("wgt", wgt_tile, threads * wgt_tile)
 
-ALU = Rule(
-    name="alu_pattern",
-    checks=(Check(Stage.ALU, ~both_threads | (BIAS == 0)),),
-    title="the epilogue is in place",
-    message="a bias with both virtual threads: the in-place form of the addition is lost",
-    mechanism="With both threads the epilogue's stages get buffers of their own.",
-)
+ALU = in_place(both_threads)
 
-one_thread_variable: Bool = ~both_threads | (BIAS == 1)
+one_thread_variable: Bool = ~both_threads | (PAIR_AT < NEVER)
 SIGNATURE = one_variable(
     "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn}), or a grouped tile "
     "adds an outer loop of {co0} to the kernel: the runtime takes one variable below 100",
@@ -227,7 +242,8 @@ UOP, EVICTION = micro_op_capacity(
         _reset_loops,
         _gemm_loops,
         (out_tile, inp_tile, wgt_tile),
-        BIAS * tile_co,
+        operands,
+        tile_co,
         threads,
         ci0,
         _tiles,
@@ -270,12 +286,16 @@ CONVOLUTION = (
     INP_2D,
     WGT_2D,
     OUT_2D,
+    NO_CAST,
     ALU,
+    SUBTRACTION,
     SIGNATURE,
     HAZARD,
     UOP,
     EVICTION,
     PADDING,
+    IMMEDIATE,
+    WIDTH,
     FIELDS,
     ISA_WIDTH,
 )

@@ -11,12 +11,13 @@ from __future__ import annotations
 from vtacsp.expr import const, if_else, named
 from vtacsp.rules.copies import Copy2D
 from vtacsp.rules.dma import instruction_fields
+from vtacsp.rules.epilogue import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
 from vtacsp.rules.eviction import batched_eviction_is_harmless
 from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT
 from vtacsp.rules.machine import ISA_WIDTH
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
-from vtacsp.rules.symbols import BIAS, CI, CO, N, oc_nthread, tile_b, tile_ci, tile_co
+from vtacsp.rules.symbols import CI, CO, PASSES, N, oc_nthread, tile_b, tile_ci, tile_co
 from vtacsp.rules.variables import one_variable
 
 __all__ = ["DENSE"]
@@ -50,7 +51,8 @@ VTHREAD = Rule(
     quantities={"co": CO},
 )
 
-ACC = capacity("acc", rows, oc_nthread * rows * (1 + BIAS))
+operands = named("operands", slots(rows, rows, const(1)))
+ACC = capacity("acc", rows, oc_nthread * (rows + operands))
 INP = capacity("inp", tile_ci, oc_nthread * tile_ci)
 WGT = capacity("wgt", tile_ci * tile_co, oc_nthread * tile_ci * tile_co)
 
@@ -61,12 +63,14 @@ SIGNATURE = one_variable(
     (rows <= KEY_LIMIT) & ~(threaded & (rows > 1) & (tile_ci > 1)),
 )
 
-# a reset and a GEMM kernel of one micro-op per batch row and thread, one per epilogue stage
-_total = named("program_uops", oc_nthread * (2 * rows + 3 + BIAS))
+# a reset and a GEMM kernel of one micro-op per batch row and thread, one per ALU operation
+_total = named("program_uops", oc_nthread * (2 * rows + PASSES))
 UOP, EVICTION = micro_op_capacity(
     const(1),
     _total,
-    batched_eviction_is_harmless(rows, tile_ci, oc_nthread, N * CO // (rows * oc_nthread)),
+    batched_eviction_is_harmless(
+        rows, tile_ci, oc_nthread, N * CO // (rows * oc_nthread), operands
+    ),
 )
 
 FIELDS = instruction_fields(
@@ -74,4 +78,20 @@ FIELDS = instruction_fields(
     (tile_ci < LOOP_LIMIT) & (rows < LOOP_LIMIT),
 )
 
-DENSE = (TENSORIZE, ACC, INP, WGT, VTHREAD, SIGNATURE, UOP, EVICTION, FIELDS, ISA_WIDTH)
+DENSE = (
+    TENSORIZE,
+    ACC,
+    INP,
+    WGT,
+    VTHREAD,
+    NO_CAST,
+    in_place(),
+    SUBTRACTION,
+    SIGNATURE,
+    UOP,
+    EVICTION,
+    IMMEDIATE,
+    WIDTH,
+    FIELDS,
+    ISA_WIDTH,
+)

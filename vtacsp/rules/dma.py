@@ -62,23 +62,31 @@ def input_pattern(padded: Bool, copy: PaddedCopy, plain: Copy2D) -> Rule:
     """The input load is a 2-D pattern."""
     return _pattern(
         "dma_2d:inp",
-        Check(Stage.INP_2D, choose(padded, copy.is_2d, plain.is_2d)),
+        (Check(Stage.INP_2D, choose(padded, copy.is_2d, plain.is_2d)),),
         "the input load is a 2-D pattern",
         "input",
         plain,
     )
 
 
-def store_pattern(tile: Copy2D) -> Rule:
-    """The store is a 2-D pattern."""
-    check = Check(Stage.STORE_2D, tile.is_2d)
-    return _pattern("dma_2d:acc", check, "the store is a 2-D pattern", "output", tile)
+def store_pattern(tile: Copy2D, left: Bool, right: Bool) -> Rule:
+    """The store is a 2-D pattern, and so is the load of an operand of the same shape.
+
+    ``left`` and ``right`` tell whether the epilogue has such an operand, on the left of its
+    operation (met before the data) or anywhere.
+    """
+    checks = (
+        Check(Stage.LEFT_2D, left.implies(tile.is_2d)),
+        Check(Stage.OPERAND_2D, right.implies(tile.is_2d)),
+        Check(Stage.STORE_2D, tile.is_2d),
+    )
+    return _pattern("dma_2d:acc", checks, "the store is a 2-D pattern", "output", tile)
 
 
-def _pattern(name: str, check: Check, title: str, what: str, tile: Copy2D) -> Rule:
+def _pattern(name: str, checks: tuple[Check, ...], title: str, what: str, tile: Copy2D) -> Rule:
     return Rule(
         name=name,
-        checks=(check,),
+        checks=checks,
         title=title,
         message=(
             f"the {what} tile is {{channels}} channel blocks x {{rows}} x {{cols}} of an image of "

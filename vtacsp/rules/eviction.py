@@ -16,8 +16,9 @@ import numpy as np
 
 from vtacsp.expr import Bool, Int, if_else, pow2, table
 from vtacsp.knobs import IntArray
+from vtacsp.rules.epilogue import REUSE_RANGE
 from vtacsp.rules.kernels import Loop, unrolled
-from vtacsp.rules.symbols import BIAS, uop_bits
+from vtacsp.rules.symbols import PASS_CODE, PASSES, uop_bits
 
 __all__ = ["batched_eviction_is_harmless", "eviction_is_harmless", "program_micro_ops"]
 
@@ -28,7 +29,7 @@ _USED = {_GEMM: 3, _RESET: 1, _IMMEDIATE: 1, _ADD: 2}
 
 def program_micro_ops(reset: Int, gemm: Int, threads: Int, variants: Int) -> Int:
     """Micro-ops of all kernels of a program: reset, GEMM, and one per epilogue operation."""
-    return threads * (reset + gemm * variants + 3 + BIAS)
+    return threads * (reset + gemm * variants + PASSES)
 
 
 def eviction_is_harmless(
@@ -36,7 +37,8 @@ def eviction_is_harmless(
     reset: Sequence[Loop],
     gemm: Sequence[Loop],
     tile: tuple[Int, Int, Int],
-    bias_slot: Int,
+    operands: Int,
+    channel: Int,
     threads: Int,
     reductions: Int,
     tiles: Int,
@@ -45,25 +47,28 @@ def eviction_is_harmless(
     """Every load of a convolution program still finds micro-ops that do the same.
 
     ``largest`` is the length of its largest kernel: one that does not fit is never loaded.
-    ``tile`` are the elements of the ACC, INP and WGT tiles of a thread, ``bias_slot`` those of
-    its bias, ``reductions`` the outer reduction steps and ``tiles`` the output tiles of a thread.
+    ``tile`` are the elements of the ACC, INP and WGT tiles of a thread, ``operands`` those of the
+    epilogue's operands and ``channel`` of one value per channel, ``reductions`` the outer
+    reduction steps and ``tiles`` the output tiles of a thread.
     ``unrolled_inside`` are loops that the schedule itself unrolls inside the two nests.
     """
-    operands = [pow2(uop_bits), BIAS, threads, reductions, tiles, *tile, bias_slot]
+    numbers = [pow2(uop_bits), PASS_CODE, threads, reductions, tiles, *tile, operands, channel]
     for loops, always in zip((reset, gemm), unrolled_inside, strict=True):
         for loop, inside in zip(loops, unrolled(loops), strict=True):
-            operands += [if_else(inside, loop.extent, 1), *loop.steps]
+            numbers += [if_else(inside, loop.extent, 1), *loop.steps]
         for loop in always:
-            operands += [loop.extent, *loop.steps]
+            numbers += [loop.extent, *loop.steps]
     survives = _convolution_survives(len(reset) + len(unrolled_inside[0]))
-    return (largest <= pow2(uop_bits)) & (table("eviction_is_harmless", survives, *operands) == 1)
+    return (largest <= pow2(uop_bits)) & (table("eviction_is_harmless", survives, *numbers) == 1)
 
 
-def batched_eviction_is_harmless(rows: Int, tile_ci: Int, threads: Int, tiles: Int) -> Bool:
+def batched_eviction_is_harmless(
+    rows: Int, tile_ci: Int, threads: Int, tiles: Int, operands: Int
+) -> Bool:
     """The same for a dense program, whose kernels have a variant per batch row."""
     name = "dense_eviction_is_harmless"
-    operands = (pow2(uop_bits), BIAS, threads, tiles, rows, tile_ci)
-    return table(name, _dense_survives, *operands) == 1
+    numbers = (pow2(uop_bits), PASS_CODE, threads, tiles, rows, tile_ci, operands)
+    return table(name, _dense_survives, *numbers) == 1
 
 
 class _Kernel:
@@ -115,8 +120,8 @@ def _sorted(ops: IntArray) -> IntArray:
 
 def _convolution_survives(reset_loops: int) -> Callable[..., int]:
     def survives(*numbers: int) -> int:
-        depth, bias, threads, reductions, tiles, acc, inp, wgt, slot = numbers[:9]
-        loops = [numbers[i : i + 4] for i in range(9, len(numbers), 4)]
+        depth, code, threads, reductions, tiles, acc, inp, wgt, operands, channel = numbers[:10]
+        loops = [numbers[i : i + 4] for i in range(10, len(numbers), 4)]
         reset = [loop for loop in loops[:reset_loops] if loop[0] > 1]
         gemm = [loop for loop in loops[reset_loops:] if loop[0] > 1]
         first = _Kernel(_RESET, (0, 0, 0), reset)
@@ -124,13 +129,13 @@ def _convolution_survives(reset_loops: int) -> Callable[..., int]:
         if max(lengths) > depth:
             return 0
         # the kernel that takes the place of the first one is of a thread with other accumulators
-        thread = _first_evicting(depth, 3 + bias, threads, reductions == 1, *lengths)
-        if first.last < thread * (acc + slot) < threads * (acc + slot):
+        thread = _first_evicting(depth, _digits(code), threads, reductions == 1, *lengths)
+        if first.last < thread * (acc + operands) < threads * (acc + operands):
             return 0
-        base = [t * (acc + slot) for t in range(threads)]
+        base = [t * (acc + operands) for t in range(threads)]
         resets = [_Kernel(_RESET, (base[t], 0, 0), reset) for t in range(threads)]
         gemms = [_Kernel(_GEMM, (base[t], t * inp, t * wgt), gemm) for t in range(threads)]
-        epilogue = [_epilogue(base[t], acc, bias) for t in range(threads)]
+        epilogue = [_epilogue(base[t], acc, channel, code) for t in range(threads)]
         if reductions == 1:
             body = [k for t in range(threads) for k in (gemms[t], *epilogue[t])]
         else:
@@ -155,25 +160,50 @@ def _first_evicting(
         return room // (gemm + epilogue)
     if room < threads * gemm:
         return room // gemm
-    return (room - threads * gemm) // epilogue
+    return (room - threads * gemm) // epilogue if epilogue else threads
 
 
-def _dense_survives(depth: int, bias: int, threads: int, tiles: int, rows: int, ci: int) -> int:
+def _dense_survives(
+    depth: int, code: int, threads: int, tiles: int, rows: int, ci: int, operands: int
+) -> int:
     if 2 * threads <= depth < 2 * threads * rows:
         return 0  # a later row's kernel takes the place of the first one, which writes row 0
     body = []
     for row in range(rows):
-        acc = [row + t * rows * (1 + bias) for t in range(threads)]
+        acc = [row + t * (rows + operands) for t in range(threads)]
         body += [_Kernel(_RESET, (base, 0, 0)) for base in acc]
         body += [_Kernel(_GEMM, (base, t * ci, t * ci)) for t, base in enumerate(acc)]
     for t in range(threads):
-        body += _epilogue(t * rows * (1 + bias), rows, bias)
+        body += _epilogue(t * (rows + operands), rows, rows, code)
     return int(_replay(body, tiles, depth))
 
 
-def _epilogue(base: int, acc: int, bias: int) -> list[_Kernel]:
-    shift, low, high = (_Kernel(_IMMEDIATE, (base, base, 0)) for _ in range(3))
-    return [shift, *([_Kernel(_ADD, (base, base + acc, 0))] if bias else []), low, high]
+def _digits(code: int) -> int:
+    """Number of ALU operations that a ``PASS_CODE`` stands for."""
+    count = 0
+    while code:
+        code, count = code // 5, count + 1
+    return count
+
+
+def _epilogue(base: int, acc: int, channel: int, code: int) -> list[_Kernel]:
+    """One kernel per digit of ``PASS_CODE``; operands lie behind the tile, alike ones together."""
+    kernels = []
+    slot: dict[bool, int] = {}
+    end = base + acc
+    while code:
+        code, digit = divmod(code, 5)
+        if digit == 1:
+            kernels.append(_Kernel(_IMMEDIATE, (base, base, 0)))
+            continue
+        source = base
+        if digit != 4:
+            wide = digit == 2 or acc <= REUSE_RANGE * channel
+            if wide not in slot:
+                slot[wide], end = end, end + (acc if wide else channel)
+            source = slot[wide]
+        kernels.append(_Kernel(_ADD, (base, source, 0)))
+    return kernels
 
 
 def _replay(body: Sequence[_Kernel], tiles: int, depth: int) -> bool:

@@ -51,7 +51,8 @@ def overflow(  # noqa: PLR0915
     stride_w: int,
     pad_h: int,
     pad_w: int,
-    bias: int,
+    operands: int,
+    left: int,
     acc_bits: int,
     inp_bits: int,
     repeats: int,
@@ -60,7 +61,8 @@ def overflow(  # noqa: PLR0915
 
     Harmless: the tile's accumulators are right and no index leaves a scratchpad.  Reads behind
     the loaded tiles find what earlier programs left there and count as wrong.  ``repeats`` tells
-    whether a thread computes more than one tile.
+    whether a thread computes more than one tile.  A thread has ``operands`` elements besides its
+    accumulators, ``left`` of them in front: those are loaded before anything is written.
     """
     inner_h, inner_w = min(tile_h, ROW_SPLIT), min(tile_w, COL_SPLIT)
     if tile_h % inner_h == 0 and tile_w % inner_w == 0:
@@ -68,7 +70,7 @@ def overflow(  # noqa: PLR0915
     rows, cols = tile_h + kernel_h - 1, tile_w + kernel_w - 1
     threads = oc_nthread * h_nthread
     acc_tile, inp_tile = tile_h * tile_w * tile_co, rows * cols * tile_ci
-    slot = acc_tile + bias * tile_co
+    slot = acc_tile + operands
     outer_h, outer_w = -(-tile_h // inner_h), -(-tile_w // inner_w)
     zero_rows = [
         _zero(tile_h, rows, range(t % h_nthread, output_h // tile_h, h_nthread),
@@ -86,7 +88,7 @@ def overflow(  # noqa: PLR0915
         row = np.array(y)[:, None] * inner_h + np.arange(inner_h)
         col = np.array(x)[:, None] * inner_w + np.arange(inner_w)
         outside = (row >= tile_h)[:, :, None, None] | (col >= tile_w)
-        acc = _Index(acc_bits, thread * slot, hardware)
+        acc = _Index(acc_bits, thread * slot + left, hardware)
         acc.add("y", y, inner_h * tile_w, axis=0)
         acc.add("", range(inner_h), tile_w, axis=1)
         acc.add("x", x, inner_w, axis=2)
@@ -96,7 +98,9 @@ def overflow(  # noqa: PLR0915
             if (outside & (index >> acc_bits > 0)).any():
                 return WRONG
             owner, element = np.divmod(index, slot)
-            alive = (owner < threads) & (element < acc_tile)
+            if reset and (outside & (owner < threads) & (element < left)).any():
+                return WRONG
+            alive = (owner < threads) & (element < left + acc_tile)
             lives |= alive.any(axis=0)
             of_another |= (alive & (owner != thread)).any(axis=0)
         if reset:

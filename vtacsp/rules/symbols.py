@@ -38,7 +38,32 @@ SH = _symbol("SH", "vertical stride")
 SW = _symbol("SW", "horizontal stride")
 PH = _symbol("PH", "vertical padding")
 PW = _symbol("PW", "horizontal padding")
-BIAS = _symbol("BIAS", "1 when the workload adds a bias")
+
+# what the workload's epilogue is made of
+BIAS = _symbol("BIAS", "1 when the epilogue takes one value per output channel")
+STAGES = _symbol("STAGES", "ALU stages of the epilogue, copies included, the store not")
+PASSES = _symbol("PASSES", "ALU operations of the epilogue where it works in place")
+PAIRS = _symbol("PAIRS", "those of them with two operands")
+PASS_CODE = _symbol(
+    "PASS_CODE",
+    "digits to base 5, first operation last: 1 a constant, 2 a tensor, 3 a value per channel, "
+    "4 the value itself",
+)
+TENSORS = _symbol("TENSORS", "tensors of the output's shape that the epilogue loads")
+CHANNELS = _symbol("CHANNELS", "operands of one value per output channel")
+NARROWS = _symbol("NARROWS", "tensors of 8-bit values, which cannot be loaded")
+LEFT_TENSORS = _symbol("LEFT_TENSORS", "TENSORS that are a left operand: loaded first")
+LEFT_CHANNELS = _symbol("LEFT_CHANNELS", "CHANNELS that are a left operand: loaded first")
+NEAR_TILES = _symbol("NEAR_TILES", "tile-sized slots of operands, tile_h x tile_w at most 16")
+NEAR_CHANNELS = _symbol("NEAR_CHANNELS", "channel-sized slots, tile_h x tile_w at most 16")
+FAR_TILES = _symbol("FAR_TILES", "tile-sized slots of operands, tile_h x tile_w above 16")
+FAR_CHANNELS = _symbol("FAR_CHANNELS", "channel-sized slots, tile_h x tile_w above 16")
+PAIR_AT = _symbol("PAIR_AT", "the first stage with two operands, 99 when there is none")
+CAST_AT = _symbol("CAST_AT", "the first stage that is a cast, 99 when there is none")
+SUB_AT = _symbol("SUB_AT", "the first stage that is a subtraction, 99 when there is none")
+CUT = _symbol("CUT", "1 when a constant changes as it is cut to the ALU's immediate")
+STORES = _symbol("STORES", "1 when the last step is the cast that the store does")
+STORES_RIGHT = _symbol("STORES_RIGHT", "0 when that cast is to another width than the output's")
 
 # hardware, log2 as in vta_config.json
 LOG_INP_WIDTH = _symbol("LOG_INP_WIDTH", "log2 of bits of an input value")

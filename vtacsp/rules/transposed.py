@@ -11,9 +11,9 @@ from __future__ import annotations
 from vtacsp.expr import Int, any_of, choose, const, if_else, maximum, minimum, named, table
 from vtacsp.rules.convolution import ACC as CONV_ACC
 from vtacsp.rules.convolution import ALU as CONV_ALU
-from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
-from vtacsp.rules.convolution import WGT as CONV_WGT
 from vtacsp.rules.convolution import (
+    LEFT_GUARD,
+    OPERAND_GUARD,
     acc_total,
     ci0,
     co0,
@@ -21,14 +21,18 @@ from vtacsp.rules.convolution import (
     h0,
     h_divides,
     one_thread_variable,
+    operands,
     out_tile,
     taps,
     threads,
     w0,
     wgt_tile,
 )
+from vtacsp.rules.convolution import OUT_2D as CONV_OUT_2D
+from vtacsp.rules.convolution import WGT as CONV_WGT
 from vtacsp.rules.copies import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
+from vtacsp.rules.epilogue import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH
 from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
 from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
 from vtacsp.rules.machine import ISA_WIDTH
@@ -37,10 +41,11 @@ from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import (
     BATCH,
-    BIAS,
     CI,
     KH,
     KW,
+    LEFT_CHANNELS,
+    LEFT_TENSORS,
     LOG_BATCH,
     OH,
     OW,
@@ -100,7 +105,12 @@ LOWERING = Rule(
 
 VTHREAD = Rule(
     name="vthread_split",
-    checks=(Check(Stage.INP_GUARD, h_divides), Check(Stage.WGT_GUARD, co_divides)),
+    checks=(
+        LEFT_GUARD,
+        Check(Stage.INP_GUARD, h_divides),
+        Check(Stage.WGT_GUARD, co_divides),
+        OPERAND_GUARD,
+    ),
     title="virtual threads divide the loops they split",
     message=(
         "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
@@ -175,7 +185,8 @@ UOP, EVICTION = micro_op_capacity(
         _reset_loops,
         _gemm_loops,
         (out_tile, inp_tile, wgt_tile),
-        BIAS * tile_co,
+        operands,
+        tile_co,
         threads,
         ci0,
         _tiles,
@@ -183,11 +194,12 @@ UOP, EVICTION = micro_op_capacity(
     ),
 )
 
+left = LEFT_TENSORS * out_tile + LEFT_CHANNELS * tile_co
 _effect = table(
     "overflow",
     overflow,
     tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
-    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, BIAS,
+    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, operands, left,
     acc_bits, inp_bits, if_else(_tiles > 1, 1, 0),
 )  # fmt: skip
 # nothing is written past the tile, or nothing is built
@@ -248,13 +260,17 @@ TRANSPOSED = (
     PAD,
     INP_2D,
     CONV_OUT_2D,
+    NO_CAST,
     CONV_ALU,
+    SUBTRACTION,
     SIGNATURE,
     HAZARD,
     UOP,
     EVICTION,
     OVERFLOW,
     ORDER,
+    IMMEDIATE,
+    WIDTH,
     FIELDS,
     ISA_WIDTH,
 )

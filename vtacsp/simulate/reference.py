@@ -2,19 +2,21 @@
 
 Operands are packed: data (N/BATCH, CI/BLOCK, H, W, BATCH, BLOCK), weights (CO/BLOCK,
 CI/BLOCK, KH, KW, BLOCK_OUT, BLOCK_IN), bias (N/BATCH, CO/BLOCK, 1, 1, BATCH, BLOCK), output
-like data; dense without the spatial axes.
+like data; dense without the spatial axes.  Operands of an epilogue have the shape of the bias or
+of the output.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.epilogue import CHANNEL, NARROW, SELF, Arithmetic, Cast, Clip, Epilogue, Shift, Step
 from vtacsp.hardware import VTAConfig
-from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
 from vtacsp.workload import Conv2DTranspose, Dense, Workload
 
 __all__ = ["Operands", "dilate", "random_operands", "reference", "value_type"]
@@ -22,15 +24,25 @@ __all__ = ["Operands", "dilate", "random_operands", "reference", "value_type"]
 IntArray = NDArray[Any]
 
 BIAS_RANGE = 150  # of the order of what is left after the shift: errors show through the clip
+FACTOR_RANGE = 4
 
 
 @dataclass(frozen=True)
 class Operands:
-    """Packed operands of a workload; ``bias`` is None for a workload without one."""
+    """Packed operands of a workload; ``bias`` is None for a workload without one.
+
+    ``epilogue`` are what the steps of an epilogue load, in their order.
+    """
 
     data: IntArray
     weight: IntArray
     bias: IntArray | None = None
+    epilogue: tuple[IntArray, ...] = ()
+
+    @property
+    def loaded(self) -> tuple[IntArray, ...]:
+        """What the epilogue loads, the bias included."""
+        return self.epilogue if self.bias is None else (self.bias, *self.epilogue)
 
 
 def value_type(log_width: int) -> np.dtype[Any]:
@@ -48,13 +60,44 @@ def random_operands(workload: Workload, hardware: VTAConfig, seed: int = 0) -> O
 
     data = draw(shapes.data, hardware.log_inp_width)
     weight = draw(shapes.weight, hardware.log_wgt_width)
-    bias = None
-    if shapes.bias is not None:
-        # one value per output channel, the same for every batch row
-        channels = rng.integers(-BIAS_RANGE, BIAS_RANGE, (shapes.bias[1], shapes.bias[-1]))
-        spread = channels.reshape(1, shapes.bias[1], *(1,) * (len(shapes.bias) - 3), -1)
-        bias = np.broadcast_to(spread, shapes.bias).astype(np.int32)
-    return Operands(data, weight, bias)
+    loaded = tuple(
+        _draw_operand(rng, kind, shape, reach)
+        for kind, shape, reach in zip(
+            workload.chain.operands, shapes.operands, _reaches(workload.chain), strict=True
+        )
+    )
+    if workload.bias:
+        return Operands(data, weight, loaded[0])
+    return Operands(data, weight, epilogue=loaded)
+
+
+def _draw_operand(
+    rng: np.random.Generator, kind: str, shape: tuple[int, ...], reach: int
+) -> IntArray:
+    if kind == NARROW:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+    if kind != CHANNEL:
+        return rng.integers(-reach, reach, shape).astype(np.int32)
+    # one value per output channel, the same for every batch row
+    channels = rng.integers(-reach, reach, (shape[1], shape[-1]))
+    spread = channels.reshape(1, shape[1], *(1,) * (len(shape) - 3), -1)
+    return np.broadcast_to(spread, shape).astype(np.int32)
+
+
+def _reaches(chain: Epilogue) -> list[int]:
+    """How large the values of each operand may be for the errors to show in the output.
+
+    Those that are added before a shift to the right are as much larger.
+    """
+    reaches = []
+    shift = 0
+    for step in reversed(chain.steps):
+        if isinstance(step, Shift):
+            shift = max(0, shift + (step.by if step.op == "shift_right" else -step.by))
+        elif isinstance(step, Arithmetic) and step.operand not in (None, SELF):
+            factor = step.op == "mul"
+            reaches.append(FACTOR_RANGE if factor else BIAS_RANGE << min(shift, 16))
+    return reaches[::-1]
 
 
 def dilate(workload: Conv2DTranspose, data: IntArray) -> IntArray:
@@ -71,14 +114,48 @@ def dilate(workload: Conv2DTranspose, data: IntArray) -> IntArray:
 
 
 def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> IntArray:
-    """Packed output: accumulate in 32 bits, shift right by 8, add bias, min 127, max 0, cut."""
+    """Packed output: accumulate in 32 bits, then the epilogue step by step, cut to the type.
+
+    Everything wraps at 32 bits.
+    """
     total = _accumulate(workload, hardware, operands)
-    result = total.astype(np.int64).astype(np.int32) >> SHIFT
-    if operands.bias is not None:
-        result = result + operands.bias
-    result = np.maximum(np.minimum(result, CLIP_HIGH), CLIP_LOW)
-    output: IntArray = result.astype(value_type(hardware.log_inp_width))
-    return output
+    value: IntArray = total.astype(np.int64).astype(np.int32)
+    loaded = iter(operands.loaded)
+    with np.errstate(over="ignore"):
+        for step in workload.chain.steps:
+            value = _apply(step, value, loaded, value_type(hardware.log_inp_width))
+    return value
+
+
+_UFUNCS = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+
+
+def _apply(
+    step: Step, value: IntArray, loaded: Iterator[IntArray], narrow: np.dtype[Any]
+) -> IntArray:
+    result: IntArray
+    if isinstance(step, Cast):
+        result = value.astype(narrow if step.dtype is None else step.dtype)
+    elif isinstance(step, Clip):
+        result = np.maximum(np.minimum(value, np.int32(step.max)), np.int32(step.min))
+    elif isinstance(step, Shift):
+        right = step.op == "shift_right"
+        result = value >> np.int32(step.by) if right else value << np.int32(step.by)
+    else:
+        other = value
+        if step.value is not None:
+            other = np.int32(step.value)
+        elif step.operand != SELF:
+            other = next(loaded).astype(np.int32)
+        pair = (other, value) if step.left else (value, other)
+        result = _UFUNCS[step.op](*pair)
+    return result
 
 
 def _accumulate(workload: Workload, hardware: VTAConfig, operands: Operands) -> IntArray:

@@ -16,7 +16,7 @@ from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow
 from vtacsp.knobs import IntArray
 from vtacsp.rules import convolution, dense, transposed
 from vtacsp.rules.symbols import (
-    BIAS,
+    CHANNELS,
     CI,
     CO,
     KH,
@@ -28,10 +28,13 @@ from vtacsp.rules.symbols import (
     LOG_WGT_WIDTH,
     OH,
     OW,
+    PAIRS,
+    PASSES,
     PH,
     PW,
     SH,
     SW,
+    TENSORS,
     H,
     N,
     W,
@@ -53,7 +56,6 @@ OUT_BYTES = INP_BYTES  # LOG_OUT_WIDTH is LOG_INP_WIDTH
 ACC_BYTES = pow2(_TENSOR + LOG_ACC_WIDTH)
 WGT_BYTES = pow2(LOG_BLOCK + LOG_BLOCK - 3 + LOG_WGT_WIDTH)
 
-ALU_STAGES = 3  # shift, minimum, maximum; a bias adds one with two operands
 UOP_BYTES = 4
 EARLY = 16  # instructions, among them the first kernel that waits for a load
 
@@ -84,6 +86,7 @@ class _Nest:
     over ``out`` accumulators; a store of ``out`` in ``store_rows``.  ``inp_tile`` are the inputs
     of a tile with padding.  Without it, ``first`` are those of the first tile and ``inp`` the mean
     over the tiles, of the first and of the last thread.  ``micro_ops`` are those of all kernels.
+    ``channel`` elements are one value per channel.
     """
 
     tiles: Int
@@ -98,7 +101,7 @@ class _Nest:
     wgt: Int
     out: Int
     store_rows: Int
-    bias: Int
+    channel: Int
     micro_ops: Int
 
 
@@ -152,7 +155,7 @@ def _spatial(op: str) -> _Nest:
         wgt=c.wgt_tile,
         out=c.out_tile,
         store_rows=if_else(tile_w == OW, whole_rows, tile_co * tile_h),
-        bias=tile_co,
+        channel=tile_co,
         micro_ops=micro_ops,
     )
 
@@ -172,7 +175,7 @@ def _dense() -> _Nest:
         wgt=tile_ci,
         out=d.rows,
         store_rows=d.rows,
-        bias=d.rows,
+        channel=d.rows,
         micro_ops=_need(d.EVICTION),
     )
 
@@ -213,9 +216,10 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     gemm = nest.gemm * t.gemm_interval + t.pipeline_depth
     reset = nest.reset * t.gemm_interval + t.pipeline_depth
     stage = nest.out * t.alu_interval + t.pipeline_depth + next_one
-    add = nest.out * t.alu_pair_interval + t.pipeline_depth + next_one
-    add = add + nest.bias * ACC_BYTES // bus + _answered(ACC_BYTES, t) + next_one
-    epilogue = ALU_STAGES * stage + BIAS * add - next_one
+    pair = nest.out * t.alu_pair_interval + t.pipeline_depth + next_one
+    loaded = (CHANNELS * nest.channel + TENSORS * nest.out) * ACC_BYTES // bus
+    loaded = loaded + (CHANNELS + TENSORS) * (_answered(ACC_BYTES, t) + next_one)
+    epilogue = (PASSES - PAIRS) * stage + PAIRS * pair + loaded - next_one
     store = nest.out * OUT_BYTES // bus + _written(nest, t)
 
     # one thread: everything waits for everything
@@ -234,22 +238,22 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     tail = gemm + next_one + epilogue
     straight = reset + ready + tail + maximum(tail, load_1, store) + 4 * either
     single = all_of(nest.rows == 1, nest.reductions == 1)
-    pair = if_else(single, straight, interleaved)
+    both = if_else(single, straight, interleaved)
     # no stall at first, where a tile may load less than the mean, and a store more at last
     first = minimum(before, maximum(load(_Mean(nest.first[0], const(1))), reset))
     ends = store + next_one - if_else(store > before, store - first, 0)
 
     rounds = nest.tiles // nest.threads
-    work = if_else(nest.threads == 1, rounds * alone, rounds * pair + ends)
+    work = if_else(nest.threads == 1, rounds * alone, rounds * both + ends)
     hidden = all_of(nest.threads == 2, nest.reductions > 1, loads > gemms)
     late = maximum(staged - nest.first[1] - _answered(INP_BYTES, t), 0)
-    again = if_else(epilogue >= store, minimum(nest.rows, ALU_STAGES + BIAS), 0)
+    again = if_else(epilogue >= store, minimum(nest.rows, PASSES), 0)
     return _launch(nest, t) + _kernels(nest, t, hidden, late, again) + work
 
 
 def _launch(nest: _Nest, t: TimingModel) -> Int:
     """Cycles until the first instruction starts: a burst is fetched before anything runs."""
-    per_tile = nest.rows * (1 + 3 * nest.reductions) + ALU_STAGES + 2 * BIAS + 1
+    per_tile = nest.rows * (1 + 3 * nest.reductions) + PASSES + CHANNELS + TENSORS + 1
     fetched = minimum(nest.tiles * per_tile, t.burst_instructions) * INSTRUCTION_BYTES
     delays = t.launch_delay + t.memory_latency - 1 + t.fetch_drain + t.queue_delay
     return fetched // t.bus_bytes + delays
@@ -268,7 +272,7 @@ def _kernels(nest: _Nest, t: TimingModel, hidden: Bool, late: Int, again: Int) -
     if t.restart_delay == t.token_delay and min(t.burst_instructions, t.queue_entries) >= EARLY:
         whole = nest.micro_ops * UOP_BYTES <= t.bus_bytes * t.burst_beats
         waited = if_else(whole, maximum(micro_ops - late, 0), 0)
-    calls = 2 * nest.rows + ALU_STAGES + BIAS - if_else(hidden, nest.rows - again, 0)
+    calls = 2 * nest.rows + PASSES - if_else(hidden, nest.rows - again, 0)
     call = _answered(const(UOP_BYTES), t) + t.restart_delay
     return calls * call + if_else(hidden, waited, micro_ops)
 

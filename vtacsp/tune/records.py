@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from vtacsp.epilogue import Epilogue
 from vtacsp.errors import ConfigError, LogError
 from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.knobs import Config, KnobSpace
@@ -93,7 +94,7 @@ class Record:
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for records of one layer on one machine and device."""
-        return (*self.task.key, self.task.bias, self.device)
+        return (*self.task.key, self.task.bias, self.task.epilogue, self.device)
 
     def encode(self) -> str:
         """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
@@ -109,6 +110,7 @@ class Record:
         ours = {
             "workload": self.workload,
             "bias": self.task.bias,
+            "epilogue": self.task.epilogue and self.task.epilogue.to_list(),
             "device": self.device,
             "cause": result.cause,
         }
@@ -154,6 +156,7 @@ def _record(row: Any, line: str) -> Record:  # noqa: PLR0912 - one way of being 
         ours = row.get("vtacsp", {})
         words = [ours.get(key, "") for key in ("workload", "device", "cause")]
         bias = ours.get("bias")
+        epilogue = Epilogue.from_list(ours["epilogue"]) if "epilogue" in ours else None
         config = {_text(key, "a knob"): _value(kind, value) for key, kind, value in entity}
     except (KeyError, TypeError, AttributeError, ValueError) as failure:
         raise ValueError(f"not an AutoTVM record ({failure})") from None
@@ -169,7 +172,7 @@ def _record(row: Any, line: str) -> Record:  # noqa: PLR0912 - one way of being 
         arguments = _ARGUMENTS[text] = _frozen(args)
     if not isinstance(arguments, tuple):
         raise ValueError(f"the arguments are {args!r:.40}, not a list")
-    task = _task(_text(target, "the target"), _text(name, "the name"), arguments, bias)
+    task = _task(_text(target, "the target"), _text(name, "the name"), arguments, bias, epilogue)
     number = _error(error)
     if number == MeasureErrorNo.NO_ERROR and not costs:
         raise ValueError("a result without an error has no costs")
@@ -193,9 +196,11 @@ _ARGUMENTS: dict[str, Any] = {}
 
 
 @lru_cache(maxsize=1024)
-def _task(target: str, name: str, args: tuple[Any, ...], bias: bool | None) -> Task:
+def _task(
+    target: str, name: str, args: tuple[Any, ...], bias: bool | None, epilogue: Epilogue | None
+) -> Task:
     # one object for all records of a task
-    return Task(target, name, args, bias)
+    return Task(target, name, args, bias, epilogue)
 
 
 def _text(value: Any, what: str) -> str:
@@ -343,9 +348,11 @@ class TuningLog:
             self._known = self._read()
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
-        for (bias, measured_on, of_target, config), result in self._known.get(task.key, {}).items():
-            unlike = None not in (bias, task.bias) and bias != task.bias
-            if unlike or not _may_be_of(measured_on, of_target, device):
+        known = self._known.get(task.key, {})
+        for (bias, epilogue, measured_on, of_target, config), result in known.items():
+            said = None not in (bias, task.bias)
+            unlike = (bias, epilogue) != (task.bias, task.epilogue)
+            if (said and unlike) or not _may_be_of(measured_on, of_target, device):
                 continue
             try:
                 index = knob_space.index(dict(config))
@@ -356,7 +363,7 @@ class TuningLog:
         return found
 
     def _read(self) -> dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]:
-        """The fastest result by task, then by bias, device and configuration."""
+        """The fastest result by task, then by bias, epilogue, device and configuration."""
         known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] = {}
         if not self.path.exists():
             return known
@@ -420,8 +427,9 @@ def _may_be_of(measured_on: str, of_target: str, device: str | None) -> bool:
 
 
 def _origin(record: Record) -> tuple[Any, ...]:
-    """Bias, device by its name and by its target, configuration."""
-    return record.task.bias, record.device, record.task.device, tuple(record.config.items())
+    """Bias, epilogue, device by its name and by its target, configuration."""
+    task = record.task
+    return task.bias, task.epilogue, record.device, task.device, tuple(record.config.items())
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
+from vtacsp.epilogue import Epilogue
 from vtacsp.errors import HardwareError
 from vtacsp.hardware import VTAConfig
 from vtacsp.simulate.timing import RTL, TimingModel
@@ -37,13 +38,15 @@ class Task:
     """An AutoTVM task of TVM 0.17's ``vta``.
 
     ``args`` are nested tuples, tensors as ``("TENSOR", shape, dtype)``.  AutoTVM does not see
-    whether a convolution has a bias; ``bias`` is None where a record does not say.
+    what follows the operator; ``bias`` is None where a record does not say, ``epilogue`` is that of
+    a layer which has another one than VTA's tuning scripts.
     """
 
     target: str
     name: str
     args: tuple[Any, ...]
     bias: bool | None = None
+    epilogue: Epilogue | None = None
 
     @classmethod
     def of(cls, workload: Workload, hardware: VTAConfig, device: str = "") -> Task:
@@ -70,7 +73,9 @@ class Task:
             else:
                 layout = f"NCHW{hardware.batch}n{hardware.block}c"
                 args = (*common, (1, 1), layout, acc)
-        return cls(target_of(hardware, device), _NAMES[workload.op], args, workload.bias)
+        return cls(
+            target_of(hardware, device), _NAMES[workload.op], args, workload.bias, workload.epilogue
+        )
 
     @property
     def model(self) -> str:
@@ -102,7 +107,8 @@ class Task:
     def matches(self, other: Task) -> bool:
         """Whether a record of one is a record of the other."""
         known = None not in (self.bias, other.bias)
-        return self.key == other.key and not (known and self.bias != other.bias)
+        same = not known or (self.bias, self.epilogue) == (other.bias, other.epilogue)
+        return self.key == other.key and same
 
 
 def target_of(hardware: VTAConfig, device: str = "") -> str:
