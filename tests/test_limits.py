@@ -119,7 +119,7 @@ from vtacsp.rules.overflow import overflow
 kernel = dict(kernel_h=90, kernel_w=90, stride_h=3, stride_w=5)
 print(overflow(tile_h=90, tile_w=89, tile_ci=1, tile_co=1, oc_nthread=1, h_nthread=1, **kernel,
                output_h=9000, output_w=8900, dilated_h=9000, dilated_w=8900, pad_h=89, pad_w=89,
-               bias=0, acc_bits=13, inp_bits=15, repeats=1))
+               operands=0, left=0, acc_bits=13, inp_bits=15, repeats=1))
 """)
     assert out == "0\n"
 
@@ -265,9 +265,25 @@ def written(loops, base):
     ]  # fmt: skip
 
 
-def epilogue(base, acc, bias):
-    ops = [(1, [(base, base, 0)]) for _ in range(3)]
-    return [ops[0], *([(2, [(base, base + acc, 0)])] if bias else []), *ops[1:]]
+CHAINS = st.sampled_from(["111", "1311", "311111", "12", "312", "213113", "41", ""])
+"""Digits of ``PASS_CODE``, the first operation first."""
+
+
+def slots(acc, channel, chain):
+    """Where operands lie behind a tile, and what they take: one slot, or one of each kind."""
+    sizes = {digit: size for digit, size in (("2", acc), ("3", channel)) if digit in chain}
+    if acc <= 16 * channel:
+        return dict.fromkeys(sizes, acc), max(sizes.values(), default=0)
+    first = next((digit for digit in chain if digit in sizes), "")
+    return {d: acc + (0 if d == first else sizes[first]) for d in sizes}, sum(sizes.values())
+
+
+def epilogue(base, acc, channel, chain):
+    offsets = {"4": 0, **slots(acc, channel, chain)[0]}
+    return [
+        (1, [(base, base, 0)]) if digit == "1" else (2, [(base, base + offsets[digit], 0)])
+        for digit in chain
+    ]
 
 
 @st.composite
@@ -282,20 +298,22 @@ def conv_programs(draw):
     inside = st.booleans()
     reset, gemm = ([(e if draw(inside) else 1, *s) for e, *s in part] for part in (reset, gemm))
     depth = draw(st.sampled_from([2, 4, 8, 16, 32, 64]))
-    bias, threads = draw(st.integers(0, 1)), draw(st.sampled_from([1, 1, 2, 4]))
+    chain, threads = draw(CHAINS), draw(st.sampled_from([1, 1, 2, 4]))
     reductions, tiles = draw(st.sampled_from([1, 2, 5])), draw(st.sampled_from([0, 1, 2, 3, 40]))
-    return depth, bias, threads, reductions, tiles, acc, inp, wgt, co * bias, reset, gemm
+    return depth, chain, threads, reductions, tiles, acc, inp, wgt, co, reset, gemm
 
 
 @given(conv_programs())
 def test_evictions_of_a_convolution_as_in_the_plain_replay(program):
-    depth, bias, threads, reductions, tiles, acc, inp, wgt, slot, reset, gemm = program
-    numbers = [n for loop in (*reset, *gemm) for n in loop]
-    found = eviction._convolution_survives(len(reset))(*program[:9], *numbers)
+    depth, chain, threads, reductions, tiles, acc, inp, wgt, channel, reset, gemm = program
+    loops = [n for loop in (*reset, *gemm) for n in loop]
+    slot = slots(acc, channel, chain)[1]
+    numbers = [depth, int(f"0{chain[::-1]}", 5), threads, reductions, tiles, acc, inp, wgt]
+    found = eviction._convolution_survives(len(reset))(*numbers, slot, channel, *loops)
     base = [t * (acc + slot) for t in range(threads)]
     resets = [(1, written(reset, (base[t], 0, 0))) for t in range(threads)]
     gemms = [(3, written(gemm, (base[t], t * inp, t * wgt))) for t in range(threads)]
-    tails = [epilogue(base[t], acc, bias) for t in range(threads)]
+    tails = [epilogue(base[t], acc, channel, chain) for t in range(threads)]
     if reductions == 1:
         body = [k for t in range(threads) for k in (gemms[t], *tails[t])]
     else:
@@ -306,21 +324,23 @@ def test_evictions_of_a_convolution_as_in_the_plain_replay(program):
 
 @given(
     st.sampled_from([2, 4, 8, 16, 32]),
-    st.integers(0, 1),
+    CHAINS,
     st.sampled_from([1, 2]),
     st.sampled_from([0, 1, 2, 3, 40]),
     st.integers(1, 20),
     st.integers(1, 3),
 )
-def test_evictions_of_dense_as_in_the_plain_replay(depth, bias, threads, tiles, rows, ci):
-    body = []
+def test_evictions_of_dense_as_in_the_plain_replay(depth, chain, threads, tiles, rows, ci):
+    body, slot = [], slots(rows, rows, chain)[1]
     for row in range(rows):
-        acc = [row + t * rows * (1 + bias) for t in range(threads)]
+        acc = [row + t * (rows + slot) for t in range(threads)]
         body += [(1, [(base, 0, 0)]) for base in acc]
         body += [(3, [(base, t * ci, t * ci)]) for t, base in enumerate(acc)]
     for t in range(threads):
-        body += epilogue(t * rows * (1 + bias), rows, bias)
-    found = eviction._dense_survives(depth, bias, threads, tiles, rows, ci)
+        body += epilogue(t * (rows + slot), rows, rows, chain)
+    found = eviction._dense_survives(
+        depth, int(f"0{chain[::-1]}", 5), threads, tiles, rows, ci, slot
+    )
     assert found == replay(body, tiles, depth)
 
 
@@ -333,15 +353,17 @@ def tiles_past_their_end(draw):
     kh, kw, sh, sw = draw(few), draw(few), draw(few), draw(few)
     oh, ow = h * draw(st.integers(3, 20)), w * draw(st.integers(3, 20))
     ph, pw = draw(st.integers(0, kh - 1)), draw(st.integers(0, kw - 1))
-    bias = draw(st.integers(0, 1))
-    need = oc * hn * h * w * co + oc * hn * bias * co
+    size = st.sampled_from([0, 0, co, h * w * co])
+    left, right = draw(size), draw(size)
+    need = oc * hn * (h * w * co + left + right)
     need_inp = oc * hn * ci * (h + kh - 1) * (w + kw - 1)
     spare = st.integers(0, 2)
     return {
         "tile_h": h, "tile_w": w, "tile_ci": ci, "tile_co": co, "oc_nthread": oc, "h_nthread": hn,
         "kernel_h": kh, "kernel_w": kw, "output_h": oh, "output_w": ow,
         "dilated_h": oh + 1 + 2 * ph - kh, "dilated_w": ow + 1 + 2 * pw - kw,
-        "stride_h": sh, "stride_w": sw, "pad_h": kh - 1 - ph, "pad_w": kw - 1 - pw, "bias": bias,
+        "stride_h": sh, "stride_w": sw, "pad_h": kh - 1 - ph, "pad_w": kw - 1 - pw,
+        "operands": left + right, "left": left,
         "acc_bits": max((need - 1).bit_length() + draw(spare), 1),
         "inp_bits": max((need_inp - 1).bit_length() + draw(spare), 1),
         "repeats": draw(st.integers(0, 1)),
@@ -350,11 +372,11 @@ def tiles_past_their_end(draw):
 
 def walked_overflow(tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread, kernel_h, kernel_w,
                     output_h, output_w, dilated_h, dilated_w, stride_h, stride_w, pad_h, pad_w,
-                    bias, acc_bits, inp_bits, repeats):  # fmt: skip
+                    operands, left, acc_bits, inp_bits, repeats):  # fmt: skip
     """Every execution past the tile, one after the other."""
     rows, cols = tile_h + kernel_h - 1, tile_w + kernel_w - 1
     threads, acc_tile = oc_nthread * h_nthread, tile_h * tile_w * tile_co
-    inp_tile, slot = rows * cols * tile_ci, acc_tile + bias * tile_co
+    inp_tile, slot = rows * cols * tile_ci, acc_tile + operands
     ih, iw = min(tile_h, 4), min(tile_w, 2)
     extents = {"ci": tile_ci, "x": -(-tile_w // iw), "co": tile_co, "y": -(-tile_h // ih)}
 
@@ -391,12 +413,14 @@ def walked_overflow(tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread, ker
                 added = sum(place[n] * s for n, s in step.items() if n in hardware)
                 return (base + inside) % (1 << bits) + added
 
-            target = index(acc_step, thread * slot, acc_bits)
+            target = index(acc_step, thread * slot + left, acc_bits)
             source = index(inp_step, thread * inp_tile, max(acc_bits, inp_bits))
             if target >> acc_bits:
                 return WRONG
             owner, element = divmod(target, slot)
-            lives = owner < threads and element < acc_tile
+            lives = owner < threads and element < left + acc_tile
+            if reset and lives and element < left:
+                return WRONG
             if reset:
                 if repeats and lives and owner != thread:
                     effect = RACE
@@ -415,8 +439,8 @@ def test_what_is_past_a_tile_as_in_the_plain_walk(tile):
 def test_the_plain_walk_meets_every_effect():
     tile = {"tile_h": 5, "tile_w": 1, "tile_ci": 1, "tile_co": 1, "oc_nthread": 1, "h_nthread": 2,
             "kernel_h": 1, "kernel_w": 1, "output_h": 20, "output_w": 2, "dilated_h": 20,
-            "dilated_w": 2, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0, "bias": 0,
-            "acc_bits": 5, "inp_bits": 5, "repeats": 0}  # fmt: skip
+            "dilated_w": 2, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0,
+            "operands": 0, "left": 0, "acc_bits": 5, "inp_bits": 5, "repeats": 0}  # fmt: skip
     sparse = {"stride_h": 25, "output_h": 10, "dilated_h": 1}
     alone = {"h_nthread": 1, **sparse}
     found = [(overflow(**t), walked_overflow(**t)) for t in (tile, {**tile, **sparse},
