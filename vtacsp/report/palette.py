@@ -31,6 +31,7 @@ COLOURS: dict[str, str] = {
     "vthread_split": "#e8e8e8",
     "tensorize": "#a0aaaa",
     "alu_pattern": "#cebf9f",
+    "other": "#7560f3",
     "lowering": "#988d86",
     "race": "#60006c",
     "wrong_result": "#1f2022",
