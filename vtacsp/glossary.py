@@ -115,8 +115,8 @@ CAUSES: Mapping[str, str] = {
     "would have a tile less.",
     "tensorize": "The loops inside of a tile do not match what the GEMM core does in one step.",
     "alu_pattern": "The compiler does not recognise the epilogue as an ALU operation on ACC.",
-    "other": "The compiler stops: the epilogue subtracts, which the ALU cannot, or does not end with "
-    "a cast.",
+    "other": "The compiler stops: the epilogue subtracts, which the ALU cannot, or does not end "
+    "with a cast.",
     "lowering": "The compiler cannot lower this operator for this machine at all.",
     "race": "The result depends on an order of load, compute and store that no token fixes, or on "
     "what the scratchpads held before.",
