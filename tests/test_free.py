@@ -17,7 +17,14 @@ from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.program.isa import Memory, Opcode
 from vtacsp.simulate import TimingModel, random_operands, reference, simulate, simulate_timing
 from vtacsp.suites import find_workloads
-from vtacsp.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.workload import (
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    GroupConv2D,
+    Workload,
+    workload_from_dict,
+)
 
 MACHINE = VTAConfig()
 OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
@@ -258,3 +265,12 @@ def test_search_stops_within_the_gap() -> None:
     found = search(layer, MACHINE, gap=0.2, simulations=2000)
     assert found.gap <= 0.2
     assert found.simulated < 200
+
+
+def test_an_epilogue_of_its_own_is_refused_by_name():
+    (layer,) = find_workloads("resnet18.C10")
+    steps = [{"op": "shift_right", "by": 4}, {"op": "cast", "dtype": "int8"}]
+    other = workload_from_dict({**layer.to_dict(), "epilogue": steps})
+    for function in (limit, search):
+        with pytest.raises(WorkloadError, match=r"resnet18\.C10.*default epilogue only.*right 4"):
+            function(other, VTAConfig())

@@ -24,7 +24,8 @@ from numba.core import caching
 
 __all__ = ["jit"]
 
-_SOURCES = ("program", "simulate")  # folders with compiled functions and the constants in them
+# folders with compiled functions and the constants in them
+_SOURCES = ("program", "simulate", "free")
 _DIGEST = sha256().digest_size
 
 
@@ -129,7 +130,7 @@ def _complain(error: str) -> None:
 def _stamp() -> str:
     """Digest of the sources of all compiled functions and their constants."""
     package = files("vtacsp")
-    sources = [package / "isa.py", package / "jit.py"]
+    sources = [package / name for name in ("epilogue.py", "isa.py", "jit.py")]
     for folder in _SOURCES:
         found = [entry for entry in (package / folder).iterdir() if entry.name.endswith(".py")]
         sources += sorted(found, key=lambda source: source.name)

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
@@ -20,6 +19,7 @@ from vtacsp.free.tiles import TILE, measure, tiles
 from vtacsp.free.tokens import MOST_TOKENS, derive
 from vtacsp.free.walk import walk
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.program.isa import Memory, Opcode, fits
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
@@ -154,7 +154,7 @@ def _program(
     return Program(workload, hardware, {}, stream, (segment,), g.dram)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _place(table, begins, lead, group):  # type: ignore[no-untyped-def]
     """The table with loads of micro-ops in front of their first use, and FINISH at its end."""
     kernels = len(begins) - 1

@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from numba import njit
-
+from vtacsp.errors import WorkloadError
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.workload import Conv2DTranspose, Dense, Workload
 
 __all__ = ["Axis", "Geometry", "geometry", "needed", "taps"]
@@ -110,8 +110,14 @@ class Geometry(NamedTuple):
 def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
     """The geometry of a layer.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it, and for an
+    epilogue of its own: schedules beyond the template have the default one.
     """
+    if workload.epilogue is not None:
+        raise WorkloadError(
+            f"{workload.name}: schedules beyond the template have the default epilogue only, "
+            f"this one is {workload.epilogue}"
+        )
     s = workload.symbols(hardware)
     if isinstance(workload, Dense):
         one = Axis(1, 1, 1, 1, 0, 1)
@@ -127,7 +133,7 @@ def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
     return Geometry(s["N"], s["G"], s["CI"], s["CO"], y, x, workload.bias)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def taps(axis, k, low, high):  # type: ignore[no-untyped-def]
     """Outputs in ``[low, high)`` for which tap ``k`` meets an input: first, number, distance."""
     size, _, _, stride, pad, dilation = axis
@@ -137,7 +143,7 @@ def taps(axis, k, low, high):  # type: ignore[no-untyped-def]
     return first, max((last - first) // dilation + 1, 0), dilation
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def needed(axis, low, high):  # type: ignore[no-untyped-def]
     """Inputs that the outputs in ``[low, high)`` need: first and last; none: last is smaller."""
     _, _, kernel, stride, pad, _ = axis

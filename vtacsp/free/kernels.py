@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from vtacsp.jit import jit
 
 __all__ = ["FULL", "empty", "find", "forget", "pack", "rewrites", "unpack"]
 
@@ -21,7 +22,7 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 KERNELS, USED = range(2)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def pack(dst, src, wgt):  # type: ignore[no-untyped-def]
     """A micro-op as one number."""
     return dst | src << _BITS | wgt << 2 * _BITS
@@ -34,7 +35,7 @@ def unpack(packed: NDArray[np.int64]) -> NDArray[np.uint32]:
     return np.stack(columns, axis=1).astype(np.uint32)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def empty(pool):  # type: ignore[no-untyped-def]
     """No kernels yet, in a pool for their micro-ops: a tuple that the functions here take.
 
@@ -47,7 +48,7 @@ def empty(pool):  # type: ignore[no-untyped-def]
     return np.empty(len(pool), np.int64), pool, begins, places, slots, counts
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def find(uops, size):  # type: ignore[no-untyped-def]
     """The number of the kernel that the scratch begins with, a new one when there is none."""
     scratch, pool, begins, places, slots, counts = uops
@@ -78,7 +79,7 @@ def find(uops, size):  # type: ignore[no-untyped-def]
     return kernel
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def forget(uops, kernels):  # type: ignore[no-untyped-def]
     """Forget all kernels but the first so many; the last ones go first, so no chain breaks."""
     _, _, begins, places, slots, counts = uops
@@ -87,7 +88,7 @@ def forget(uops, kernels):  # type: ignore[no-untyped-def]
     counts[KERNELS], counts[USED] = kernels, begins[kernels]
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def rewrites(scratch, size, loops):  # type: ignore[no-untyped-def]
     """Whether a micro-op writes the accumulator of one of the two executed before it.
 

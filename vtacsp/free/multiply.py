@@ -7,11 +7,11 @@ outputs, channel blocks) runs in hardware, everything else is unrolled into the 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from vtacsp.free import kernels as k
 from vtacsp.free.geometry import taps
 from vtacsp.free.table import gemm
+from vtacsp.jit import jit
 
 __all__ = ["HAZARD", "OK", "UOPS", "multiply"]
 
@@ -22,7 +22,7 @@ _COLUMN, _ROW, _TAP, _ALL = range(4)  # FORMS
 _OUTPUT = 1  # LOOPS
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     table, n, form, loop, y, x, acc, inp, wgt, part, uops
 ):

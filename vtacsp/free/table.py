@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vtacsp.hardware import VTAConfig
+from vtacsp.jit import jit
 from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode, field_bits
 
 __all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move"]
@@ -45,13 +45,13 @@ def largest(hardware: VTAConfig) -> NDArray[np.int64]:
     return np.array([(1 << min(bits[name], 31)) - 1 for name in FIELDS], dtype=np.int64)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _blank(table, n):  # type: ignore[no-untyped-def]
     table[n, :] = 0
     table[n, KERNEL:] = -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def move(table, n, memory, sram, dram, y, x, stride):  # type: ignore[no-untyped-def]
     """A load, or a store when the memory is that of the output."""
     _blank(table, n)
@@ -61,7 +61,7 @@ def move(table, n, memory, sram, dram, y, x, stride):  # type: ignore[no-untyped
     return n + 1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def gemm(table, n, reset, loops, kernel, begin, end):  # type: ignore[no-untyped-def]
     """A GEMM, or a reset; a row of ``loops`` is an extent and three factors, outer first."""
     _blank(table, n)
@@ -73,7 +73,7 @@ def gemm(table, n, reset, loops, kernel, begin, end):  # type: ignore[no-untyped
     return n + 1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def alu(table, n, operation, immediate, loops, kernel, begin):  # type: ignore[no-untyped-def]
     """An ALU operation of one micro-op, with an immediate unless it is an addition."""
     gemm(table, n, 0, loops, kernel, begin, begin + 1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from vtacsp.free.geometry import needed
+from vtacsp.jit import jit
 
 __all__ = ["TILE", "chunk", "measure", "spans", "tiles"]
 
@@ -13,7 +13,7 @@ TILE = ("batch", "channel", "channels", "row", "rows", "column", "columns")
 """Columns of a table of tiles."""
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def tiles(batch, parts, by_rows):  # type: ignore[no-untyped-def]
     """The tiles in their order, a row of :data:`TILE` each."""
     channels, rows, columns, first, last = parts
@@ -47,7 +47,7 @@ def tiles(batch, parts, by_rows):  # type: ignore[no-untyped-def]
     return result[:n]
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def chunk(y, x, tile, begin, end, gap_y, gap_x):  # type: ignore[no-untyped-def]
     """Input of rows ``[begin, end)`` of a tile: first row and column, how many of each."""
     top, bottom = needed(y, begin, end)
@@ -57,14 +57,14 @@ def chunk(y, x, tile, begin, end, gap_y, gap_x):  # type: ignore[no-untyped-def]
     return top, left, height, width
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def spans(sizes, depth):  # type: ignore[no-untyped-def]
     """Input channel blocks per output block of a tile: 0 when all its outputs share them."""
     _, groups, inputs, outputs, _ = sizes
     return inputs if outputs == groups and depth > 1 and groups > 1 else 0
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def measure(layer, cut, step, cuts):  # type: ignore[no-untyped-def]
     """Elements of the largest input chunk, weight chunk and accumulator tile, shape (3,).
 

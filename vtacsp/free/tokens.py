@@ -9,9 +9,9 @@ left are in the same order at both ends.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from vtacsp.free.table import ACC, INP, WGT
+from vtacsp.jit import jit
 from vtacsp.program.isa import Memory, Opcode
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV
 
@@ -25,7 +25,7 @@ _OP_LOAD, _OP_STORE, _OP_FINISH = int(Opcode.LOAD), int(Opcode.STORE), int(Opcod
 _WGT, _INP = int(Memory.WGT), int(Memory.INP)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     table, inp_pieces, wgt_pieces, acc_pieces
 ):
@@ -105,7 +105,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     return flags, most
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _ahead(pushes, pops, back_pushes, back_pops, n):  # type: ignore[no-untyped-def]
     """The most tokens in a queue while its reader has not popped the ``k``-th, for any ``k``.
 

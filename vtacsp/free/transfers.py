@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from vtacsp.free.table import move
+from vtacsp.jit import jit
 from vtacsp.program.isa import Memory
 
 __all__ = ["load_inputs", "store"]
@@ -12,7 +11,7 @@ __all__ = ["load_inputs", "store"]
 _INP, _OUT = int(Memory.INP), int(Memory.OUT)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def load_inputs(table, n, sram, dram, blocks, height, width, y, x, gap_y, gap_x):  # type: ignore[no-untyped-def]
     """Loads of ``blocks`` times ``height`` rows of ``width`` inputs, as few as there can be."""
     area = y[0] * x[0]
@@ -36,7 +35,7 @@ def load_inputs(table, n, sram, dram, blocks, height, width, y, x, gap_y, gap_x)
     return n
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def store(table, n, sram, dram, blocks, high, columns, rows, y, x):  # type: ignore[no-untyped-def]
     """Stores of ``high`` of the ``rows`` of some blocks of a tile."""
     _, height, _, _, _, _ = y

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from vtacsp.epilogue import DEFAULT
 from vtacsp.free import kernels as k
 from vtacsp.free.geometry import needed
 from vtacsp.free.multiply import OK, UOPS, multiply
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.free.tiles import chunk, spans
 from vtacsp.free.transfers import load_inputs, store
-from vtacsp.program.epilogue import CLIP_HIGH, CLIP_LOW, SHIFT
+from vtacsp.jit import jit
 from vtacsp.program.isa import AluOp, Memory
 
 __all__ = ["Cuts", "walk"]
@@ -53,7 +53,10 @@ CALL = 21
 """Numbers that say what a call of :func:`multiply` is; two more where its instructions are."""
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+_SHIFT, _HIGH, _LOW = (p.immediate for p in DEFAULT.passes)
+
+
+@jit
 def _place(call, axis, first, count, begin):  # type: ignore[no-untyped-def]
     """Note where a range of outputs lies on its axis, as far as its products depend on it.
 
@@ -68,7 +71,7 @@ def _place(call, axis, first, count, begin):  # type: ignore[no-untyped-def]
     call[3] = low % dilation
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _recall(calls, call):  # type: ignore[no-untyped-def]
     """Whether a call was made before, and its place in ``calls``; -1 when there is none left."""
     value = np.uint64(0)
@@ -90,7 +93,7 @@ def _recall(calls, call):  # type: ignore[no-untyped-def]
     return False, -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ignore[no-untyped-def]
     """What :func:`multiply` notes, in the first form that can be; copied when it was noted before.
 
@@ -123,7 +126,7 @@ def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ign
     return end
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _slot(keys, key, state):  # type: ignore[no-untyped-def]
     """The slot that holds a chunk, or the oldest one; and whether it has to be loaded."""
     for slot in range(len(keys)):
@@ -140,7 +143,7 @@ def _slot(keys, key, state):  # type: ignore[no-untyped-def]
     return slot, True
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
@@ -331,13 +334,13 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
     return OK, n, starts[: counts[k.KERNELS] + 1]
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-def]
     """Note that some instructions touch ``count`` pieces of a scratchpad from one on."""
     table[begin:end, column], table[begin:end, column + 1] = first, first + count
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _epilogue(  # type: ignore[no-untyped-def]
     table, n, base, bias, blocks, pixels, area, loops, uops
 ):
@@ -348,7 +351,7 @@ def _epilogue(  # type: ignore[no-untyped-def]
     if kernel == k.FULL:
         return -UOPS
     _flat(loops, blocks, pixels, area, area)
-    n = alu(table, n, _SHR, SHIFT, loops, kernel, starts[kernel])
+    n = alu(table, n, _SHR, _SHIFT, loops, kernel, starts[kernel])
     if bias >= 0:
         scratch[0] = k.pack(base, bias, 0)
         other = k.find(uops, 1)
@@ -360,11 +363,11 @@ def _epilogue(  # type: ignore[no-untyped-def]
         loops[1, 0], loops[1, 1] = pixels, 1
         n = alu(table, n, _ADD, 0, loops, other, starts[other])
         _flat(loops, blocks, pixels, area, area)
-    n = alu(table, n, _MIN, CLIP_HIGH, loops, kernel, starts[kernel])
-    return alu(table, n, _MAX, CLIP_LOW, loops, kernel, starts[kernel])
+    n = alu(table, n, _MIN, _HIGH, loops, kernel, starts[kernel])
+    return alu(table, n, _MAX, _LOW, loops, kernel, starts[kernel])
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@jit
 def _flat(loops, blocks, pixels, dst, src):  # type: ignore[no-untyped-def]
     """Loops over accumulators: one, when those of all blocks follow each other."""
     if blocks == 1 or (pixels == dst and blocks * pixels <= _LARGEST_LOOP):
