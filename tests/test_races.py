@@ -148,6 +148,7 @@ def test_a_race_is_explained(index):
     explanation = space.explain(space.knob_space.config(index))
     assert explanation.cause == "race"
     assert [violation.rule for violation in explanation.violations] == ["race"]
+    assert "right in upstream's simulator, not on the hardware: race" in str(explanation)
     assert "another thread" in explanation.violations[0].message
     assert space.knob_space.config(index) not in space
 

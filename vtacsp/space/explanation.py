@@ -40,7 +40,8 @@ class Explanation:
 
     ``cause`` is what the stack reports first (``ok`` when feasible); ``violations`` are all of
     them, that one first; ``nearest`` are the closest feasible configurations in knob steps.
-    ``own`` when that rule is none of the stack's but one of the user's (``rules=``).
+    ``own`` when that rule is none of the stack's but one of the user's (``rules=``), ``unseen``
+    when upstream's simulator runs the configuration and the hardware may compute wrong numbers.
     """
 
     index: int
@@ -49,6 +50,7 @@ class Explanation:
     violations: tuple[Violation, ...]
     nearest: tuple[Config, ...]
     own: bool = False
+    unseen: bool = False
 
     @property
     def feasible(self) -> bool:
@@ -59,11 +61,11 @@ class Explanation:
         knobs = ", ".join(f"{name} {value}" for name, value in self.config.items())
         if self.feasible:
             return f"index {self.index} ({knobs}) is feasible"
-        who = (
-            f"your rule {self.violations[0].rule} refuses it"
-            if self.own
-            else (f"the stack reports {self.cause}")
-        )
+        who = f"the stack reports {self.cause}"
+        if self.own:
+            who = f"your rule {self.violations[0].rule} refuses it"
+        elif self.unseen:
+            who = f"right in upstream's simulator, not on the hardware: {self.cause}"
         lines = [f"index {self.index} ({knobs}) is not feasible; {who}"]
         lines += [f"  {violation}" for violation in self.violations]
         if self.nearest:
@@ -91,14 +93,16 @@ def explain(
     broken = [rule for rule in problem.rules if not env.evaluate(rule.holds)]
     if first >= 0:
         broken.sort(key=lambda rule: rule is not problem.rules[first])
-    known = {rule.name for rule in catalogue(problem.workload.op)}
+    known = {rule.name: rule.seen_by_stack for rule in catalogue(problem.workload.op)}
+    reported = problem.rules[first].name if first >= 0 else None
     return Explanation(
         index=index,
         config=problem.knob_space.config(index),
         cause=problem.rules[first].cause if first >= 0 else OK,
         violations=tuple(_violation(problem, rule, env, values) for rule in broken),
         nearest=tuple(nearest),
-        own=first >= 0 and problem.rules[first].name not in known,
+        own=reported is not None and reported not in known,
+        unseen=reported is not None and not known.get(reported, True),
     )
 
 
