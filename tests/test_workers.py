@@ -77,3 +77,33 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, how):
     finally:
         for process in session(parent.pid):
             os.kill(process, signal.SIGKILL)
+
+
+STOPPED = """
+import time
+
+from vtacsp.workers import process_pool, stop_workers
+
+if __name__ == "__main__":
+    pool = process_pool(2)
+    shutdown = pool.shutdown
+
+    def slowly(**options):  # time for the thread of the pool to see what has ended
+        time.sleep(0.5)
+        shutdown(**options)
+
+    pool.shutdown = slowly
+    results = pool.map(time.sleep, [0.2] + [600] * 40)
+    next(results)
+    results.close()  # cancels what waits, as Ctrl-C does that ends a loop over them
+    stop_workers(pool)
+"""
+
+
+def test_a_pool_that_is_stopped_with_cancelled_work_says_nothing(tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""

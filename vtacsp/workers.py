@@ -32,13 +32,14 @@ def process_pool(jobs: int, preload: Sequence[str] = ()) -> ProcessPoolExecutor:
 def stop_workers(executor: Executor) -> None:
     """End the processes of a pool, by force, and what they do."""
     # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
-    processes = getattr(executor, "_processes", None) or {}
-    for process in list(processes.values()):
-        process.kill()
+    processes = dict(getattr(executor, "_processes", None) or {})
+    # before they end, or the pool reports their end to work that was cancelled: a traceback
     try:
         executor.shutdown(wait=False, cancel_futures=True)
     except TypeError:  # Dask's takes no such word, and cancels anyway
         executor.shutdown(wait=False)
+    for process in processes.values():
+        process.kill()
 
 
 @contextmanager
