@@ -44,7 +44,7 @@ def test_every_rule_says_what_why_and_how(rule):
 
 
 def test_links_in_the_documentation_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
         text = page.read_text(encoding="utf-8")
         for target in [part.split(")")[0] for part in text.split("](")[1:]]:
             if not target.startswith(("http", "#")):
@@ -53,7 +53,7 @@ def test_links_in_the_documentation_lead_somewhere():
 
 def test_links_to_a_heading_find_it():
     found = 0
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
         for file, anchor in re.findall(
             r"\]\(([^)#]*\.md)?#([^)]+)\)", page.read_text(encoding="utf-8")
         ):
