@@ -145,6 +145,7 @@ def test_explain_prints_numbers_and_a_way_out():
     assert "needs 1,152 elements, scratchpad holds 1,024" in text
     assert "nearest feasible configuration: tile_ci 8 -> 1" in text
     rows = json.loads(run("explain", "resnet18.C8", "--index", 700, "--format", "json").output)
+    assert {row["remedy"] for row in rows} > {None}  # what is not there is null
     assert [row["rule"] for row in rows] == ["dma_pad", "sram:wgt", "dma_2d:inp"]
     knobs = [f"--knob={n}={v}" for n, v in compile(find_workloads("resnet18.C8")[0])[3].items()]
     assert "is feasible" in run("explain", "resnet18.C8", *knobs).output

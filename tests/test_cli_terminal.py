@@ -10,10 +10,13 @@ import re
 import stat
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.test_cli import TIGHT, run
 from vtacsp import VTAConfig, find_workloads, suite
@@ -170,6 +173,37 @@ def test_no_word_is_broken_in_80_columns():
         odd = [w for w in cells if not re.fullmatch(r"[\d,.%]+|[\w.]+=\d+|resnet18\.\w+", w)]
         known = {*rules, "all", "mobilenet.D1"} | {w.name for w in suite("mobilenet")}
         assert set(odd) <= known
+
+
+@given(
+    st.lists(st.lists(st.text("ab_=1", max_size=12), max_size=3).map(" ".join), min_size=1),
+    st.integers(1, 9),
+    st.integers(20, 120),
+)
+def test_a_table_breaks_no_word_and_is_no_wider_unless_a_word_is(cells, across, columns):
+    names = [f"c{place}" for place in range(across)]
+    rows = [dict(zip(names, cells[i:], strict=False)) for i in range(0, len(cells), across)]
+    with patch.dict(os.environ, COLUMNS=str(columns)):
+        text = table(rows, names)
+    words = sorted(word for cell in cells for word in cell.split())
+    printed = [w for w in re.split(r"[\s│┃]+", text) if re.fullmatch("[ab_=1]+", w)]
+    assert sorted(printed) == words
+    boxed = "┃" in text
+    assert not boxed or max(map(len, text.splitlines())) <= columns
+
+
+def test_rows_that_do_not_fit_side_by_side_are_lists():
+    row = {"workload": "a" * 20, "machine": "b" * 20, "failed": 0, "best": None}
+    with patch.dict(os.environ, COLUMNS="40"):
+        text = table([row, row], list(row), "title")
+    block = f"workload  {'a' * 20}\nmachine   {'b' * 20}\nfailed    0\n"
+    assert text == f"title\n{block}\n{block}"
+
+
+def test_best_of_a_network_is_a_table_of_80_columns():
+    text = vtacsp("best", "resnet18", env={**os.environ, "COLUMNS": "80"}).stdout
+    assert "oc_nthread=2" in text
+    assert max(map(len, (line for line in text.splitlines() if line[:1] in "│┃┏"))) <= 80
 
 
 # -- files

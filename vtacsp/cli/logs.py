@@ -160,7 +160,7 @@ def _record(record: Record) -> Row:
 
 def _layer(record: Record) -> Row:
     return {
-        "workload": record.workload or "",
+        "workload": record.workload,
         "task": record.task.name,
         "machine": record.task.model,
         "device": record.device,

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 from vtacsp.cli.terminal import ascii_only, printable, put, say, width
 from vtacsp.files import check_writable, write_text
@@ -124,7 +124,10 @@ def wrote(*paths: str | None) -> None:
 def table(
     rows: Sequence[Row], columns: Sequence[str], title: str = "", *, to_file: bool = False
 ) -> str:
-    """Rows for people, as wide as the terminal; names of layers are text and never markup."""
+    """Rows for people, as wide as the terminal; names of layers are text and never markup.
+
+    No word is broken: where the words of a row do not fit side by side, each row is a list.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -136,15 +139,45 @@ def table(
     lines = box.ASCII if ascii_only() and not to_file else box.HEAVY_HEAD
     grid = Table(header_style="bold", box=lines)
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = _widths([columns, *cells], width() - 3 * len(columns) - 1)
     for place, column in enumerate(columns):
         numeric = all(_NUMBER.fullmatch(row[place]) for row in cells)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        side: Literal["right", "left"] = "right" if numeric else "left"
+        grid.add_column(column, justify=side, width=widths[place] if widths else None)
     for row in cells:
         grid.add_row(*map(Text, row))
     if title:
         console.print(Text(printable(title)), soft_wrap=not terminal)
-    console.print(grid)
+    if widths is not None:
+        console.print(grid)
+    else:
+        console.print(Text(_lists(columns, cells)), soft_wrap=not terminal)
     return buffer.getvalue()
+
+
+def _widths(lines: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """A width per column that breaks no word, together at most ``room``; None: there is none."""
+    from rich.cells import cell_len
+
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    least = [max(cell_len(w) for cell in c for w in cell.split() or [""]) for c in columns]
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        wide = max((w, place) for place, w in enumerate(widths) if w > least[place])[1]
+        widths[wide] -= 1
+    return widths
+
+
+def _lists(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Every row as lines of a name and a value; values without a word are left out."""
+    left = max(map(len, columns), default=0)
+    rows = [
+        "\n".join(f"{name:{left}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell)
+        for row in cells
+    ]
+    return "\n\n".join(rows)
 
 
 _NUMBER = re.compile(r"-?[\d,]*(\.\d+)?%?")

@@ -83,7 +83,7 @@ def _reasons(layer: Workload, explanation: Explanation) -> list[Row]:
     if explanation.feasible:
         return [head]
     return [
-        {**head, "rule": v.rule, "message": v.message, "remedy": v.remedy}
+        {**head, "rule": v.rule, "message": v.message, "remedy": v.remedy or None}
         for v in explanation.violations
     ]
 
@@ -174,7 +174,7 @@ def _row(layer: Workload, index: int | None, answer: Advice) -> Row:
         "possible": int(answer.hardware is not None),
         "feasible": answer.feasible,
         **{key.lower(): sizes.get(key) for key in BUFFER_FIELDS.values()},
-        "conflict": " ".join(answer.core),
+        "conflict": " ".join(answer.core) or None,
     }
 
 
@@ -186,7 +186,7 @@ def _network_row(workload: str, answer: NetworkAdvice) -> Row:
         "possible": int(answer.hardware is not None),
         "feasible": min(answer.counts),
         **{key.lower(): sizes.get(key) for key in BUFFER_FIELDS.values()},
-        "conflict": " ".join(answer.short),
+        "conflict": " ".join(answer.short) or None,
     }
 
 

@@ -31,7 +31,7 @@ NUMBERS = (  # and whether a narrow screen shows them too
     ("Cycles", True),
     ("GOPS", False),
     ("Lower bound", False),
-    ("Above it", True),
+    ("Above bound", True),
     ("Measured", False),
     ("Failed", False),
     ("Best at", False),
