@@ -167,7 +167,7 @@ def test_a_narrow_screen_shows_the_columns_that_matter(report, search):
         "Layer", "Feasible", "Share",
     }  # fmt: skip
     assert {name for name, kind in search.heads.items() if "wide" not in kind} >= {
-        "Layer", "Cycles", "Above bound", "Bound by",
+        "Layer", "Cycles", "Gap", "Bound by",
     }  # fmt: skip
     narrow = re.search(r"@media \(max-width: 640px\) \{(.*?)\n\}", CSS, re.S)[1]
     assert ".wide { display: none; }" in narrow

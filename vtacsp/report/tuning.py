@@ -31,7 +31,7 @@ NUMBERS = (  # and whether a narrow screen shows them too
     ("Cycles", True),
     ("GOPS", False),
     ("Lower bound", False),
-    ("Above bound", True),
+    ("Gap", True),
     ("Measured", False),
     ("Failed", False),
     ("Best at", False),
@@ -114,8 +114,9 @@ def _overview(layers: Sequence[TunedLayer]) -> str:
         '<th class="shape">Shape</th>'
         f"{head}<th>Bound by</th></tr></thead><tbody>{body}</tbody></table>"
         '<p class="note">Lower bound: the least cycles that the analytic model allows any '
-        "feasible configuration. Best at: the number of the trial that found the best. Space: "
-        "the configurations that the search could propose.</p></section>"
+        "feasible configuration. Gap: how far the best is above it. Best at: the number of the "
+        "trial that found the best. Space: the configurations that the search could propose."
+        "</p></section>"
     )
 
 
