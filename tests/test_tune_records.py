@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -411,6 +412,31 @@ def test_a_log_that_nothing_was_written_to_is_not_left(tmp_path):
     with TuningLog(tmp_path / "tune.log"):
         pass
     assert not (tmp_path / "tune.log").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files")
+def test_a_full_disk_is_an_error_of_the_log_and_keeps_what_was_written(tmp_path):
+    # closing the file tries the rest again: that was the error, without the name of the file
+    import resource
+
+    path, before = tmp_path / "tune.log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_records(path, [record(1)])
+    room = path.stat().st_size * 5 // 2
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(LogError, match=r"tune\.log: File too large"):
+            _appended(path, range(2, 9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [r.index for r in load_records(path)] == [1, 2]
+    _appended(path, [3])
+    assert [r.index for r in load_records(path)] == [1, 2, 3]
+
+
+def _appended(path, indices):
+    with TuningLog(path) as log:
+        for index in indices:
+            log.append(record(index))
 
 
 def test_a_merge_follows_links_and_replaces_no_device(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -407,10 +408,11 @@ class TuningLog:
     def close(self) -> None:
         """Close the file, which is not kept when there is nothing in it."""
         if self._file is not None:
+            file, self._file = self._file, None
             if self._created and self.path.is_file() and not self.path.stat().st_size:
                 self.path.unlink()
-            self._file.close()
-            self._file = None
+            with suppress(OSError):  # tries what could not be written again: that was said
+                file.close()
 
     def __enter__(self) -> TuningLog:
         self._open()
