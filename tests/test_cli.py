@@ -215,3 +215,14 @@ def test_bad_files_are_one_line_and_exit_code_2(tmp_path):
     path.write_text(json.dumps({**VTAConfig().to_dict(), "LOG_ACC_BUFF_SIZE": 18}))
     output = run("report", "resnet18", "--hardware", path, code=2).output
     assert "a micro-op needs 34 bits" in output
+
+
+def test_too_little_memory_is_one_line(monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("vtacsp.cli.report.emit", exhausted)
+    done = CliRunner().invoke(main, ["report", "resnet18.C11"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: there is not enough memory")
+    assert done.stderr.count("\n") == 1

@@ -102,6 +102,15 @@ def test_package_and_home_that_cannot_be_written(installation):
     assert all(installation.temporary in path.parents for path in installation.kept)
 
 
+def test_folder_that_is_kept_in_is_said_once_for_all_modules(installation):
+    installation.protect()
+    (installation.root / "vtacsp/simulate/small.py").write_text(TIMES_SEVEN)
+    other = "; from vtacsp.simulate import small; small.times_seven(6)"
+    done = installation.run(CALL + other)
+    assert len(installation.kept) == 4
+    assert done.stderr.count("\n") == 1
+
+
 def test_folder_of_somebody_else_is_not_used(installation):
     installation.protect()
     (installation.temporary / f"vtacsp-{os.getuid()}").mkdir(mode=0o777)

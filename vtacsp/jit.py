@@ -43,7 +43,8 @@ def _cache(function: Any) -> caching._Cache:
         usual = config.CACHE_DIR
     try:
         config.CACHE_DIR = _own_folder()
-        return _Cache(function, "; package and home cannot be written: kept in {}")
+        remark = f"; package and home cannot be written: kept in {config.CACHE_DIR}"
+        return _Cache(function, remark)
     except (RuntimeError, OSError):
         return _NoCache()
     finally:
@@ -92,11 +93,11 @@ class _File(caching.IndexDataCacheFile):
 
 
 class _Cache(caching.FunctionCache):
-    """The cache of one function; ``remark`` says, with a place for its path, why it is there."""
+    """The cache of one function; ``remark`` says where it is kept when that is unusual."""
 
     def __init__(self, function: Any, remark: str) -> None:
         super().__init__(function)
-        self._remark = remark.format(self.cache_path)
+        self._remark = remark
         # numba looks at the one file of the function; constants come from others too
         self._cache_file = _File(self.cache_path, self._impl.filename_base, _stamp())
 

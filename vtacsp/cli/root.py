@@ -42,6 +42,9 @@ class Root(click.Group):
         except click.Abort:
             say("interrupted")
             code = INTERRUPTED
+        except MemoryError:
+            say("error: there is not enough memory for this; try a smaller layer, or one at a time")
+            code = BAD_INPUT
         except OSError as failure:
             forget_output()
             what = "standard output" if failure.filename is None else shortened(failure.filename)
