@@ -34,9 +34,9 @@ def test_best_free_has_a_row_per_layer_and_saves_what_it_found(layers, tmp_path)
     options = ["--free", "--gap", "70", "--jobs", "1", "--format", "csv", "--save", saved]
     text = run("best", layers, *options).stdout
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert [row["workload"] for row in rows] == [layer.name for layer in LAYERS]
+    assert [row["layer"] for row in rows] == [layer.name for layer in LAYERS]
     schedules = json.loads(saved.read_text())
-    assert [entry["workload"] for entry in schedules] == [layer.name for layer in LAYERS]
+    assert [entry["layer"] for entry in schedules] == [layer.name for layer in LAYERS]
     for layer, row, entry in zip(load_workloads(layers), rows, schedules, strict=True):
         device = Simulator(layer)
         assert device.cycles(int(row["index"])) == int(row["template_cycles"])

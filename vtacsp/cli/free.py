@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["free_best", "print_free"]
 
 COLUMNS = (
-    *("workload", "index", "template_cycles", "cycles", "limit", "gap", "bound", "simulated"),
+    *("layer", "index", "template_cycles", "cycles", "limit", "gap", "bound", "simulated"),
     *("faster", "schedule"),
 )
 TABLE = ("layer", "template", "free", "faster", "limit", "gap", "bound")
@@ -46,10 +46,7 @@ def print_free(
     if form == "table":
         title += "\nfree: the fastest schedule found; gap: of it to the limit"
         title += "\nlimit: no program of the instruction set needs fewer cycles"
-        shown = [
-            {**r, "layer": r["workload"], "template": r["template_cycles"], "free": r["cycles"]}
-            for r in rows
-        ]
+        shown = [{**r, "template": r["template_cycles"], "free": r["cycles"]} for r in rows]
         emit([{c: r[c] for c in TABLE} for r in shown], TABLE, form, output, title)
     else:
         named = [{**r, "schedule": str(r["schedule"]) if r["schedule"] else None} for r in rows]
@@ -63,7 +60,7 @@ def _row(simulator: Simulator, found: Found | None, executor: Executor | None) -
 
     bound = limit(simulator.workload, simulator.hardware, simulator.timing)
     row: Row = dict.fromkeys(COLUMNS)
-    row |= {"workload": simulator.workload.name, "limit": bound.cycles, "bound": bound.bound}
+    row |= {"layer": simulator.workload.name, "limit": bound.cycles, "bound": bound.bound}
     reached = []
     if len(simulator.space):
         every = simulate_all(simulator, executor)
