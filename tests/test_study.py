@@ -373,7 +373,7 @@ def test_a_worker_that_dies_is_one_clear_error(tmp_path, monkeypatch):
         def submit(self, function, *words):
             return super().submit(exit_now)
 
-    monkeypatch.setattr("vtacsp.study.run.ProcessPoolExecutor", Dies)
+    monkeypatch.setattr("vtacsp.study.run.process_pool", Dies)
     with pytest.raises(StudyError, match="a worker process died; what was done is kept"):
         small(tmp_path).run(2)
 

@@ -119,6 +119,7 @@ _ERRORS = {
     "sram:wgt": MeasureErrorNo.COMPILE_HOST,
     "sram:acc": MeasureErrorNo.COMPILE_HOST,
     "alu_pattern": MeasureErrorNo.COMPILE_HOST,
+    "other": MeasureErrorNo.COMPILE_HOST,
     "uop_signature": MeasureErrorNo.RUNTIME_DEVICE,
     "uop_hazard": MeasureErrorNo.RUNTIME_DEVICE,
     "sram:uop": MeasureErrorNo.RUNTIME_DEVICE,
