@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import vtacsp
-from vtacsp.epilogue import Epilogue
-from vtacsp.simulate import robust
+from vtacsp.epilogue.steps import Epilogue
+from vtacsp.timing import robust
 
 (tuned,) = vtacsp.find_workloads("resnet18.C2")  # shift right 8, min 127, max 0, cast
 

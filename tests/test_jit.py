@@ -104,8 +104,8 @@ def test_package_and_home_that_cannot_be_written(installation):
 
 def test_folder_that_is_kept_in_is_said_once_for_all_modules(installation):
     installation.protect()
-    (installation.root / "vtacsp/simulate/small.py").write_text(TIMES_SEVEN)
-    other = "; from vtacsp.simulate import small; small.times_seven(6)"
+    (installation.root / "vtacsp/timing/small.py").write_text(TIMES_SEVEN)
+    other = "; from vtacsp.timing import small; small.times_seven(6)"
     done = installation.run(CALL + other)
     assert len(installation.kept) == 4
     assert done.stderr.count("\n") == 1
@@ -225,7 +225,7 @@ def test_workers_find_what_is_compiled_already():
         "import sys\n"
         "from concurrent.futures import Future, Executor\n"
         "from vtacsp import Simulator, find_workloads\n"
-        "from vtacsp.simulate import engine\n"
+        "from vtacsp.timing import engine\n"
         "class Seen(Executor):\n"
         "    def map(self, function, *items):\n"
         "        print(len(engine._schedule.signatures))\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import configured_layers, layers
+from tests.support.strategies import configured_layers, layers
 from vtacsp import ConfigError, KnobSpace, VTAConfig, build, compile, find_workloads
 
 C8 = KnobSpace.of(find_workloads("resnet18.C8")[0], VTAConfig())

@@ -35,10 +35,10 @@ from vtacsp import (
 )
 from vtacsp.expr import Env, Symbol, if_else, maximum, minimum, pow2
 from vtacsp.expr.bounds import LARGEST, largest
+from vtacsp.operators.conv2d_transpose.overflow import HARMLESS, RACE, WRONG, overflow
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.html import render
 from vtacsp.rules import eviction
-from vtacsp.rules.overflow import HARMLESS, RACE, WRONG, overflow
 from vtacsp.space.sampling import ordered
 
 GIB = 1 << 30
@@ -115,7 +115,7 @@ print(dict(Counter(problem.causes(everything))), problem.violations(everything).
 def test_long_loops_past_a_tile_in_a_gigabyte():
     # 5 x 2 rows of two million executions each, all past the tile
     out = bounded("""
-from vtacsp.rules.overflow import overflow
+from vtacsp.operators.conv2d_transpose.overflow import overflow
 kernel = dict(kernel_h=90, kernel_w=90, stride_h=3, stride_w=5)
 print(overflow(tile_h=90, tile_w=89, tile_ci=1, tile_co=1, oc_nthread=1, h_nthread=1, **kernel,
                output_h=9000, output_w=8900, dilated_h=9000, dilated_w=8900, pad_h=89, pad_w=89,

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtacsp
-from tests.conftest import DATA
-from tests.strategies import machines, workloads
+from tests.support import DATA
+from tests.support.strategies import machines, workloads
 from vtacsp import (
     FeasibleSpace,
     HardwareError,
@@ -29,7 +29,7 @@ from vtacsp import (
     workload_from_dict,
 )
 from vtacsp.rules.symbols import h_nthread, oc_nthread
-from vtacsp.simulate.exhaustive import simulate_all
+from vtacsp.timing.exhaustive import simulate_all
 from vtacsp.tune import (
     ExecutorMeasurer,
     FeasibleSet,

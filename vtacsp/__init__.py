@@ -28,27 +28,15 @@ from vtacsp.errors import (
     VtacspError,
     WorkloadError,
 )
+from vtacsp.moved import accept_old_names
 
 if TYPE_CHECKING:
-    from vtacsp.hardware import VTAConfig
+    from vtacsp.functional.reference import Operands, random_operands, reference
+    from vtacsp.functional.simulation import SimulationResult, verdict
     from vtacsp.knobs import Config, Knob, KnobSpace
-    from vtacsp.program.build import build
-    from vtacsp.program.program import Program
-    from vtacsp.rules.catalogue import catalogue, quantity
-    from vtacsp.rules.rule import Check, Rule, Stage
-    from vtacsp.simulate.functional import SimulationResult, verdict
-    from vtacsp.simulate.reference import Operands, random_operands, reference
-    from vtacsp.simulate.result import TimingResult
-    from vtacsp.simulate.simulator import Simulator
-    from vtacsp.simulate.timing import PYNQ, RTL, TimingModel
-    from vtacsp.space.advice import Advice, advise
-    from vtacsp.space.explanation import Explanation, Violation
-    from vtacsp.space.feasible import FeasibleSpace, compile
-    from vtacsp.space.network import HardwareSpace, JointPoint, JointSpace, compile_network
-    from vtacsp.space.problem import Problem
-    from vtacsp.space.statistics import SpaceStatistics, statistics
-    from vtacsp.suites import SUITES, find_workloads, suite
-    from vtacsp.workload import (
+    from vtacsp.machine.configuration import VTAConfig
+    from vtacsp.operators.programs import build
+    from vtacsp.operators.workload import (
         Conv2D,
         Conv2DTranspose,
         Dense,
@@ -57,6 +45,19 @@ if TYPE_CHECKING:
         load_workloads,
         workload_from_dict,
     )
+    from vtacsp.program.program import Program
+    from vtacsp.rules.catalogue import catalogue, quantity
+    from vtacsp.rules.rule import Check, Rule, Stage
+    from vtacsp.space.advice import Advice, advise
+    from vtacsp.space.explanation import Explanation, Violation
+    from vtacsp.space.feasible import FeasibleSpace, compile
+    from vtacsp.space.network import HardwareSpace, JointPoint, JointSpace, compile_network
+    from vtacsp.space.problem import Problem
+    from vtacsp.space.statistics import SpaceStatistics, statistics
+    from vtacsp.suites import SUITES, find_workloads, suite
+    from vtacsp.timing.breakdown import TimingResult
+    from vtacsp.timing.model import PYNQ, RTL, TimingModel
+    from vtacsp.timing.simulator import Simulator
 
 __version__ = "0.1.0"
 
@@ -126,17 +127,17 @@ __all__ = [
 # the module of each public name; imported when the name is first used, so that importing the
 # package costs nothing of the solver
 _HOME = {
-    "vtacsp.hardware": ["VTAConfig"],
+    "vtacsp.machine.configuration": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
-    "vtacsp.program.build": ["build"],
+    "vtacsp.operators.programs": ["build"],
     "vtacsp.program.program": ["Program"],
     "vtacsp.rules.catalogue": ["catalogue", "quantity"],
     "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
-    "vtacsp.simulate.functional": ["SimulationResult", "verdict"],
-    "vtacsp.simulate.reference": ["Operands", "random_operands", "reference"],
-    "vtacsp.simulate.result": ["TimingResult"],
-    "vtacsp.simulate.simulator": ["Simulator"],
-    "vtacsp.simulate.timing": ["PYNQ", "RTL", "TimingModel"],
+    "vtacsp.functional.simulation": ["SimulationResult", "verdict"],
+    "vtacsp.functional.reference": ["Operands", "random_operands", "reference"],
+    "vtacsp.timing.breakdown": ["TimingResult"],
+    "vtacsp.timing.simulator": ["Simulator"],
+    "vtacsp.timing.model": ["PYNQ", "RTL", "TimingModel"],
     "vtacsp.space.advice": ["Advice", "advise"],
     "vtacsp.space.explanation": ["Explanation", "Violation"],
     "vtacsp.space.feasible": ["FeasibleSpace", "compile"],
@@ -144,7 +145,7 @@ _HOME = {
     "vtacsp.space.problem": ["Problem"],
     "vtacsp.space.statistics": ["SpaceStatistics", "statistics"],
     "vtacsp.suites": ["SUITES", "find_workloads", "suite"],
-    "vtacsp.workload": [
+    "vtacsp.operators.workload": [
         "Conv2D",
         "Conv2DTranspose",
         "Dense",
@@ -167,3 +168,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+accept_old_names()

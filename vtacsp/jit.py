@@ -25,7 +25,7 @@ from numba.core import caching
 __all__ = ["jit"]
 
 # folders with compiled functions and the constants in them
-_SOURCES = ("program", "simulate", "free")
+_SOURCES = ("machine", "program", "functional", "timing", "free", "epilogue")
 _DIGEST = sha256().digest_size
 
 
@@ -131,7 +131,7 @@ def _complain(error: str) -> None:
 def _stamp() -> str:
     """Digest of the sources of all compiled functions and their constants."""
     package = files("vtacsp")
-    sources = [package / name for name in ("epilogue.py", "isa.py", "jit.py")]
+    sources = [package / name for name in ("jit.py",)]
     for folder in _SOURCES:
         found = [entry for entry in (package / folder).iterdir() if entry.name.endswith(".py")]
         sources += sorted(found, key=lambda source: source.name)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ConfigError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.workload import Dense, Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Dense, Workload
 
 __all__ = ["BLOCK", "Config", "Knob", "KnobSpace"]
 

@@ -7,7 +7,7 @@ import os
 from importlib.resources import files
 
 from vtacsp.errors import WorkloadError, shortened
-from vtacsp.workload import Workload, load_workloads, workload_from_dict
+from vtacsp.operators.workload import Workload, load_workloads, workload_from_dict
 
 __all__ = ["SUITES", "find_workloads", "suite"]
 

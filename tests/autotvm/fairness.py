@@ -108,9 +108,9 @@ def model_searcher(
     workload: Any, cycles: dict[int, int], loss: str, seed: int, first: Order
 ) -> Order:
     """The indices that our ModelSearcher measures, in order, up to the best."""
-    from vtacsp.tune.model import ModelSearcher
+    from vtacsp.tune.model_searcher import ModelSearcher
     from vtacsp.tune.result import MeasureErrorNo, Result
-    from vtacsp.tune.space import WholeGrid
+    from vtacsp.tune.search_space import WholeGrid
 
     searcher = ModelSearcher(WholeGrid(workload), seed=seed, loss=loss, initial=first)
     failed = Result(error=MeasureErrorNo.COMPILE_HOST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.snippets import ROOT, run
+from tests.support.snippets import ROOT, run
 from vtacsp import VTAConfig
 
 

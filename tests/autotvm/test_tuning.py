@@ -21,7 +21,7 @@ from vtacsp.autotvm import (
     prune,
     seed,
 )
-from vtacsp.autotvm.space import HAS_FILTER
+from vtacsp.autotvm.pruning import HAS_FILTER
 from vtacsp.errors import DeadlockError, RaceError
 from vtacsp.rules.symbols import tile_co
 from vtacsp.tune import FeasibleSet, diverse, error_of, lowest_bounds, ranked, uniform

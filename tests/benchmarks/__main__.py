@@ -28,7 +28,7 @@ from vtacsp import (
 )
 from vtacsp.expr import Env
 from vtacsp.expr.compiled import conjunction
-from vtacsp.rules.machine import ISA_WIDTH
+from vtacsp.machine.legality import ISA_WIDTH
 
 from .contenders import CONTENDERS, Case, Contender, CpSat
 from .joint import PEERS, JointCase, Progress
@@ -313,7 +313,7 @@ translation is **not** charged to the peers: it takes {translation * 1e3:.0f} ms
 a user would write the rules by hand. python-constraint2 gets callables and its default
 `OptimizedBacktrackingSolver`, pyATF the parameters in the order that decides most constraints
 first, brute force one function that stops at the first constraint that fails. Raw CP-SAT is our
-own model (`vtacsp.space.engine`), one worker, all solutions.
+own model (`vtacsp.space.cpsat`), one worker, all solutions.
 
 What is not included: imports, and writing the numpy function of an operator's rules, once per
 process and kind of layer (padded or not, biased or not, grouped or not; no sizes go into it):

@@ -20,7 +20,7 @@ from pyatf.tp import TP
 
 import vtacsp
 from vtacsp import Problem, VTAConfig, Workload
-from vtacsp.space.engine import enumerate_feasible
+from vtacsp.space.cpsat import enumerate_feasible
 
 from .translate import Constraint, conjunction, translate
 

@@ -21,8 +21,8 @@ from pyatf.search_space import SearchSpace
 from pyatf.tp import TP
 
 from vtacsp import HardwareSpace, Problem, Workload
-from vtacsp.rules.machine import LEGALITY
-from vtacsp.space.engine import Model
+from vtacsp.machine.legality import LEGALITY
+from vtacsp.space.cpsat import Model
 
 from .contenders import PyAtf, best_order
 from .translate import Constraint, conjunction, translate

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vtacsp
-from vtacsp import Conv2D, Simulator, VTAConfig, random_operands, suite
-from vtacsp.program import Program, build
-from vtacsp.simulate import simulate, simulate_all, simulate_timing
+from vtacsp import Conv2D, Simulator, VTAConfig, build, random_operands, suite
+from vtacsp.functional import simulate
+from vtacsp.program import Program
+from vtacsp.timing import simulate_all, simulate_timing
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation_speed.md"
 BAR_RATIO, BAR_IM2COL, BAR_BEST = 50, 10, 60.0

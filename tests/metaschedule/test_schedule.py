@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtacsp
-from tests.strategies import OPERATORS, feasible_layers
+from tests.support.strategies import OPERATORS, feasible_layers
 from vtacsp import ConfigError, KnobSpace, WorkloadError, random_operands, reference
-from vtacsp.epilogue import Epilogue
-from vtacsp.program.tiling import Tiling
-from vtacsp.simulate import simulate
+from vtacsp.epilogue.steps import Epilogue
+from vtacsp.functional import simulate
+from vtacsp.operators.conv2d.tiling import Tiling
 
 pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 from tvm.ir import IRModule

@@ -11,7 +11,7 @@ import pytest
 import vtacsp
 from vtacsp import Problem, Rule, SpaceError
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_h
-from vtacsp.simulate import simulate_all
+from vtacsp.timing import simulate_all
 from vtacsp.tune.initial import diverse, lowest_bounds
 
 pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.snippets import ROOT, run
+from tests.support.snippets import ROOT, run
 from vtacsp import VTAConfig
 
 pytest.importorskip(

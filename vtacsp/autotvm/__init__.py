@@ -8,14 +8,14 @@ from vtacsp.autotvm.version import require_autotvm
 
 require_autotvm()
 
-from vtacsp.autotvm.measure import (  # noqa: E402 - needs tvm
+from vtacsp.autotvm.board import (  # noqa: E402 - needs tvm
     CycleModel,
     SimulatorBuilder,
     SimulatorRunner,
     measure_option,
 )
+from vtacsp.autotvm.pruning import prune  # noqa: E402
 from vtacsp.autotvm.seeding import seed  # noqa: E402
-from vtacsp.autotvm.space import prune  # noqa: E402
 from vtacsp.autotvm.task import check_knobs, machine_of, workload_of  # noqa: E402
 from vtacsp.autotvm.templates import create_task  # noqa: E402
 

@@ -10,15 +10,15 @@ from tvm.autotvm.tuner import GATuner
 from tvm.autotvm.tuner.index_based_tuner import RandomTuner
 from tvm.autotvm.tuner.model_based_tuner import ModelBasedTuner
 
-from vtacsp.autotvm.space import RankedSpace, feasible_space
+from vtacsp.autotvm.pruning import RankedSpace, feasible_space
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate import Simulator
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Space
+from vtacsp.timing import Simulator
 from vtacsp.tune import initial
-from vtacsp.tune.space import FeasibleSet
-from vtacsp.workload import Workload
+from vtacsp.tune.search_space import FeasibleSet
 
 __all__ = ["Method", "seed"]
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from vtacsp.epilogue import Epilogue
+from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, HardwareError, WorkloadError
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
 from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.task import Task, hardware_of
-from vtacsp.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
 
 __all__ = ["check_knobs", "config_of", "machine_of", "problem_of", "workload_of"]
 

@@ -15,10 +15,10 @@ from tvm import autotvm, te, topi
 from tvm.autotvm.task.task import TASK_TABLE
 from tvm.target import Target
 
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Space, layer_and_machine
 from vtacsp.tune.task import Task
-from vtacsp.workload import Workload
 
 __all__ = ["create_task"]
 

@@ -10,7 +10,7 @@ from vtacsp.cli.output import Row, table
 from vtacsp.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from vtacsp.simulate.result import TimingResult
+    from vtacsp.timing.breakdown import TimingResult
 
 __all__ = ["BRIEF", "brief_row", "detail_columns", "detail_row", "detail_text"]
 
@@ -25,7 +25,7 @@ _BYTES = ("inp_load", "wgt_load", "acc_load", "uop_load", "out_store", "instruct
 
 def detail_columns() -> list[str]:
     """Columns of :func:`detail_row`, the same for every layer."""
-    from vtacsp.simulate.result import STALLS, WORK
+    from vtacsp.timing.breakdown import STALLS, WORK
 
     modules = [
         f"modules.{module}.{what}.{name}"

@@ -13,7 +13,7 @@ from vtacsp.errors import SpaceError
 
 if TYPE_CHECKING:
     from vtacsp.free import Found
-    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.timing.simulator import Simulator
 
 __all__ = ["free_best", "print_free"]
 
@@ -56,7 +56,7 @@ def print_free(
 
 def _row(simulator: Simulator, found: Found | None, executor: Executor | None) -> Row:
     from vtacsp.free import limit
-    from vtacsp.simulate.exhaustive import simulate_all
+    from vtacsp.timing.exhaustive import simulate_all
 
     bound = limit(simulator.workload, simulator.hardware, simulator.timing)
     row: Row = dict.fromkeys(COLUMNS)

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 from vtacsp.cli.progress import stages
 from vtacsp.cli.terminal import say
 from vtacsp.errors import WorkloadError
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
-from vtacsp.workload import Workload
 
 __all__ = ["NOTHING_FEASIBLE", "Done", "compile_all", "each", "exit_infeasible"]
 

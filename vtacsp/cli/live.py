@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vtacsp.cli.terminal import printable, say
 
 if TYPE_CHECKING:
-    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Trial, TuningResult
 
 __all__ = ["Live"]

@@ -12,7 +12,7 @@ from vtacsp.cli.output import Row, check_outputs, render, write, wrote
 from vtacsp.cli.terminal import printable, say
 from vtacsp.errors import HardwareError
 from vtacsp.files import read_text
-from vtacsp.hardware import BUFFERS, VTAConfig
+from vtacsp.machine.configuration import BUFFERS, VTAConfig
 
 __all__ = ["COMMANDS"]
 

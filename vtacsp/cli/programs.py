@@ -14,8 +14,8 @@ from vtacsp.cli.options import hardware_option, load_layers, output_options, wor
 from vtacsp.cli.output import Row, check_outputs, emit, write
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import ProgramError, VtacspError
-from vtacsp.program.isa import INSTRUCTION
-from vtacsp.workload import Workload
+from vtacsp.machine.instructions import INSTRUCTION
+from vtacsp.operators.workload import Workload
 
 __all__ = ["COMMANDS", "pointing_to_explain"]
 
@@ -31,7 +31,7 @@ def program(
     workload: str, hardware_file: str | None, form: str, output: str | None, index: int
 ) -> None:
     """The instructions and micro-ops of one configuration, readable."""
-    from vtacsp.program.build import build
+    from vtacsp.operators.programs import build
     from vtacsp.program.listing import line, listing
 
     layers, hardware = load_layers(workload, hardware_file)

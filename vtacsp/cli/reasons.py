@@ -20,11 +20,11 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write
 from vtacsp.cli.terminal import printable
-from vtacsp.hardware import BUFFER_FIELDS
 from vtacsp.knobs import KnobSpace
+from vtacsp.machine.configuration import BUFFER_FIELDS
+from vtacsp.operators.workload import Workload
 from vtacsp.space.explanation import Explanation
 from vtacsp.space.feasible import compile
-from vtacsp.workload import Workload
 
 if TYPE_CHECKING:
     from vtacsp.space.advice import Advice, NetworkAdvice

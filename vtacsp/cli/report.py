@@ -17,10 +17,10 @@ from vtacsp.cli.options import (
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import WorkloadError
+from vtacsp.operators.workload import Workload
 from vtacsp.rules.catalogue import CATALOGUES
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.statistics import SpaceStatistics, statistics
-from vtacsp.workload import Workload
 
 __all__ = ["COMMANDS"]
 

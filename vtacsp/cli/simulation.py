@@ -28,9 +28,9 @@ from vtacsp.errors import VtacspError
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
-    from vtacsp.simulate.result import TimingResult
-    from vtacsp.simulate.simulator import Simulator
-    from vtacsp.workload import Workload
+    from vtacsp.operators.workload import Workload
+    from vtacsp.timing.breakdown import TimingResult
+    from vtacsp.timing.simulator import Simulator
 
 __all__ = ["COMMANDS", "packed_simulators", "timing_options"]
 
@@ -247,7 +247,7 @@ def best(
 
 def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
     """The Pareto set of a layer; no rows when nothing is feasible."""
-    from vtacsp.simulate.exhaustive import simulate_all
+    from vtacsp.timing.exhaustive import simulate_all
 
     space = simulator.space
     if not len(space):
@@ -282,8 +282,8 @@ def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
 ) -> Done[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""
-    from vtacsp.simulate.simulator import Simulator
-    from vtacsp.simulate.timing import PRESETS
+    from vtacsp.timing.model import PRESETS
+    from vtacsp.timing.simulator import Simulator
 
     timing = PRESETS[preset].override(overrides)
     layers, machine = load_layers(workload, hardware_file)
@@ -319,7 +319,7 @@ def _draw(results: Sequence[TimingResult], trace_file: str | None, plot_file: st
     if len(results) != 1:
         raise VtacspError("--trace and --plot show one configuration: one layer, --index or --best")
     if trace_file is not None:
-        from vtacsp.simulate.trace import write_trace
+        from vtacsp.timing.trace import write_trace
 
         write_trace(results[0], trace_file)
     if plot_file is not None:

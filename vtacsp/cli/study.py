@@ -13,8 +13,8 @@ from vtacsp.cli.options import hardware_option, load_hardware, load_layers
 from vtacsp.cli.output import FORMATS, Row, emit, wrote
 from vtacsp.cli.progress import stages
 from vtacsp.cli.terminal import say
-from vtacsp.hardware import VTAConfig
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 
 __all__ = ["COMMANDS"]
 

@@ -21,7 +21,7 @@ from vtacsp.cli.typed import typed_command
 if TYPE_CHECKING:
     from vtacsp.knobs import IntArray
     from vtacsp.report.tuned import TunedLayer
-    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
 
 __all__ = ["COMMANDS"]
@@ -173,7 +173,7 @@ def tune(
         emit(rows, columns, form, output, title)
     if html is not None:
         from vtacsp.report.origin import Origin
-        from vtacsp.report.tuning import render
+        from vtacsp.report.tuning_page import render
 
         origin = Origin.now(typed_command(), seed)
         write(render(workload, tuned, layers[0].hardware, layers[0].timing, origin), html)
@@ -248,7 +248,7 @@ def _initial(
 
 
 def _measurer(simulator: Simulator, jobs: int) -> Measurer:
-    from vtacsp.simulate.simulator import ready
+    from vtacsp.timing.simulator import ready
     from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
     here = SimulatorMeasurer(simulator.workload, simulator.hardware, simulator.timing)

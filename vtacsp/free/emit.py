@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
+from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.geometry import Geometry, geometry
-from vtacsp.free.kernels import unpack
+from vtacsp.free.micro_ops import unpack
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records
 from vtacsp.free.tiles import TILE, measure, tiles
-from vtacsp.free.tokens import MOST_TOKENS, derive
 from vtacsp.free.walk import walk
-from vtacsp.hardware import VTAConfig
 from vtacsp.jit import jit
-from vtacsp.program.isa import Memory, Opcode, fits
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import Memory, Opcode, fits
+from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
-from vtacsp.workload import Workload
 
 __all__ = ["emit", "slots_that_fit"]
 

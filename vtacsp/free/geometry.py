@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from vtacsp.errors import WorkloadError
-from vtacsp.hardware import VTAConfig
 from vtacsp.jit import jit
-from vtacsp.workload import Conv2DTranspose, Dense, Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Conv2DTranspose, Dense, Workload
 
 __all__ = ["Axis", "Geometry", "geometry", "needed", "taps"]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vtacsp.free.geometry import Axis, geometry, taps
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["Limit", "limit"]
 

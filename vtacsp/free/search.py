@@ -15,11 +15,11 @@ from vtacsp.free.geometry import geometry
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.free.schedule import Schedule
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
-from vtacsp.simulate.simulator import simulate_timing
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Workload
+from vtacsp.timing.model import RTL, TimingModel
+from vtacsp.timing.simulator import simulate_timing
 
 __all__ = ["Found", "search"]
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.hardware import VTAConfig
 from vtacsp.jit import jit
-from vtacsp.program.isa import INSTRUCTION, AluOp, Memory, Opcode, field_bits
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode, field_bits
 
 __all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move"]
 

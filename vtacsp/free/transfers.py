@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vtacsp.free.table import move
 from vtacsp.jit import jit
-from vtacsp.program.isa import Memory
+from vtacsp.machine.instructions import Memory
 
 __all__ = ["load_inputs", "store"]
 

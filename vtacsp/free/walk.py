@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vtacsp.epilogue import DEFAULT
-from vtacsp.free import kernels as k
+from vtacsp.epilogue.steps import DEFAULT
+from vtacsp.free import micro_ops as k
 from vtacsp.free.geometry import needed
 from vtacsp.free.multiply import OK, UOPS, multiply
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.free.tiles import chunk, spans
 from vtacsp.free.transfers import load_inputs, store
 from vtacsp.jit import jit
-from vtacsp.program.isa import AluOp, Memory
+from vtacsp.machine.instructions import AluOp, Memory
 
 __all__ = ["Cuts", "walk"]
 

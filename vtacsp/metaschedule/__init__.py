@@ -25,10 +25,10 @@ except ImportError as error:
 from tvm_ffi.error import register_error
 
 from vtacsp.metaschedule.compute import prim_func, problem_of
-from vtacsp.metaschedule.measure import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
-from vtacsp.metaschedule.schedule import apply, config_of, with_config
-from vtacsp.metaschedule.search import FeasibleSearch, Initial
-from vtacsp.metaschedule.space import Feasible, FeasibleMove, feasible_space, space_generator
+from vtacsp.metaschedule.design_space import Feasible, FeasibleMove, feasible_space, space_generator
+from vtacsp.metaschedule.runner import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
+from vtacsp.metaschedule.strategy import FeasibleSearch, Initial
+from vtacsp.metaschedule.traces import apply, config_of, with_config
 from vtacsp.metaschedule.tune import TARGET, TuningResult, best, tune
 
 __all__ = [

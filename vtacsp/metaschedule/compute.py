@@ -13,11 +13,11 @@ from typing import Any
 from tvm import te, tirx
 from tvm.ir import IRModule
 
-from vtacsp.epilogue import Pass
+from vtacsp.epilogue.steps import Pass
 from vtacsp.errors import ConfigError, SpaceError, WorkloadError
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
 from vtacsp.space.problem import Problem, Space
-from vtacsp.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
 
 __all__ = ["blocks_of", "prim_func", "problem_of"]
 

@@ -13,23 +13,23 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import Config
+from vtacsp.machine.configuration import VTAConfig
 from vtacsp.metaschedule.compute import prim_func
-from vtacsp.metaschedule.measure import (
+from vtacsp.metaschedule.design_space import feasible_space, space_generator
+from vtacsp.metaschedule.runner import (
     CLOCK_HZ,
     Cycles,
     SimulatorBuilder,
     SimulatorRunner,
     simulated_cycles,
 )
-from vtacsp.metaschedule.schedule import config_of
-from vtacsp.metaschedule.search import FeasibleSearch, Initial
-from vtacsp.metaschedule.space import feasible_space, space_generator
+from vtacsp.metaschedule.strategy import FeasibleSearch, Initial
+from vtacsp.metaschedule.traces import config_of
+from vtacsp.operators.workload import Workload
 from vtacsp.rules.rule import Rule
 from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.initial import uniform
-from vtacsp.workload import Workload
 
 __all__ = ["TARGET", "TuningResult", "best", "tune"]
 

@@ -1,8 +1,10 @@
-"""Programs: a configuration as the instructions and micro-ops that VTA executes."""
+"""Programs: the instructions and micro-ops that VTA executes, and the mechanisms that make them.
 
-from vtacsp.program.build import build
-from vtacsp.program.isa import INSTRUCTION, MICRO_OP, decode, encode
+:func:`vtacsp.build` makes one of a configuration; what an operator adds is in its folder.
+"""
+
+from vtacsp.machine.instructions import INSTRUCTION, MICRO_OP, decode, encode
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 
-__all__ = ["INSTRUCTION", "MICRO_OP", "Program", "Segment", "Stream", "build", "decode", "encode"]
+__all__ = ["INSTRUCTION", "MICRO_OP", "Program", "Segment", "Stream", "decode", "encode"]

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.copies import MOVE, Copy, Table
-from vtacsp.program.isa import (
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import (
     Memory,
     Opcode,
     Stage,
@@ -20,13 +19,14 @@ from vtacsp.program.isa import (
     fits,
     places,
 )
+from vtacsp.operators.workload import Workload
+from vtacsp.program.copies import MOVE, Copy, Table
 from vtacsp.program.kernel import KERNEL, Kernel
 from vtacsp.program.nest import VARIABLES, Loop
+from vtacsp.program.order import schedule
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.runtime import Calls, Issued, Queue, issue
-from vtacsp.program.schedule import schedule
 from vtacsp.program.stream import Stream
-from vtacsp.workload import Workload
 
 __all__ = ["Assembly"]
 
@@ -130,7 +130,7 @@ class Assembly:
     ) -> Program:
         """Run the calls of a nest through the runtime's queue.
 
-        ``loop_is_function``: see :func:`~vtacsp.program.schedule.schedule`.
+        ``loop_is_function``: see :func:`~vtacsp.program.order.schedule`.
         """
         looped = frozenset(v for v, extent in self.extents.items() if extent > 1)
         steps = schedule(nest, looped, self.threads, loop_is_function)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
-from vtacsp.hardware import VTAConfig
 from vtacsp.jit import jit
-from vtacsp.program.isa import AluOp, Opcode, log_depths
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import AluOp, Opcode, log_depths
 
 __all__ = [
     "KERNEL",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.build import build
-from vtacsp.program.isa import ALU_NAMES, DEPENDENCIES, AluOp, Memory, Opcode
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import ALU_NAMES, DEPENDENCIES, AluOp, Memory, Opcode
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program
-from vtacsp.workload import Workload
 
 __all__ = ["disassemble", "line", "listing", "records"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from vtacsp.program.isa import Stage
+from vtacsp.machine.instructions import Stage
 
 __all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "simplify"]
 

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import (
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import (
     MICRO_OP,
     Memory,
     Opcode,
@@ -20,9 +20,9 @@ from vtacsp.program.isa import (
     pack_micro_ops,
     stages,
 )
-from vtacsp.program.isa import Stage as Module
+from vtacsp.machine.instructions import Stage as Module
+from vtacsp.operators.workload import Workload
 from vtacsp.program.stream import Stream
-from vtacsp.workload import Workload
 
 __all__ = ["OPERANDS", "Program", "Segment"]
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.jit import jit
+from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
-from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
 from vtacsp.program.kernel import KERNEL
 from vtacsp.program.nest import VARIABLES
-from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
+from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Schedule
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
 __all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
@@ -40,7 +40,7 @@ np.empty(31 << 20, dtype=np.uint8)
 
 
 class Queue(NamedTuple):
-    """State and size of the runtime's queue; see :func:`vtacsp.program.build`."""
+    """State and size of the runtime's queue; see :func:`vtacsp.operators.programs`."""
 
     waits: bool = False
     max_transfer: int = MAX_TRANSFER

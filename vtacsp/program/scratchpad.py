@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vtacsp.errors import ProgramError
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import depths
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import depths
 
 __all__ = ["Scratchpads"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.program.isa import DEPENDENCIES, INSTRUCTION, Records
+from vtacsp.machine.instructions import DEPENDENCIES, INSTRUCTION, Records
 
 __all__ = ["POP_NEXT", "POP_PREV", "PUSH_NEXT", "PUSH_PREV", "Stream"]
 

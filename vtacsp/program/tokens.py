@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vtacsp.program.isa import Stage
+from vtacsp.machine.instructions import Stage
 from vtacsp.program.nest import Loop, Node, Scope, Token
 
 __all__ = ["inject_tokens"]

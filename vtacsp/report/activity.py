@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vtacsp.simulate.result import KINDS, MODULES, TimingResult, kinds, spans
+from vtacsp.timing.breakdown import KINDS, MODULES, TimingResult, kinds, spans
 
 __all__ = ["WAIT", "WORK", "Part", "Stretch", "legend", "shares"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import IntArray
-from vtacsp.program import build
-from vtacsp.simulate.simulator import simulate_timing
-from vtacsp.simulate.timing import RTL
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.programs import build
 from vtacsp.space.problem import Problem
+from vtacsp.timing.model import RTL
+from vtacsp.timing.simulator import simulate_timing
 from vtacsp.tune.bound import cycle_bounds
 
 __all__ = ["Fastest"]

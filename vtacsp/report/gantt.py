@@ -7,7 +7,7 @@ from html import escape
 
 from vtacsp.report.activity import Part, Stretch, legend, shares
 from vtacsp.report.drawing import text
-from vtacsp.simulate.result import TimingResult
+from vtacsp.timing.breakdown import TimingResult
 
 __all__ = ["draw_timeline"]
 

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vtacsp.errors import WorkloadError
-from vtacsp.hardware import VTAConfig
-from vtacsp.report.detail import detail
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
+from vtacsp.report.hardware import hardware_card, outlook_card
 from vtacsp.report.layer import Layer
+from vtacsp.report.layer_detail import detail
 from vtacsp.report.legend import Legend
-from vtacsp.report.machine import hardware_card, outlook_card
 from vtacsp.report.origin import Origin
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
 from vtacsp.report.page import header, page
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.workload import Workload
 
 __all__ = ["render", "write_html"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.errors import WorkloadError
+from vtacsp.operators.workload import Dense, Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.statistics import SpaceStatistics, statistics
-from vtacsp.workload import Dense, Workload
 
 __all__ = ["Layer", "shape_text"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vtacsp.errors import HardwareError
-from vtacsp.hardware import BUFFER_FIELDS, BUFFERS, MAX_LOG, VTAConfig
+from vtacsp.machine.configuration import BUFFER_FIELDS, BUFFERS, MAX_LOG, VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.report.fastest import Fastest
 from vtacsp.rules import Rule
 from vtacsp.space.network import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
-from vtacsp.workload import Workload
 
 __all__ = ["SCRATCHPADS", "Change", "Outlook", "best_change"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vtacsp.errors import VtacspError
 from vtacsp.files import replacing
 from vtacsp.report.activity import Stretch, legend, shares
-from vtacsp.simulate.result import MODULES, TimingResult
+from vtacsp.timing.breakdown import MODULES, TimingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

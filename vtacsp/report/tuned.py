@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from vtacsp.simulate.result import TimingResult
-from vtacsp.simulate.simulator import Simulator
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.breakdown import TimingResult
+from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.bound import cycle_bounds
 from vtacsp.tune.loop import Trial, TuningResult
-from vtacsp.workload import Workload
 
 __all__ = ["TunedLayer"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vtacsp.errors import RuleError
 from vtacsp.expr import Int
-from vtacsp.rules.convolution import CONVOLUTION
-from vtacsp.rules.dense import DENSE
+from vtacsp.operators.conv2d.rules import CONVOLUTION
+from vtacsp.operators.conv2d_transpose.rules import TRANSPOSED
+from vtacsp.operators.dense.rules import DENSE
 from vtacsp.rules.rule import Rule
-from vtacsp.rules.transposed import TRANSPOSED
 
 __all__ = ["CATALOGUES", "catalogue", "quantity"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vtacsp.expr import Bool, all_of, choose
-from vtacsp.rules.copies import Copy2D, PaddedCopy
+from vtacsp.rules.patterns import Copy2D, PaddedCopy
 from vtacsp.rules.rule import Check, Rule, Stage
 
 __all__ = ["clip_bounds", "input_pattern", "instruction_fields", "padded_axes", "store_pattern"]

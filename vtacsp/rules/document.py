@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vtacsp.expr import Symbol, definitions, to_text
 from vtacsp.expr.nodes import Node
+from vtacsp.machine.legality import LEGALITY
 from vtacsp.rules.catalogue import CATALOGUES
-from vtacsp.rules.machine import LEGALITY
 from vtacsp.rules.rule import Rule
 from vtacsp.rules.symbols import ALL_SYMBOLS
 

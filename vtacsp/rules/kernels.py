@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vtacsp import isa
 from vtacsp.expr import Bool, Int, any_of, const, count, if_else, truth
+from vtacsp.machine import fields as isa
 
 __all__ = ["KEY_LIMIT", "LOOP_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import BUFFER_FIELDS, VTAConfig
 from vtacsp.knobs import Config
+from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
-from vtacsp.space.engine import Model, minimal_core
+from vtacsp.space.cpsat import Model, minimal_core
 from vtacsp.space.network import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
-from vtacsp.workload import Workload
 
 __all__ = ["Advice", "NetworkAdvice", "advise", "advise_network"]
 

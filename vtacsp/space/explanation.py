@@ -9,8 +9,8 @@ import numpy as np
 
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env
-from vtacsp.hardware import MAX_LOG
 from vtacsp.knobs import Config
+from vtacsp.machine.configuration import MAX_LOG
 from vtacsp.rules import Rule, catalogue
 from vtacsp.space.problem import OK, Problem
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ConfigError, SpaceError, shortened
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import BLOCK, Config, IntArray, KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain
 from vtacsp.space.problem import Problem
 from vtacsp.space.sampling import METHODS, diverse, ordered, uniform
-from vtacsp.workload import Workload
 
 __all__ = ["FeasibleSpace", "compile"]
 

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import HardwareError, SpaceError
 from vtacsp.expr import Env
-from vtacsp.hardware import BUFFER_FIELDS, MAX_LOG, VTAConfig
 from vtacsp.knobs import Config, IntArray
+from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
+from vtacsp.machine.legality import LEGALITY
+from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
-from vtacsp.rules.machine import LEGALITY
 from vtacsp.space.problem import Problem
-from vtacsp.workload import Workload
 
 __all__ = ["HardwareSpace", "JointPoint", "JointSpace", "compile_network"]
 

@@ -14,10 +14,10 @@ from vtacsp.errors import HardwareError, RuleError, SpaceError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import BLOCK, IntArray, KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule, catalogue
-from vtacsp.workload import Workload
 
 __all__ = ["MAX_GRID", "OK", "Problem", "Space", "layer_and_machine"]
 

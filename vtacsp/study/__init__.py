@@ -5,9 +5,9 @@
 ``report`` writes it down.
 """
 
+from vtacsp.study.cost_model import Training, judge
 from vtacsp.study.layer import StudyLayer, prepare
-from vtacsp.study.model import Training, judge
-from vtacsp.study.report import write_report
+from vtacsp.study.markdown import write_report
 from vtacsp.study.run import PARTS, Study
 from vtacsp.study.search import METHODS, Method, Outcome, search
 from vtacsp.study.tables import recorded_cycles

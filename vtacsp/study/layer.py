@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import StudyError
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.simulator import Simulator
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload, workload_from_dict
 from vtacsp.space.feasible import compile
 from vtacsp.space.problem import Problem
 from vtacsp.study.tables import recorded_cycles
 from vtacsp.study.validity import Validity, validity
+from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.initial import lowest_bounds, ranked
 from vtacsp.tune.measure import TableMeasurer
-from vtacsp.tune.space import FeasibleSet, SearchSpace, WholeGrid
-from vtacsp.workload import Workload, workload_from_dict
+from vtacsp.tune.search_space import FeasibleSet, SearchSpace, WholeGrid
 
 __all__ = ["RTL", "SIMULATOR", "StudyLayer", "prepare"]
 

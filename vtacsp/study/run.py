@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 from vtacsp import __version__
 from vtacsp.errors import StudyError, shortened
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload, workload_from_dict
+from vtacsp.study.cost_model import judge
 from vtacsp.study.layer import StudyLayer, prepare
-from vtacsp.study.model import judge
 from vtacsp.study.search import METHODS, search
 from vtacsp.workers import process_pool, stop_workers
-from vtacsp.workload import Workload, workload_from_dict
 
 __all__ = ["PARTS", "Study", "Task"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from vtacsp.errors import StudyError, shortened
 from vtacsp.study.layer import StudyLayer
 from vtacsp.tune.initial import diverse, presample, uniform
-from vtacsp.tune.model import AUTOTVM_PLAN, ModelSearcher
+from vtacsp.tune.model_searcher import AUTOTVM_PLAN, ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.tune.searcher import Searcher

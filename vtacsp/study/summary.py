@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vtacsp.study.cost_model import LOSSES, SHARES, TREATMENTS
 from vtacsp.study.layer import RTL, SIMULATOR, StudyLayer
-from vtacsp.study.model import LOSSES, SHARES, TREATMENTS
 from vtacsp.study.run import Study, Task
 from vtacsp.study.search import BASELINE, METHODS
 

@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from vtacsp.hardware import VTAConfig
-from vtacsp.workload import Workload, workload_from_dict
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload, workload_from_dict
 
 __all__ = ["recorded_cycles"]
 

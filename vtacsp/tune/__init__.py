@@ -14,7 +14,7 @@ from vtacsp.tune.grid import GridSearcher
 from vtacsp.tune.initial import Presample, diverse, lowest_bounds, presample, ranked, uniform
 from vtacsp.tune.loop import Trial, TuningResult, tune
 from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, TableMeasurer
-from vtacsp.tune.model import ModelSearcher
+from vtacsp.tune.model_searcher import ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.records import (
     Digest,
@@ -31,8 +31,8 @@ from vtacsp.tune.records import (
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
+from vtacsp.tune.search_space import FeasibleSet, SearchSpace, WholeGrid, search_space
 from vtacsp.tune.searcher import Searcher
-from vtacsp.tune.space import FeasibleSet, SearchSpace, WholeGrid, search_space
 from vtacsp.tune.task import RTL_DEVICE, Task, device_of, hardware_of, target_of
 
 __all__ = [

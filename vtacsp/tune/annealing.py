@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import SearchError
 from vtacsp.knobs import IntArray
-from vtacsp.tune.space import SearchSpace
+from vtacsp.tune.search_space import SearchSpace
 
 __all__ = ["SimulatedAnnealing"]
 

@@ -14,7 +14,9 @@ from functools import lru_cache
 from vtacsp.errors import SearchError
 from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2, table
 from vtacsp.knobs import IntArray
-from vtacsp.rules import convolution, dense, transposed
+from vtacsp.operators.conv2d import rules as convolution
+from vtacsp.operators.conv2d_transpose import rules as transposed
+from vtacsp.operators.dense import rules as dense
 from vtacsp.rules.symbols import (
     CHANNELS,
     CI,
@@ -45,8 +47,8 @@ from vtacsp.rules.symbols import (
     tile_h,
     tile_w,
 )
-from vtacsp.simulate.timing import INSTRUCTION_BYTES, RTL, TimingModel
 from vtacsp.space.problem import Problem
+from vtacsp.timing.model import INSTRUCTION_BYTES, RTL, TimingModel
 
 __all__ = ["cycle_bound", "cycle_bounds"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from vtacsp.errors import SearchError
 from vtacsp.tune.result import Result
+from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
-from vtacsp.tune.space import SearchSpace
 
 __all__ = ["GeneticSearcher"]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import SearchError
 from vtacsp.knobs import IntArray
-from vtacsp.simulate.timing import RTL, TimingModel
 from vtacsp.space import sampling
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.tune.space import FeasibleSet, SearchSpace
+from vtacsp.timing.model import RTL, TimingModel
+from vtacsp.tune.search_space import FeasibleSet, SearchSpace
 
 __all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "uniform"]
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 from vtacsp.errors import VtacspError
-from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import workload_from_dict
 from vtacsp.tune.task import Task, hardware_of
-from vtacsp.workload import workload_from_dict
 
 __all__ = ["knobs_of"]
 

@@ -13,8 +13,8 @@ from vtacsp.knobs import Config
 from vtacsp.tune.measure import Measurer
 from vtacsp.tune.records import Record, TuningLog
 from vtacsp.tune.result import Result
+from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
-from vtacsp.tune.space import SearchSpace
 from vtacsp.tune.task import Task
 
 __all__ = ["Trial", "TuningResult", "tune"]

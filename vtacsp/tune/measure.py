@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem, Space
+from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.tune.task import Task, device_of
-from vtacsp.workload import Workload
 
 __all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
 
@@ -106,7 +106,7 @@ class SimulatorMeasurer(FunctionMeasurer):
     def seconds(self, index: int) -> float:
         """Seconds of one configuration; raises the error that the stack has."""
         if self._simulator is None:  # compiled code, loaded when something is measured
-            from vtacsp.simulate.simulator import Simulator
+            from vtacsp.timing.simulator import Simulator
 
             self._simulator = Simulator(self.problem, timing=self.timing)
         return float(self._simulator.cycles(index)) / self.timing.clock_hz

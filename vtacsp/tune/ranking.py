@@ -7,9 +7,9 @@ from collections.abc import Container
 import numpy as np
 from ortools.sat.python import cp_model
 
-from vtacsp.simulate.timing import TimingModel
-from vtacsp.space.engine import Collector, Model, run
+from vtacsp.space.cpsat import Collector, Model, run
 from vtacsp.space.problem import Problem
+from vtacsp.timing.model import TimingModel
 from vtacsp.tune.bound import cycle_bound
 
 __all__ = ["lowest"]

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from vtacsp.epilogue import Epilogue
+from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, LogError
 from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.knobs import Config, KnobSpace

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtacsp.errors import SearchError
 from vtacsp.tune.result import Result
-from vtacsp.tune.space import SearchSpace
+from vtacsp.tune.search_space import SearchSpace
 
 __all__ = ["Searcher"]
 

@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
-from vtacsp.epilogue import Epilogue
+from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import HardwareError
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["RTL_DEVICE", "Task", "device_of", "hardware_of", "target_of"]
 

@@ -1,0 +1,44 @@
+"""The examples run, and print what they promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+
+EXAMPLES = ROOT / "examples"
+PROMISES = {
+    "feasible_configs.py": "103 of 1600 configurations run",
+    "epilogues.py": "182 run under both",
+    "explain_config.py": "reported first: dma_pad",
+    "free_hardware.py": "machines with a configuration per layer",
+    "metaschedule_tuning.py": "24 measurements, none failed",
+    "own_measurer.py": "8 measured on pynq stand-in, 0 failed",
+    "own_rule.py": "half_accumulator: 1,568 elements",
+    "own_searcher.py": "HillClimber: 4.651 ms after 20 measurements",
+    "tune_layer.py": "32 measured, 0 failed",
+    "tune_on_dask.py": "24 measured on Dask, 0 failed",
+}
+ELSEWHERE = {"autotvm_tune.py"}  # needs an AutoTVM: tests/autotvm/test_example.py
+
+
+EXTRAS = {  # example -> (module, extra)
+    "metaschedule_tuning.py": ("tvm.s_tir", "tvm"),
+    "tune_on_dask.py": ("distributed", "dask"),
+}
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*PROMISES, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("name", sorted(PROMISES))
+def test_example(name):
+    module, extra = EXTRAS.get(name, ("vtacsp", None))
+    pytest.importorskip(module, reason=f"needs the extra {extra}: pip install '.[{extra}]'")
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert PROMISES[name] in done.stdout

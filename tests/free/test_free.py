@@ -1,0 +1,277 @@
+"""Free schedules: random ones of every operator run right, tokens, JSON, the search."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from vtacsp import VTAConfig
+from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
+from vtacsp.free import Schedule, emit, geometry, limit, search
+from vtacsp.free.emit import slots_that_fit
+from vtacsp.free.moves import cross, mutate, sample
+from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.operators.workload import (
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    GroupConv2D,
+    Workload,
+    workload_from_dict,
+)
+from vtacsp.suites import find_workloads
+from vtacsp.timing import TimingModel, simulate_timing
+
+MACHINE = VTAConfig()
+OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
+
+
+def random_layer(operator: str, rng: Random) -> Workload:
+    batch, bias = rng.choice((1, 1, 2)), rng.random() < 0.4
+    if operator == "dense":
+        features = 16 * rng.randint(1, 6), 16 * rng.randint(1, 8)
+        return Dense(batch=batch, in_features=features[0], out_features=features[1], bias=bias)
+    kernel = rng.randint(1, 4), rng.randint(1, 4)
+    size = {"batch": batch, "bias": bias, "kernel": kernel}
+    size |= {"height": rng.randint(kernel[0], 12), "width": rng.randint(kernel[1], 12)}
+    stride = rng.randint(1, 3), rng.randint(1, 3)
+    if operator == "transposed":
+        pad = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[1] - 1)
+        blocks = 16 * rng.randint(1, 3), 16 * rng.randint(1, 4)
+        return Conv2DTranspose(
+            **size, in_channels=blocks[0], out_channels=blocks[1], stride=stride, padding=pad
+        )
+    rows = rng.randint(0, 2)
+    size |= {"stride": stride, "padding": (rows, rng.randint(0, 2) if rows else 0)}
+    if operator == "conv2d":
+        blocks = 16 * rng.randint(1, 5), 16 * rng.randint(1, 6)
+        return Conv2D(**size, in_channels=blocks[0], out_channels=blocks[1])
+    groups = rng.randint(2, 4)
+    outputs = rng.randint(1, 3) if operator == "group" else 1
+    return GroupConv2D(
+        **size,
+        groups=groups,
+        in_channels=16 * groups * rng.randint(1, 2),
+        out_channels=16 * groups * outputs,
+    )
+
+
+def random_machine(rng: Random) -> VTAConfig:
+    if rng.random() < 0.3:
+        return MACHINE
+    return MACHINE.replace(
+        LOG_BATCH=rng.choice((0, 0, 1)),
+        LOG_UOP_BUFF_SIZE=rng.randint(10, 13),
+        LOG_INP_BUFF_SIZE=rng.randint(12, 14),
+        LOG_WGT_BUFF_SIZE=rng.randint(13, 16),
+        LOG_ACC_BUFF_SIZE=rng.randint(13, 15),
+    )
+
+
+def random_timing(rng: Random) -> TimingModel:
+    return TimingModel(
+        memory_latency=rng.choice((1, 16, 64)),
+        write_latency=rng.choice((1, 2, 20)),
+        bus_bytes=rng.choice((4, 8, 16)),
+        write_reload=rng.randint(0, 4),
+        write_command=rng.randint(1, 3),
+        alu_interval=rng.randint(1, 2),
+        gemm_interval=rng.randint(1, 2),
+    )
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: str) -> None:
+    rng = Random(OPERATORS.index(operator))
+    ran = 0
+    for seed in range(60):
+        layer, machine = random_layer(operator, rng), random_machine(rng)
+        try:
+            g = geometry(layer, machine)
+        except WorkloadError:  # a batch of one on a machine of two
+            continue
+        operands = random_operands(layer, machine, seed)
+        right = reference(layer, machine, operands)
+        for schedule in (sample(g, rng) for _ in range(3)):
+            drawn = schedule
+            for _ in range(rng.randint(0, 8)):  # ramps come with time
+                drawn = mutate(drawn, g, rng)
+            few = {name: rng.randint(1, 3) for name in ("inp", "wgt", "acc")}
+            drawn = replace(drawn, **few) if rng.random() < 0.5 else drawn
+            drawn = slots_that_fit(drawn, layer, machine) or drawn
+            drawn.check(g)
+            try:
+                program = emit(drawn, layer, machine)
+            except ProgramError:
+                continue
+            result = simulate(program, operands)
+            assert np.array_equal(result.output, right), f"{layer} on {machine}: {drawn}"
+            assert set(result.tokens.values()) == {0}
+            timing = random_timing(rng)
+            bound = limit(layer, machine, timing)
+            assert simulate_timing(program, timing).cycles > bound.cycles
+            assert program.counters()["gemm_counter"] == g.products
+            ran += 1
+    assert ran > 50
+
+
+@pytest.mark.parametrize("change", [{"load_rows": 4}, {"lead": (1, 3), "begin_rows": (3, 5)}])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_pieces_of_a_slot_do_not_outlive_its_chunk(change: dict[str, object], groups: int) -> None:
+    """The pieces of one chunk lie elsewhere in a slot than those of a larger one after it."""
+    size = {"in_channels": 64, "height": 16, "width": 16, "out_channels": 64}
+    layer = GroupConv2D(**size, groups=groups, kernel=(3, 3), padding=(1, 1))
+    if groups > 1 and "lead" in change:
+        change = {"load_rows": 3}
+    schedule = Schedule(
+        channels=(2, 2), rows=(8, 8), columns=(16,), reduction=(1,) * (4 // groups),
+        begin=(1, 1), begin_steps=4, inp=1, wgt=1, group_uops=1,
+    )  # fmt: skip
+    for slots in (1, 2):
+        program = emit(replace(schedule, inp=slots, **change), layer, MACHINE)
+        operands = random_operands(layer, MACHINE)
+        right = reference(layer, MACHINE, operands)
+        assert np.array_equal(simulate(program, operands).output, right)
+
+
+def test_micro_ops_are_loaded_before_they_are_used() -> None:
+    (layer,) = find_workloads("resnet18.C7")
+    g, rng = geometry(layer, MACHINE), Random(3)
+    programs = 0
+    for _ in range(60):
+        drawn = sample(g, rng)
+        try:
+            program = emit(slots_that_fit(drawn, layer, MACHINE) or drawn, layer, MACHINE)
+        except ProgramError:
+            continue
+        programs += 1
+        loaded = np.zeros(MACHINE.depth("uop"), dtype=bool)
+        for row in program.instructions:
+            if row["opcode"] == Opcode.LOAD and row["memory_type"] == Memory.UOP:
+                loaded[row["sram_base"] : row["sram_base"] + row["x_size"]] = True
+            elif row["opcode"] in (Opcode.GEMM, Opcode.ALU):
+                assert loaded[row["uop_bgn"] : row["uop_end"]].all()
+    assert programs > 20
+
+
+SMALL = Conv2D(in_channels=64, height=8, width=8, out_channels=64, kernel=(3, 3), padding=(1, 1))
+PLAIN = Schedule(channels=(2, 2), rows=(4, 4), columns=(8,), reduction=(1,) * 4)
+
+
+@pytest.mark.parametrize("flags", [1 | 8, 2 | 4, 8, 4])
+def test_no_queue_can_do_without_its_tokens(flags: int) -> None:
+    """Without the pops and pushes of two modules, or the pushes of one, a program goes wrong."""
+    program = emit(PLAIN, SMALL, MACHINE)
+    stream = program.stream._replace(flags=program.stream.flags & np.uint8(15 ^ flags))
+    assert (stream.flags != program.stream.flags).any()
+    with pytest.raises(SimulationError):
+        simulate(replace(program, stream=stream), random_operands(SMALL, MACHINE))
+
+
+def test_a_schedule_survives_json() -> None:
+    g, rng = geometry(SMALL, MACHINE), Random(1)
+    seen = set()
+    for _ in range(200):
+        schedule = cross(sample(g, rng), sample(g, rng), g, rng)
+        assert Schedule.from_json(schedule.to_json()) == schedule
+        assert Schedule.from_json(json.dumps(json.loads(schedule.to_json()))) == schedule
+        assert len(str(schedule).splitlines()) == 1
+        seen.add(schedule)
+    assert len(seen) > 150
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": []}, "channels is"),
+        ({"rows": [4, 0]}, "rows is"),
+        ({"reduction": 4}, "reduction is 4"),
+        ({"inp": 0}, "inp is 0, allowed is an integer of at least 1"),
+        ({"acc": True}, "acc is True"),
+        ({"form": "square"}, "form is 'square', allowed are column, row, tap, all"),
+        ({"snake": 1.5}, "snake is 1.5, allowed are false, true"),
+        ({"slots": 2}, "no field 'slots'"),
+    ],
+)
+def test_a_wrong_value_is_named(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ScheduleError, match=words):
+        Schedule.from_dict({**PLAIN.to_dict(), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": (3, 2)}, r"channels is 3\+2, which adds up to 5 and has to be 4"),
+        ({"lead": (1, 1)}, "lead is 1x2, which adds up to 2 and has to be 4"),
+        ({"finish_rows": (3, 1)}, "finish is empty"),
+        ({"begin_rows": (3, 1)}, "begin is empty"),
+        ({"finish": (1, 1), "finish_rows": (8,)}, "finish_rows is 8"),
+    ],
+)
+def test_sizes_are_those_of_the_layer(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ScheduleError, match=words):
+        emit(replace(PLAIN, **change), SMALL, MACHINE)
+
+
+def test_text_that_is_no_schedule_is_refused() -> None:
+    for text, words in (("{", "a schedule is JSON"), ("[]", "JSON object"), ("{}", "channels")):
+        with pytest.raises(ScheduleError, match=words):
+            Schedule.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("cause", "change"),
+    [
+        ("sram:inp", {"inp": 99}),
+        ("sram:wgt", {"wgt": 99}),
+        ("sram:acc", {"acc": 99}),
+        (
+            "uop_hazard",
+            {"rows": (1,) * 8, "columns": (1,) * 8, "channels": (1,) * 4, "reduction": (4,)},
+        ),
+    ],
+)
+def test_what_cannot_run_says_why(cause: str, change: dict[str, object]) -> None:
+    with pytest.raises(ProgramError) as caught:
+        emit(replace(PLAIN, **change), SMALL, MACHINE)
+    assert caught.value.cause == cause
+
+
+def test_micro_ops_have_to_fit() -> None:
+    machine = MACHINE.replace(LOG_UOP_BUFF_SIZE=6)
+    with pytest.raises(ProgramError) as caught:
+        emit(replace(PLAIN, form="all"), SMALL, machine)
+    assert caught.value.cause == "sram:uop"
+
+
+def test_search_is_the_same_for_a_seed_and_beats_the_template() -> None:
+    (layer,) = find_workloads("resnet18.C10")
+    found = search(layer, MACHINE, gap=0, simulations=300, seed=4)
+    again = search(layer, MACHINE, gap=0, simulations=300, seed=4)
+    assert (found.schedule, found.cycles) == (again.schedule, again.cycles)
+    assert found.simulated == 300
+    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,360 ("
+    assert str(found).startswith(words)
+    assert limit(layer, MACHINE).cycles < found.cycles < 37666  # the template's best
+    assert simulate_timing(found.program).cycles == found.cycles
+
+
+def test_search_stops_within_the_gap() -> None:
+    (layer,) = find_workloads("resnet18.C10")
+    found = search(layer, MACHINE, gap=0.2, simulations=2000)
+    assert found.gap <= 0.2
+    assert found.simulated < 200
+
+
+def test_an_epilogue_of_its_own_is_refused_by_name():
+    (layer,) = find_workloads("resnet18.C10")
+    steps = [{"op": "shift_right", "by": 4}, {"op": "cast", "dtype": "int8"}]
+    other = workload_from_dict({**layer.to_dict(), "epilogue": steps})
+    for function in (limit, search):
+        with pytest.raises(WorkloadError, match=r"resnet18\.C10.*default epilogue only.*right 4"):
+            function(other, VTAConfig())

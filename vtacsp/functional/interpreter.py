@@ -1,0 +1,500 @@
+"""The compiled machine: three modules with queues, four token queues, four scratchpads.
+
+The fetch module hands each instruction to the queue of its module; a module runs the head of
+its queue as soon as the tokens are there.  Semantics of ``sim_driver.cc`` and ``sim_tlpp.cc``
+of tvm-vta.
+
+Upstream's simulator runs the modules in turns.  The hardware runs them at once, and only tokens
+say what comes first.  To tell whether that matters, the compute module is held back: load and
+store do what they may before it goes on (:data:`EAGER`).  Whatever no token orders then happens
+in front of the compute module's access, and two questions are left.  May what GEMM reads still
+be something else?  Every token carries the progress of the module that pushed it (a vector
+clock), every element of INP and WGT the progress at which its value last changed: a load that
+writes what was there already changes nothing.  And does the compute module still change what was
+stored?  An accumulator remembers the first doubtful value that went into it, until it is reset
+or loaded; a doubt that is never stored is harmless.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.jit import jit
+from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
+
+__all__ = [
+    "DEADLOCK",
+    "DRAM_RANGE",
+    "EAGER",
+    "IN_TURNS",
+    "LAZY",
+    "OK",
+    "RACE",
+    "SRAM_RANGE",
+    "STALE",
+    "UNWRITTEN",
+    "Dram",
+    "Scratchpads",
+    "run_segment",
+]
+
+OK, SRAM_RANGE, DRAM_RANGE, RACE, STALE, UNWRITTEN, DEADLOCK, BAD_OPCODE = range(8)
+"""How a segment ends: RACE, a store and a later write are not ordered; STALE, a doubtful value is
+stored; UNWRITTEN, an element is used that nothing has written."""
+
+IN_TURNS, EAGER, LAZY = range(3)
+"""Orders of the modules: upstream's; load and store as early, and as late as tokens let them."""
+
+IntArray = NDArray[np.int64]
+Values = NDArray[np.int32]
+
+_FAR = np.int64(1 << 60)
+_CLEAN, _NEVER = -1, -2  # instead of the instruction that brought a doubt
+
+
+class Dram(NamedTuple):
+    """Operands and output, a row per element; micro-ops (n, 3); output channels of weights last."""
+
+    uop: IntArray
+    inp: Values
+    wgt: Values
+    acc: Values
+    out: Values
+
+
+class Scratchpads(NamedTuple):
+    """Contents, and what is known of every element.
+
+    ``uop`` (depth, 3), ``inp`` and ``acc`` (depth, batch, channel), ``wgt`` (depth, input
+    channel, output channel).  ``loaded`` tells which micro-ops were written.  ``inp_changed``
+    and ``wgt_changed`` are the progress of the load module at which an element got its value,
+    ``stored`` that of the store module when it last read an accumulator.  ``doubt`` (depth, 4)
+    says what made an accumulator doubtful: instruction, STALE or UNWRITTEN, memory, element.
+    """
+
+    uop: IntArray
+    inp: Values
+    wgt: Values
+    acc: Values
+    loaded: NDArray[np.bool_]
+    inp_changed: IntArray
+    wgt_changed: IntArray
+    stored: IntArray
+    doubt: IntArray
+
+    @classmethod
+    def of(
+        cls, depths: tuple[int, int, int, int], batch: int, block: int, seed: int
+    ) -> Scratchpads:
+        """Scratchpads of these depths (UOP, INP, WGT, ACC) that hold anything at all."""
+        uop, inp, wgt, acc = depths
+        noise = np.random.default_rng(seed).integers
+
+        def values(*shape: int) -> Values:
+            # bytes: what is left of an earlier program multiplies without overflow
+            return noise(-128, 128, shape, dtype=np.int8).astype(np.int32)
+
+        return cls(
+            uop=noise(0, 1 << 10, (uop, 3)),
+            inp=values(inp, batch, block),
+            wgt=values(wgt, block, block),
+            acc=values(acc, batch, block),
+            loaded=np.zeros(uop, dtype=np.bool_),
+            inp_changed=np.full(inp, _FAR),
+            wgt_changed=np.full(wgt, _FAR),
+            stored=np.zeros(acc, dtype=np.int64),
+            doubt=np.tile(np.array([_NEVER, UNWRITTEN, int(Memory.ACC), 0]), (acc, 1)),
+        )
+
+    def settle(self) -> None:
+        """All modules have finished: what they wrote is there."""
+        for changed in (self.inp_changed, self.wgt_changed):
+            changed[changed != _FAR] = 0
+        self.stored[:] = 0
+
+
+COLUMNS = (
+    *("opcode", "pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep"),
+    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
+    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
+    *("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in"),
+    *("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in"),
+    *("wgt_factor_out", "wgt_factor_in", "alu_opcode", "use_imm", "imm"),
+)
+"""Fields of an instruction, in the order in which the machine keeps them."""
+
+# 32-bit word, shift and mask of every field (little endian)
+_PLACES = np.array(
+    [
+        (
+            INSTRUCTION.fields[name][1] // 4,  # type: ignore[index]
+            INSTRUCTION.fields[name][1] % 4 * 8,  # type: ignore[index]
+            (1 << 8 * INSTRUCTION[name].itemsize) - 1,
+        )
+        for name in COLUMNS
+    ]
+)
+
+(_OP, _POP_PREV, _POP_NEXT, _PUSH_PREV, _PUSH_NEXT) = range(5)
+(_MEM, _SRAM, _DRAM, _Y, _X, _STRIDE, _Y0, _Y1, _X0, _X1) = range(5, 15)
+(_RESET, _BGN, _END, _OUT, _IN, _DST_O, _DST_I, _SRC_O, _SRC_I, _WGT_O, _WGT_I) = range(15, 26)
+(_ALU, _USE_IMM, _IMM) = range(26, 29)
+
+_LOAD, _STORE, _GEMM, _FINISH, _ALU_OP = (int(op) for op in Opcode)
+_UOP, _WGT, _INP, _ACC, _OUTPUT = (int(memory) for memory in Memory)
+_MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
+
+# modules and, by (from, to), token queues: load->compute, compute->load, store->compute,
+# compute->store
+_L, _C, _S = range(3)
+_L2C, _C2L, _S2C, _C2S = range(4)
+_ORDERS = np.array([[_L, _C, _S], [_L, _S, _C], [_C, _L, _S]])
+
+
+@jit
+def run_segment(words, module, dram, pads, held, counters, order, strict):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+    """Run one segment; returns (code, instruction, detail (4,), position of every module).
+
+    ``words`` (n, 16) instruction records as 32-bit words, ``module`` (n,) 0 load, 1 compute,
+    2 store.  ``held`` (4,) is the number of tokens in each queue, before and after;
+    ``counters`` (7,) is added to: bytes are counted in elements (inp, wgt, acc, uop, out),
+    then GEMM and ALU micro-ops.  With ``strict``, which goes with :data:`EAGER`, what is unordered
+    or doubtful is an error.  ``detail`` is the element that was refused; of a doubtful one, and
+    of a micro-op that is not there, instruction (-1: the same), code, memory and element.
+    """
+    n = len(words)
+    row = np.zeros(len(_PLACES), np.int64)
+    detail = np.zeros(4, np.int64)
+    queue = np.zeros((3, n), np.int64)
+    length = np.zeros(3, np.int64)
+    for i in range(n):
+        queue[module[i], length[module[i]]] = i
+        length[module[i]] += 1
+    head = np.zeros(3, np.int64)
+
+    clock = np.zeros((3, 3), np.int64)
+    tokens = np.zeros((4, n + held.max() + 1, 3), np.int32)
+    pushed = held.copy()
+    popped = np.zeros(4, np.int64)
+    where = np.full(3, -1, np.int64)
+
+    moved = True
+    while moved:
+        moved = False
+        for m in _ORDERS[order]:
+            while head[m] < length[m]:
+                i = queue[m, head[m]]
+                _read(words, i, row)
+                prev = _L2C if m == _C else _C2S if m == _S else -1
+                succ = _S2C if m == _C else _C2L if m == _L else -1
+                pop_prev = row[_POP_PREV] and prev >= 0
+                pop_next = row[_POP_NEXT] and succ >= 0
+                if pop_prev and popped[prev] == pushed[prev]:
+                    break
+                if pop_next and popped[succ] == pushed[succ]:
+                    break
+                moved = True
+                head[m] += 1
+                for k in range(2):
+                    q = prev if k == 0 else succ
+                    if pop_prev if k == 0 else pop_next:
+                        for j in range(3):
+                            clock[m, j] = max(clock[m, j], tokens[q, popped[q], j])
+                        popped[q] += 1
+                clock[m, m] += 1
+                code = _execute(row, i, dram, pads, clock[m], strict, counters, detail)
+                if code != OK:
+                    return code, i, detail, where
+                push_prev = _C2L if m == _C else _S2C if m == _S else -1
+                push_next = _C2S if m == _C else _L2C if m == _L else -1
+                for k in range(2):
+                    q = push_prev if k == 0 else push_next
+                    if q >= 0 and row[_PUSH_PREV if k == 0 else _PUSH_NEXT]:
+                        for j in range(3):
+                            tokens[q, pushed[q], j] = clock[m, j]
+                        pushed[q] += 1
+                if (order == EAGER and m == _C) or (order == LAZY and m != _C):
+                    break  # the others first
+    for q in range(4):
+        held[q] = pushed[q] - popped[q]
+    for m in range(3):
+        if head[m] < length[m]:
+            where[m] = queue[m, head[m]]
+    if where.max() >= 0:
+        return DEADLOCK, where.max(), detail, where
+    return OK, n, detail, where
+
+
+@jit
+def _read(words, i, row):  # type: ignore[no-untyped-def]
+    """Unpack an instruction; the immediate is signed."""
+    for k in range(len(_PLACES)):
+        value = np.int64(words[i, _PLACES[k, 0]])
+        row[k] = (value >> _PLACES[k, 1]) & _PLACES[k, 2]
+    if row[_IMM] >= 1 << 15:
+        row[_IMM] -= 1 << 16
+
+
+@jit
+def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: ignore[no-untyped-def]
+    """One instruction; ``clock`` (3,) is the progress of every module as its own knows it."""
+    op, size = row[_OP], row[_X] * row[_Y]
+    # else everything counts as known to have happened
+    known = clock if strict else np.full(3, _FAR)
+    if op == _GEMM:
+        return _gemm(row, i, pads, known, counters, detail)
+    if op == _ALU_OP:
+        return _alu(row, pads, known, counters, detail)
+    if op > _ALU_OP:
+        return BAD_OPCODE
+    if op == _FINISH or row[_X] == 0:
+        return OK
+    if op == _STORE:
+        counters[4] += size
+        return _store(row, dram.out, pads, clock[_S], strict, detail)
+    memory = row[_MEM]
+    if memory == _INP:
+        counters[0] += size
+        return _load(row, dram.inp, pads.inp, pads.inp_changed, clock[_L], detail)
+    if memory == _WGT:
+        counters[1] += size
+        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, clock[_L], detail)
+    if memory == _ACC:
+        counters[2] += size
+        return _load_acc(row, dram.acc, pads, known[_S], detail)
+    if memory == _UOP:
+        counters[3] += size
+        return _load_uop(row, dram.uop, pads, detail)
+    return BAD_OPCODE
+
+
+@jit
+def _refuse(code, detail, element):  # type: ignore[no-untyped-def]
+    detail[0] = element
+    return code
+
+
+@jit
+def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
+    """Whether a load leaves its operand or the scratchpad."""
+    width = row[_X] + row[_X0] + row[_X1]
+    end = row[_SRAM] + width * (row[_Y] + row[_Y0] + row[_Y1])
+    if end > len(sram):
+        return _refuse(SRAM_RANGE, detail, end - 1)
+    if row[_Y] > 0:
+        last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
+        if last > len(dram):
+            return _refuse(DRAM_RANGE, detail, last - 1)
+    return OK
+
+
+@jit
+def _source(row, y, x):  # type: ignore[no-untyped-def]
+    """DRAM element of a place in a loaded tile, -1 in its padding."""
+    y -= row[_Y0]
+    x -= row[_X0]
+    if 0 <= y < row[_Y] and 0 <= x < row[_X]:
+        return row[_DRAM] + y * row[_STRIDE] + x
+    return -1
+
+
+@jit
+def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def]
+    """Rows of elements with zeros around them."""
+    code = _outside(row, dram, sram, detail)
+    if code != OK:
+        return code
+    size = sram.size // len(sram)
+    flat_in, flat_out = dram.reshape(-1), sram.reshape(-1)
+    e = row[_SRAM]
+    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
+        for x in range(row[_X] + row[_X0] + row[_X1]):
+            source, same = _source(row, y, x), changed[e] != _FAR
+            for k in range(size):
+                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
+                same &= flat_out[e * size + k] == value
+                flat_out[e * size + k] = value
+            if not same:
+                changed[e] = now
+            e += 1
+    return OK
+
+
+@jit
+def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
+    """A load through the compute module; ``seen`` is the progress known of the store module."""
+    code = _outside(row, dram, pads.acc, detail)
+    if code != OK:
+        return code
+    size = pads.acc.size // len(pads.acc)
+    flat_in, flat_out = dram.reshape(-1), pads.acc.reshape(-1)
+    e = row[_SRAM]
+    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
+        for x in range(row[_X] + row[_X0] + row[_X1]):
+            source, same = _source(row, y, x), True
+            for k in range(size):
+                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
+                same &= flat_out[e * size + k] == value
+                flat_out[e * size + k] = value
+            if not same and pads.stored[e] > seen:
+                return _refuse(RACE, detail, e)
+            pads.doubt[e, 0] = _CLEAN
+            e += 1
+    return OK
+
+
+@jit
+def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
+    begin, size = row[_SRAM], row[_X] * row[_Y]
+    if begin + size > len(pads.uop):
+        return _refuse(SRAM_RANGE, detail, begin + size - 1)
+    if row[_DRAM] + size > len(dram):
+        return _refuse(DRAM_RANGE, detail, row[_DRAM] + size - 1)
+    for i in range(size):  # numba takes seconds to compile an assignment between slices
+        for k in range(3):
+            pads.uop[begin + i, k] = dram[row[_DRAM] + i, k]
+    pads.loaded[begin : begin + size] = True
+    return OK
+
+
+@jit
+def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
+    """Accumulators; the caller cuts them to the output width."""
+    acc = pads.acc
+    if row[_SRAM] + row[_X] * row[_Y] > len(acc):
+        return _refuse(SRAM_RANGE, detail, row[_SRAM] + row[_X] * row[_Y] - 1)
+    if row[_Y] > 0:
+        last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
+        if last > len(out):
+            return _refuse(DRAM_RANGE, detail, last - 1)
+    e = row[_SRAM]
+    for y in range(row[_Y]):
+        for x in range(row[_X]):
+            if strict and pads.doubt[e, 0] != _CLEAN:
+                detail[:] = pads.doubt[e]
+                if detail[0] == _NEVER:
+                    detail[0], detail[3] = -1, e
+                return detail[1]
+            pads.stored[e] = now
+            target = row[_DRAM] + y * row[_STRIDE] + x
+            for b in range(acc.shape[1]):
+                for c in range(acc.shape[2]):
+                    out[target, b, c] = acc[e, b, c]
+            e += 1
+    return OK
+
+
+@jit
+def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
+    """Whether an instruction has micro-ops outside of the scratchpad, or that nothing loaded."""
+    if row[_END] > len(pads.uop):
+        return _refuse(SRAM_RANGE, detail, row[_END] - 1)
+    for u in range(row[_BGN], row[_END]):
+        if not pads.loaded[u]:
+            detail[0], detail[1], detail[2], detail[3] = -1, UNWRITTEN, _UOP, u
+            return UNWRITTEN
+    return OK
+
+
+@jit
+def _doubt(doubt, i, memory, element, changed, known):  # type: ignore[no-untyped-def]
+    """Note that what GEMM reads may still be something else."""
+    if changed > known:
+        doubt[0], doubt[1], doubt[2], doubt[3] = i, STALE, memory, element
+        if changed == _FAR:
+            doubt[1] = UNWRITTEN
+
+
+@jit
+def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+    """acc[dst] += inp[src] times wgt[wgt] transposed, or acc[dst] = 0."""
+    code = _missing(row, pads, detail)
+    if code != OK:
+        return code
+    uop, inp, wgt, acc, doubt = pads.uop, pads.inp, pads.wgt, pads.acc, pads.doubt
+    reset = row[_RESET]
+    batch, block = acc.shape[1], acc.shape[2]
+    before = np.empty((batch, block), np.int32)
+    if not reset:
+        counters[5] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
+    for y in range(row[_OUT]):
+        for x in range(row[_IN]):
+            dst0 = y * row[_DST_O] + x * row[_DST_I]
+            src0 = y * row[_SRC_O] + x * row[_SRC_I]
+            wgt0 = y * row[_WGT_O] + x * row[_WGT_I]
+            for u in range(row[_BGN], row[_END]):
+                dst = dst0 + uop[u, 0]
+                if dst >= len(acc):
+                    return _refuse(SRAM_RANGE, detail, dst)
+                target = acc[dst]
+                unordered = pads.stored[dst] > known[_S]
+                if unordered:
+                    before[:] = target
+                if reset:
+                    target[:] = 0
+                    doubt[dst, 0] = _CLEAN
+                else:
+                    src, w = src0 + uop[u, 1], wgt0 + uop[u, 2]
+                    if src >= len(inp):
+                        return _refuse(SRAM_RANGE, detail, src)
+                    if w >= len(wgt):
+                        return _refuse(SRAM_RANGE, detail, w)
+                    if doubt[dst, 0] == _CLEAN:
+                        _doubt(doubt[dst], i, _INP, src, pads.inp_changed[src], known[_L])
+                        _doubt(doubt[dst], i, _WGT, w, pads.wgt_changed[w], known[_L])
+                    data, weights = inp[src], wgt[w]
+                    for b in range(batch):
+                        for k in range(block):
+                            value = data[b, k]
+                            for j in range(block):
+                                target[b, j] += value * weights[k, j]
+                if unordered and (before != target).any():
+                    return _refuse(RACE, detail, dst)
+    return OK
+
+
+@jit
+def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+    """acc[dst] = op(acc[dst], acc[src] or the immediate), 32-bit arithmetic."""
+    code = _missing(row, pads, detail)
+    if code != OK:
+        return code
+    counters[6] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
+    op, use_imm, imm = row[_ALU], row[_USE_IMM], np.int32(row[_IMM])
+    uop, doubt = pads.uop, pads.doubt
+    flat = pads.acc.reshape(len(pads.acc), -1)
+    for y in range(row[_OUT]):
+        for x in range(row[_IN]):
+            for u in range(row[_BGN], row[_END]):
+                dst = y * row[_DST_O] + x * row[_DST_I] + uop[u, 0]
+                src = y * row[_SRC_O] + x * row[_SRC_I] + uop[u, 1]
+                if dst >= len(flat) or src >= len(flat):
+                    return _refuse(SRAM_RANGE, detail, max(dst, src))
+                if not use_imm and doubt[dst, 0] == _CLEAN:
+                    doubt[dst] = doubt[src]
+                same = True
+                for k in range(flat.shape[1]):
+                    left = flat[dst, k]
+                    right = imm if use_imm else flat[src, k]
+                    if op == _MIN:
+                        flat[dst, k] = min(left, right)
+                    elif op == _MAX:
+                        flat[dst, k] = max(left, right)
+                    elif op == _ADD:
+                        flat[dst, k] = left + right
+                    elif op == _SHR:
+                        if right >= 0:
+                            flat[dst, k] = left >> min(right, np.int32(31))
+                        else:
+                            flat[dst, k] = left << min(-right, np.int32(31))
+                    elif op == _MUL:
+                        flat[dst, k] = left * right
+                    else:
+                        return _refuse(BAD_OPCODE, detail, op)
+                    same &= flat[dst, k] == left
+                if not same and pads.stored[dst] > known[_S]:
+                    return _refuse(RACE, detail, dst)
+    return OK

@@ -1,0 +1,313 @@
+"""The instruction set: numpy records for instructions and micro-ops, and their binary forms.
+
+Source of every width and code: ``hw_spec.h`` and ``hw_spec_const.h`` of tvm-vta.  Records
+hold all fields of all three formats (memory, GEMM, ALU) under the names of those headers; a
+field that the format of an instruction does not have is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.machine import fields as widths
+from vtacsp.machine.configuration import VTAConfig
+
+__all__ = [
+    "ALU_NAMES",
+    "DEPENDENCIES",
+    "INSTRUCTION",
+    "MICRO_OP",
+    "AluOp",
+    "Memory",
+    "Opcode",
+    "Stage",
+    "as_stored",
+    "decode",
+    "depths",
+    "encode",
+    "field_bits",
+    "fits",
+    "log_depths",
+    "pack_micro_ops",
+    "places",
+    "stages",
+    "unpack_micro_ops",
+]
+
+Records = NDArray[Any]
+Words = NDArray[np.uint64]
+
+
+class Opcode(IntEnum):
+    """First field of every instruction."""
+
+    LOAD = 0
+    STORE = 1
+    GEMM = 2
+    FINISH = 3
+    ALU = 4
+
+
+class Memory(IntEnum):
+    """Memory type of a load or store."""
+
+    UOP = 0
+    WGT = 1
+    INP = 2
+    ACC = 3
+    OUT = 4
+
+
+class AluOp(IntEnum):
+    """Operation of an ALU instruction."""
+
+    MIN = 0
+    MAX = 1
+    ADD = 2
+    SHR = 3
+    MUL = 4
+
+
+class Stage(IntEnum):
+    """Modules that execute instructions; the numbers of the runtime's dependency calls."""
+
+    NONE = 0
+    LOAD = 1
+    COMPUTE = 2
+    STORE = 3
+
+
+ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
+
+DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
+"""Flags of every instruction: tokens taken from and given to the modules before and behind it."""
+
+_FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in")
+
+INSTRUCTION = np.dtype(
+    [
+        ("opcode", "u1"),
+        *((name, "u1") for name in DEPENDENCIES),
+        ("memory_type", "u1"),
+        ("sram_base", "u2"),  # elements of the scratchpad
+        ("dram_base", "u4"),  # elements of the memory type from the start of the operand
+        ("y_size", "u2"),
+        ("x_size", "u2"),
+        ("x_stride", "u2"),
+        ("y_pad_0", "u1"),
+        ("y_pad_1", "u1"),
+        ("x_pad_0", "u1"),
+        ("x_pad_1", "u1"),
+        ("reset_reg", "u1"),
+        ("uop_bgn", "u4"),
+        ("uop_end", "u4"),
+        ("iter_out", "u2"),
+        ("iter_in", "u2"),
+        *((name, "u4") for name in _FACTORS),
+        ("wgt_factor_out", "u4"),
+        ("wgt_factor_in", "u4"),
+        ("alu_opcode", "u1"),
+        ("use_imm", "u1"),
+        ("imm", "i2"),
+    ],
+    align=True,
+)
+"""One instruction, the union of the three formats."""
+
+MICRO_OP = np.dtype([("dst_idx", "u4"), ("src_idx", "u4"), ("wgt_idx", "u4")])
+"""One micro-op: ACC index, INP (GEMM) or ACC (ALU) index, WGT index."""
+
+
+@lru_cache(maxsize=64)
+def depths(hardware: VTAConfig) -> Mapping[str, int]:
+    """Number of elements of each scratchpad."""
+    return {b: hardware.depth(b) for b in ("uop", "inp", "wgt", "acc")}
+
+
+@lru_cache(maxsize=64)
+def log_depths(hardware: VTAConfig) -> Mapping[str, int]:
+    """log2 of the number of elements of each scratchpad: the width of an index into it."""
+    return {b: depth.bit_length() - 1 for b, depth in depths(hardware).items()}
+
+
+@lru_cache(maxsize=64)
+def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
+    """Width in bits of every field of an instruction."""
+    log = log_depths(hardware)
+    return {
+        "opcode": widths.OPCODE,
+        **dict.fromkeys(DEPENDENCIES, widths.DEPENDENCY_FLAG),
+        "memory_type": widths.MEMORY_ID,
+        "sram_base": widths.SRAM_ADDRESS,
+        "dram_base": widths.DRAM_ADDRESS,
+        **dict.fromkeys(("y_size", "x_size"), widths.SIZE),
+        "x_stride": widths.STRIDE,
+        **dict.fromkeys(("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"), widths.PAD),
+        "reset_reg": widths.FLAG,
+        "uop_bgn": log["uop"],
+        "uop_end": log["uop"] + 1,
+        "iter_out": widths.LOOP_EXTENT,
+        "iter_in": widths.LOOP_EXTENT,
+        "dst_factor_out": log["acc"],
+        "dst_factor_in": log["acc"],
+        "src_factor_out": log["inp"],
+        "src_factor_in": log["inp"],
+        "wgt_factor_out": log["wgt"],
+        "wgt_factor_in": log["wgt"],
+        "alu_opcode": widths.ALU_OPCODE,
+        "use_imm": widths.FLAG,
+        "imm": widths.IMMEDIATE,
+    }
+
+
+_HEAD = ("opcode", *DEPENDENCIES)
+_LOOPS = ("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in")
+_MEM = (
+    *_HEAD,
+    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
+    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
+)
+_GEMM = (*_HEAD, *_LOOPS, *_FACTORS, "wgt_factor_out", "wgt_factor_in")
+_ALU = (*_HEAD, *_LOOPS, *_FACTORS, "alu_opcode", "use_imm", "imm")
+_FORMATS = {
+    Opcode.LOAD: _MEM,
+    Opcode.STORE: _MEM,
+    Opcode.GEMM: _GEMM,
+    Opcode.ALU: _ALU,
+    Opcode.FINISH: _HEAD,
+}
+
+
+@lru_cache(maxsize=64)
+def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, int], ...]:
+    """(field, 64-bit word, shift, width) of a format, as C lays out 64-bit bit-fields.
+
+    A field that does not fit what is left of a word starts the next one.  An ALU source
+    index is an ACC index, a GEMM source index is an INP index.
+    """
+    bits = dict(field_bits(hardware))
+    if opcode is Opcode.ALU:
+        bits["src_factor_out"] = bits["src_factor_in"] = bits["dst_factor_out"]
+    word = shift = 0
+    layout = []
+    for name in _FORMATS[opcode]:
+        if shift + bits[name] > 64:
+            word, shift = word + 1, 0
+        layout.append((name, word, shift, bits[name]))
+        shift += bits[name]
+    return tuple(layout)
+
+
+@lru_cache(maxsize=64)
+def places(columns: tuple[str, ...], hardware: VTAConfig) -> NDArray[np.int64]:
+    """Where records hold the columns of a table, by opcode: int64 of shape (5, columns, 3).
+
+    The 64-bit word of the record, the shift and the mask, which is 0 when instructions of this
+    opcode have no such field.
+    """
+    result = np.zeros((len(Opcode), len(columns), 3), dtype=np.int64)
+    for opcode in Opcode:
+        bits = {name: width for name, _, _, width in _layout(opcode, hardware)}
+        for row, name in zip(result[opcode], columns, strict=True):
+            offset = INSTRUCTION.fields[name][1]  # type: ignore[index]
+            row[:] = offset // 8, offset % 8 * 8, (1 << bits.get(name, 0)) - 1
+    return result
+
+
+def encode(instructions: Records, hardware: VTAConfig) -> Words:
+    """128-bit binary form, shape (n, 2), words in memory order.
+
+    Bits past 128 (ALU instructions of a large ACC) are lost, as they are in the runtime's
+    queue, where the next instruction is written over them.
+    """
+    words = np.zeros((len(instructions), 2), dtype=np.uint64)
+    for opcode in Opcode:
+        rows = np.flatnonzero(instructions["opcode"] == opcode)
+        if not len(rows):
+            continue
+        part = instructions[rows]
+        for name, word, shift, width in _layout(opcode, hardware):
+            if word < 2:
+                mask = np.uint64((1 << width) - 1)
+                value = part[name].astype(np.int64).astype(np.uint64) & mask
+                words[rows, word] |= value << np.uint64(shift)
+    return words
+
+
+def decode(words: Words, hardware: VTAConfig) -> Records:
+    """Records of a binary instruction stream; the inverse of :func:`encode`.
+
+    A field past bit 128 is read from the next instruction, as the hardware header does.
+    """
+    instructions = np.zeros(len(words), dtype=INSTRUCTION)
+    flat = np.concatenate([words.reshape(-1), np.zeros(2, dtype=np.uint64)])
+    codes = (words[:, 0] & np.uint64(7)).astype(np.uint8)
+    for opcode in Opcode:
+        rows = np.flatnonzero(codes == opcode)
+        if not len(rows):
+            continue
+        for name, word, shift, width in _layout(opcode, hardware):
+            mask = np.uint64((1 << width) - 1)
+            value = (flat[2 * rows + word] >> np.uint64(shift)) & mask
+            if name == "imm":
+                value = value.astype(np.uint16).view(np.int16)
+            column = instructions[name]
+            column[rows] = value
+    return instructions
+
+
+def as_stored(instructions: Records, hardware: VTAConfig) -> Records:
+    """What the hardware reads when the runtime has written these instructions.
+
+    The same, unless GEMM or ALU instructions are longer than 128 bits on this hardware: the
+    next instruction is then written over their end.
+    """
+    if fits(hardware):
+        return instructions
+    return decode(encode(instructions, hardware), hardware)
+
+
+@lru_cache(maxsize=64)
+def fits(hardware: VTAConfig) -> bool:
+    """Whether every instruction has at most 128 bits."""
+    return all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
+
+
+def pack_micro_ops(micro_ops: Records, hardware: VTAConfig) -> NDArray[np.uint32]:
+    """32-bit binary form of micro-ops."""
+    log = log_depths(hardware)
+    source = max(log["acc"], log["inp"])
+    dst, src, wgt = (micro_ops[n].astype(np.uint64) for n in ("dst_idx", "src_idx", "wgt_idx"))
+    packed = dst | src << np.uint64(log["acc"]) | wgt << np.uint64(log["acc"] + source)
+    result: NDArray[np.uint32] = packed.astype(np.uint32)
+    return result
+
+
+def unpack_micro_ops(words: NDArray[np.uint32], hardware: VTAConfig) -> Records:
+    """Micro-ops of their binary form; the inverse of :func:`pack_micro_ops`."""
+    log = log_depths(hardware)
+    source = max(log["acc"], log["inp"])
+    micro_ops = np.zeros(len(words), dtype=MICRO_OP)
+    shift = 0
+    for name, width in (("dst_idx", log["acc"]), ("src_idx", source), ("wgt_idx", log["wgt"])):
+        micro_ops[name] = (words >> np.uint32(shift)) & np.uint32((1 << width) - 1)
+        shift += width
+    return micro_ops
+
+
+def stages(instructions: Records) -> NDArray[np.uint8]:
+    """Module (:class:`Stage`) that executes each instruction; FINISH is a compute one."""
+    loads = (instructions["opcode"] == Opcode.LOAD) & np.isin(
+        instructions["memory_type"], (Memory.INP, Memory.WGT)
+    )
+    stores = instructions["opcode"] == Opcode.STORE
+    result = np.full(len(instructions), Stage.COMPUTE, dtype=np.uint8)
+    result[loads] = Stage.LOAD
+    result[stores] = Stage.STORE
+    return result

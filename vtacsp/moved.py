@@ -1,0 +1,80 @@
+"""Modules that have moved: the old names work for one release, and say where to go."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+__all__ = ["MOVED", "accept_old_names"]
+
+MOVED = {
+    "vtacsp.footprint": "vtacsp.epilogue.footprint",
+    "vtacsp.hardware": "vtacsp.machine.configuration",
+    "vtacsp.isa": "vtacsp.machine.fields",
+    "vtacsp.program.build": "vtacsp.operators.programs",
+    "vtacsp.program.isa": "vtacsp.machine.instructions",
+    "vtacsp.rules.convolution": "vtacsp.operators.conv2d.rules",
+    "vtacsp.rules.dense": "vtacsp.operators.dense.rules",
+    "vtacsp.rules.machine": "vtacsp.machine.legality",
+    "vtacsp.rules.transposed": "vtacsp.operators.conv2d_transpose.rules",
+    "vtacsp.simulate": "vtacsp.moved",
+    "vtacsp.simulate.exhaustive": "vtacsp.timing.exhaustive",
+    "vtacsp.simulate.functional": "vtacsp.functional.simulation",
+    "vtacsp.simulate.reference": "vtacsp.functional.reference",
+    "vtacsp.simulate.result": "vtacsp.timing.breakdown",
+    "vtacsp.simulate.robust": "vtacsp.timing.robust",
+    "vtacsp.simulate.simulator": "vtacsp.timing.simulator",
+    "vtacsp.simulate.timing": "vtacsp.timing.model",
+    "vtacsp.simulate.trace": "vtacsp.timing.trace",
+    "vtacsp.space.engine": "vtacsp.space.cpsat",
+    "vtacsp.tune.space": "vtacsp.tune.search_space",
+    "vtacsp.workload": "vtacsp.operators.workload",
+}
+"""Old name of a module -> where it is now."""
+
+
+def _of_simulate(name: str) -> object:
+    """What ``vtacsp.simulate`` had: it is two packages now."""
+    for package in ("vtacsp.functional", "vtacsp.timing"):
+        module = import_module(package)
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(f"module 'vtacsp.simulate' has no attribute {name!r}")
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Asked last, for what is nowhere else."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del path, target
+        if name not in MOVED:
+            return None
+        return ModuleSpec(name, self, is_package=name == "vtacsp.simulate")
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        del spec
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        new = MOVED[module.__name__]
+        where = "vtacsp.timing and vtacsp.functional" if new == __name__ else new
+        text = f"{module.__name__} is {where} now; the old name goes with the next release"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        target = import_module(new)
+        if new == __name__:  # a package whose modules can be asked for too
+            module.__dict__["__getattr__"] = _of_simulate
+        else:
+            sys.modules[module.__name__] = target
+
+
+def accept_old_names() -> None:
+    """Let the old names be imported: called once, by the package."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,1 @@
+"""The 2-D convolution, and what the other convolutions share with it."""

@@ -1,0 +1,244 @@
+"""The convolutions: tiling, copies and kernels of conv2d, grouped and transposed conv2d.
+
+Loop nest (``vta_conv2d.py`` and its siblings of TVM's ``vta/python/vta/top``), outer to inner:
+batch, h0, co0, w0; per output tile: reset, for ci0 {load data, load weights, GEMM}, epilogue,
+store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from vtacsp.epilogue.program import (
+    Slots,
+    check_chain,
+    check_store,
+    elements_out_of_place,
+    epilogue,
+    operand_bases,
+    wrap_epilogue,
+)
+from vtacsp.epilogue.steps import CHANNEL, Epilogue
+from vtacsp.errors import ProgramError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import Memory, Stage
+from vtacsp.operators.conv2d.tiling import Tiling
+from vtacsp.operators.workload import Workload
+from vtacsp.program.assembly import Assembly
+from vtacsp.program.copies import Axis, Copy, Pads, Shape, Table, padded, plain
+from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
+from vtacsp.program.nest import Call, Loop, Node, Scope
+from vtacsp.program.program import Program
+from vtacsp.program.runtime import Queue
+from vtacsp.program.scratchpad import Scratchpads
+
+__all__ = ["build_spatial"]
+
+Bases = Mapping[str, list[int]]
+"""First element of every buffer of every thread."""
+
+MAX_THREADS = 4
+"""Both virtual threads at once."""
+
+UNROLL_H, UNROLL_W = 4, 2  # how the transposed convolution splits its tile
+
+
+def build_spatial(
+    workload: Workload, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
+) -> Program:
+    """Build the program of a convolution."""
+    t = Tiling(workload, hardware, config)
+    if t.transposed and hardware.log_batch:
+        raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
+    pads = Scratchpads(hardware)
+    pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
+    chain = workload.chain
+    slots = Slots(chain, t.acc_tile, t.co1)
+    if slots.acc:
+        _left_guards(t, chain)
+    inp, wgt = _inp_copy(t), _wgt_copy(t)
+    s = t.s
+    tensor = s["N"] * s["CO"] * s["OH"] * s["OW"]
+    starts, acc_elements = operand_bases(
+        (s["N"] * s["CO"] if kind == CHANNEL else tensor for kind in chain.operands), hardware
+    )
+    operands = {
+        number: _operand_copy(t, kind, start)
+        for number, (kind, start) in enumerate(zip(chain.operands, starts, strict=True))
+    }
+    if not t.guarded_h:
+        check_store(chain)
+    out = _out_copy(t)
+    bases = _allocate(t, pads, chain, slots)
+    check_chain(chain, out_of_place=t.threads == MAX_THREADS)
+    if t.threads == MAX_THREADS:
+        raise ProgramError("uop_signature", "a kernel with two free variables, one per thread")
+    tiles = {"b": t.s["N"], "h": t.h0, "co": t.co0, "w": t.w0, "k": t.ci0}
+    a = Assembly(hardware, tiles, {"h": t.h_threads, "co": t.oc_threads})
+    _gemm(t, a, bases)
+    a.load("inp", Memory.INP, inp, bases["inp"])
+    a.load("wgt", Memory.WGT, wgt, bases["wgt"])
+    area = t.h1 * t.w1
+    tile = [KernelLoop(t.co1, area, area), KernelLoop(t.h1, t.w1, t.w1), KernelLoop(t.w1, 1, 1)]
+    add = [KernelLoop(t.co1, area, 1), KernelLoop(t.h1, t.w1, 0), KernelLoop(t.w1, 1, 0)]
+    epilogue(a, chain, tile, add, slots, bases["acc"], operands)
+    a.store("out", out, bases["acc"])
+    dram = {
+        "inp": s["N"] * s["CI"] * s["G"] * s["H"] * s["W"],
+        "wgt": s["CO"] * s["CI"] * t.taps,
+        "acc": acc_elements,
+        "out": tensor,
+    }
+    return a.finish(
+        workload, config, _nest(chain), dram, queue=queue, loop_is_function=not t.transposed
+    )
+
+
+@lru_cache(maxsize=256)
+def _nest(chain: Epilogue) -> Loop:
+    reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
+    before, after = wrap_epilogue(chain)
+    body: list[Node] = [
+        *before,
+        Scope(Stage.COMPUTE, [reset]),
+        Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])]),
+        *after,
+        Scope(Stage.STORE, [out]),
+    ]
+    return Loop("b", [Loop("h", [Loop("co", [Loop("w", body)])])])
+
+
+# ---------------------------------------------------------------- copies
+
+
+def _inp_copy(t: Tiling) -> Copy:
+    """The data load; raises when it is no 2-D copy."""
+    s = t.s
+    if t.inp_is_guarded:
+        raise ProgramError("vthread_split", "the load of the data tile keeps a guard")
+    h_step, w_step, area = t.h1 * s["SH"], t.w1 * s["SW"], s["H"] * s["W"]
+    strides = {
+        "b": s["CI"] * s["G"] * area,
+        "h": h_step * s["W"],
+        "w": w_step,
+        "k": t.ci1 * area,
+    }
+    tables: dict[str, Table] = {}
+    if s["G"] > 1:
+        first = [tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0)]
+        tables["co"] = Table.of([Shape()] * t.co0, first)
+    has_pads = s["PH"] or s["PW"] if t.transposed else s["PH"]
+    if not has_pads:
+        axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
+        return Copy(plain(axes, "dma_2d:inp"), strides, tables)
+    rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
+    columns = Pads(s["W"], s["PW"], t.columns, w_step, t.w0)
+    shape, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware.batch)
+    return Copy(shape, strides, tables, start=-s["PH"] * s["W"] - s["PW"])
+
+
+def _wgt_copy(t: Tiling) -> Copy:
+    """The weight load."""
+    if t.guarded_co:
+        raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
+    inner = t.s["CI"] * t.taps
+    shape = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
+    return Copy(shape, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
+
+
+def _left_guards(t: Tiling, chain: Epilogue) -> None:
+    """The loads that come before the data's keep no guard and are 2-D copies."""
+    kinds = [p.kind for p in chain.passes if p.left]
+    if kinds and t.guarded_co:
+        raise ProgramError("vthread_split", "the load of a left operand keeps a guard")
+    if any(kind != CHANNEL for kind in kinds):
+        _out_copy(t)
+
+
+def _operand_copy(t: Tiling, kind: str, start: int) -> Copy:
+    """The load of an operand of the epilogue that begins at DRAM element ``start``."""
+    if kind != CHANNEL:
+        return _out_copy(t)._replace(start=start)
+    shape = plain([Axis(t.co1, 1)], "dma_2d:acc")
+    return Copy(shape, {"b": t.s["CO"], "co": t.co1}, start=start)
+
+
+def _out_copy(t: Tiling) -> Copy:
+    """The store, and the load of an operand of its shape."""
+    if t.guarded_h:
+        raise ProgramError("vthread_split", "the copy of an output tile keeps a guard")
+    s = t.s
+    area = s["OH"] * s["OW"]
+    shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
+    strides = {"b": s["CO"] * area, "h": t.h1 * s["OW"], "co": t.co1 * area, "w": t.w1}
+    return Copy(shape, strides)
+
+
+# ---------------------------------------------------------------- scratchpads and kernels
+
+
+def _allocate(t: Tiling, pads: Scratchpads, chain: Epilogue, slots: Slots) -> Bases:
+    bases: dict[str, list[int]] = {name: [] for name in ("acc", "inp", "wgt")}
+    total = slots.total
+    if t.threads == MAX_THREADS:
+        # with both threads the epilogue does not work in place
+        total = elements_out_of_place(chain, t.acc_tile, t.co1)
+    for _ in range(t.threads):
+        bases["acc"].append(pads.allocate("acc", total) + slots.acc)
+        bases["inp"].append(pads.allocate("inp", t.inp_tile))
+        bases["wgt"].append(pads.allocate("wgt", t.wgt_tile))
+    pads.check()
+    return bases
+
+
+def _gemm(t: Tiling, a: Assembly, bases: Bases) -> None:
+    """The reset and the GEMM call; one kernel per thread."""
+    # the groups under a tile: a variable of the kernel when they differ
+    groups = t.group_steps
+    varies = any(steps != groups[i % t.oc_threads] for i, steps in enumerate(groups))
+    if varies and t.threads > 1:
+        raise ProgramError("uop_signature", "a kernel that depends on thread and tile")
+
+    threads = [*zip(bases["acc"], bases["inp"], bases["wgt"], strict=True)]
+
+    def gemm(tile: int) -> Iterator[Kernel]:
+        for thread, base in enumerate(threads):
+            loops = _loops(t, groups[tile + thread % t.oc_threads])
+            yield from record_gemm(loops, [base], t.hardware)
+
+    a.kernel("reset", record_gemm(_loops(t, None), threads, t.hardware, reset=True))
+    if varies:
+        a.kernels("gemm", map(gemm, range(t.co0)), by="co")
+    else:
+        a.kernel("gemm", gemm(0))
+
+
+def _loops(t: Tiling, groups: tuple[int, ...] | None) -> list[KernelLoop]:
+    """Loops of the GEMM over one tile, outer first; without ``groups`` those of the reset."""
+    s = t.s
+    area = t.rows * t.columns
+    co_src = s["CI"] * area
+    src = 0
+    steps: tuple[int, ...] = ()
+    if t.per_group == 1:
+        src = co_src  # a group per block: linear
+    elif groups and any(groups):
+        steps = tuple(group * co_src for group in groups)
+    ci = KernelLoop(t.ci1, 0, area, t.taps)
+    kh = KernelLoop(s["KH"], 0, t.columns, s["KW"], unrolled=t.transposed)
+    kw = KernelLoop(s["KW"], 0, 1, 1, unrolled=t.transposed)
+    co = KernelLoop(t.co1, t.h1 * t.w1, src, t.ci1 * t.taps, steps=steps)
+    if not t.transposed:
+        w = KernelLoop(t.w1, 1, s["SW"])
+        h = KernelLoop(t.h1, t.w1, s["SH"] * t.columns)
+        return [w, co, h] if groups is None else [ci, w, kw, kh, co, h]
+    # splits by 2 and 4 lose their guards: the tile is rounded up
+    jj, ii = min(t.w1, UNROLL_W), min(t.h1, UNROLL_H)
+    xj = KernelLoop(-(-t.w1 // jj), jj, jj)
+    xi = KernelLoop(-(-t.h1 // ii), ii * t.w1, ii * t.columns)
+    inner_w = KernelLoop(jj, 1, 1, unrolled=True)
+    inner_h = KernelLoop(ii, t.w1, t.columns, unrolled=True)
+    if groups is None:
+        return [xj, co, xi, inner_w, inner_h]
+    return [ci, xj, co, xi, inner_w, kw, kh, inner_h]

@@ -1,0 +1,1 @@
+"""The transposed 2-D convolution."""

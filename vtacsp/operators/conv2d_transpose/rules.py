@@ -1,0 +1,276 @@
+"""Rules of the transposed convolution template.
+
+The input is dilated in DRAM by the CPU and padded by KH-1-PH (KW-1-PW) by the DMA; no tap is
+skipped.  GEMM nest, outer to inner: ci1, columns by 2, co1, rows by 4, then unrolled: the inner
+columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
+``InjectConv2DTransposeSkip`` of TVM 0.17.
+"""
+
+from __future__ import annotations
+
+from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH
+from vtacsp.expr import Int, any_of, choose, const, if_else, maximum, minimum, named, table
+from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.conv2d.rules import ACC as CONV_ACC
+from vtacsp.operators.conv2d.rules import ALU as CONV_ALU
+from vtacsp.operators.conv2d.rules import (
+    LEFT_GUARD,
+    OPERAND_GUARD,
+    acc_total,
+    ci0,
+    co0,
+    co_divides,
+    h0,
+    h_divides,
+    one_thread_variable,
+    operands,
+    out_tile,
+    taps,
+    threads,
+    w0,
+    wgt_tile,
+)
+from vtacsp.operators.conv2d.rules import OUT_2D as CONV_OUT_2D
+from vtacsp.operators.conv2d.rules import WGT as CONV_WGT
+from vtacsp.operators.conv2d_transpose.overflow import COL_SPLIT, RACE, ROW_SPLIT, WRONG, overflow
+from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
+from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
+from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
+from vtacsp.rules.patterns import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.rule import Check, Rule, Stage
+from vtacsp.rules.scratchpads import capacity, micro_op_capacity
+from vtacsp.rules.symbols import (
+    BATCH,
+    CI,
+    KH,
+    KW,
+    LEFT_CHANNELS,
+    LEFT_TENSORS,
+    LOG_BATCH,
+    OH,
+    OW,
+    PH,
+    PW,
+    SH,
+    SW,
+    H,
+    N,
+    W,
+    acc_bits,
+    depth,
+    h_nthread,
+    inp_bits,
+    oc_nthread,
+    tile_ci,
+    tile_co,
+    tile_h,
+    tile_w,
+)
+from vtacsp.rules.variables import one_variable
+
+__all__ = ["TRANSPOSED"]
+
+# the dilated input in DRAM, and the padding around it
+dilated_h = named("dilated_h", (H - 1) * SH + 1)
+dilated_w = named("dilated_w", (W - 1) * SW + 1)
+pad_h = named("pad_h", KH - 1 - PH)
+pad_w = named("pad_w", KW - 1 - PW)
+padded = named("padded", (pad_h > 0) | (pad_w > 0))
+rows = named("rows", tile_h + KH - 1)
+cols = named("cols", tile_w + KW - 1)
+inp_tile = named("inp_tile", tile_ci * rows * cols)
+
+
+def _ceil_div(a: Int, b: Int) -> Int:
+    return (a + b - 1) // b
+
+
+inner_h = named("inner_h", minimum(tile_h, ROW_SPLIT))
+inner_w = named("inner_w", minimum(tile_w, COL_SPLIT))
+outer_h = named("outer_h", _ceil_div(tile_h, inner_h))
+outer_w = named("outer_w", _ceil_div(tile_w, inner_w))
+overflows = named("overflows", (tile_h % inner_h > 0) | (tile_w % inner_w > 0))
+
+LOWERING = Rule(
+    name="lowering",
+    checks=(Check(Stage.TENSORIZE, LOG_BATCH == 0),),
+    title="the transposed convolution needs BATCH 1",
+    message="LOG_BATCH is {batch}: the pass that lowers the transposed GEMM handles 0 only",
+    mechanism=(
+        "`InjectConv2DTransposeSkip` looks for the store directly under the innermost block "
+        "and finds the batch loop. Found by measuring on the real stack."
+    ),
+    quantities={"batch": LOG_BATCH},
+)
+
+VTHREAD = Rule(
+    name="vthread_split",
+    checks=(
+        LEFT_GUARD,
+        Check(Stage.INP_GUARD, h_divides),
+        Check(Stage.WGT_GUARD, co_divides),
+        OPERAND_GUARD,
+    ),
+    title="virtual threads divide the loops they split",
+    message=(
+        "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
+        "{h0} row tiles"
+    ),
+    mechanism="A thread count that does not divide co0 (or h0) leaves a guard around a copy.",
+    quantities={"oc": oc_nthread, "co0": co0, "hn": h_nthread, "h0": h0},
+)
+
+_padded_inp = PaddedCopy(
+    channels=tile_ci,
+    y=SpatialAxis("rows", extent=rows, step=tile_h, count=h0, size=dilated_h, pad=pad_h),
+    x=SpatialAxis("cols", extent=cols, step=tile_w, count=w0, size=dilated_w, pad=pad_w),
+    batch=BATCH,
+)
+_plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
+PAD = padded_axes(padded, _padded_inp)
+INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
+
+INP = capacity("inp", inp_tile, threads * inp_tile)
+
+SIGNATURE = one_variable(
+    "both virtual threads are in use (oc_nthread {oc}, h_nthread {hn})",
+    {"oc": oc_nthread, "hn": h_nthread},
+    one_thread_variable,
+)
+
+HAZARD = Rule(
+    name="uop_hazard",
+    checks=(Check(Stage.UOP_HAZARD, (taps == 1) | (tile_h > 2)),),
+    title="no micro-op writes an accumulator that one of the two before it wrote",
+    message=(
+        "kernel taps are unrolled over {rows} rows (tile_h) and the same accumulator comes back "
+        "within two micro-ops: tile_h must be at least 3"
+    ),
+    mechanism=(
+        "The innermost unrolled loop runs over min(tile_h, 4) rows; `UopKernel::VerifyDep` "
+        "compares with the two micro-ops before."
+    ),
+    quantities={"rows": tile_h},
+)
+
+_none, _one = const(0), const(1)
+_tiles = N * h0 * w0 * co0 // threads
+_plane = tile_h * tile_w
+_reset_loops = [
+    Loop(outer_w, (inner_w, _none, _none)),
+    Loop(tile_co, (_plane, _none, _none)),
+    Loop(outer_h, (inner_h * tile_w, _none, _none)),
+]
+_gemm_loops = [
+    Loop(tile_ci, (_none, rows * cols, taps)),
+    Loop(outer_w, (inner_w, inner_w, _none)),
+    Loop(tile_co, (_plane, _none, tile_ci * taps)),
+    Loop(outer_h, (inner_h * tile_w, inner_h * cols, _none)),
+]
+_reset_unrolled = [Loop(inner_w, (_one, _none, _none)), Loop(inner_h, (tile_w, _none, _none))]
+_gemm_unrolled = [
+    Loop(inner_w, (_one, _one, _none)),
+    Loop(KW, (_none, _one, _one)),
+    Loop(KH, (_none, cols, KW)),
+    Loop(inner_h, (tile_w, cols, _none)),
+]
+_reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
+_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
+_largest = maximum(_reset_ops, _gemm_ops)
+UOP, EVICTION = micro_op_capacity(
+    _largest,
+    program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),
+    eviction_is_harmless(
+        _largest,
+        _reset_loops,
+        _gemm_loops,
+        (out_tile, inp_tile, wgt_tile),
+        operands,
+        tile_co,
+        threads,
+        ci0,
+        _tiles,
+        unrolled_inside=(_reset_unrolled, _gemm_unrolled),
+    ),
+)
+
+left = LEFT_TENSORS * out_tile + LEFT_CHANNELS * tile_co
+_effect = table(
+    "overflow",
+    overflow,
+    tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
+    KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, operands, left,
+    acc_bits, inp_bits, if_else(_tiles > 1, 1, 0),
+)  # fmt: skip
+# nothing is written past the tile, or nothing is built
+_settled = any_of(~overflows, acc_total > depth("acc"), threads * inp_tile > depth("inp"))
+OVERFLOW = Rule(
+    name="transpose_overflow",
+    cause="wrong_result",
+    checks=(Check(Stage.RESULT, any_of(_settled, _effect != WRONG)),),
+    title="accumulators written past the tile do no harm",
+    message=(
+        "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: rows or columns past "
+        "the tile are accumulated into other elements or outside the scratchpad"
+    ),
+    mechanism=(
+        "The nest splits rows by 4 and columns by 2; the guards of a split that does not divide "
+        "are lost. Harmless where nothing lives (behind the last tile, in a bias slot) or where "
+        "the input is zero in every tile; silently wrong elsewhere. Reads behind the loaded "
+        "tiles depend on what earlier programs left and count as wrong."
+    ),
+    quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
+)
+
+ORDER = Rule(
+    name="race",
+    checks=(Check(Stage.RACE, any_of(_settled, threads == 1, _effect != RACE)),),
+    title="the result does not depend on an order that no token fixes",
+    message=(
+        "the schedule rounds a tile of {h} x {w} up to {up_h} x {up_w}: a virtual thread works on "
+        "rows or columns past its tile, which belong to another thread, and does not wait for "
+        "that thread's loads and stores"
+    ),
+    mechanism=(
+        "Where the split does not divide, a thread's GEMM reads past its input tile and adds to "
+        "the accumulators of the next thread. In upstream's simulator, which runs the modules in "
+        "turns, the next tile has landed and is zero there. On the hardware it need not have "
+        "landed, and its place holds anything; and a reset may clear an accumulator of the next "
+        "thread before that has been stored. Measured on the RTL: wrong numbers, some with a "
+        "constant memory latency."
+    ),
+    quantities={"h": tile_h, "w": tile_w, "up_h": outer_h * inner_h, "up_w": outer_w * inner_w},
+)
+
+FIELDS = instruction_fields(
+    choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
+    Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
+    Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
+    loop_fields_fit(_reset_loops),
+    loop_fields_fit(_gemm_loops),
+    out_tile < LOOP_LIMIT,
+)
+
+TRANSPOSED = (
+    LOWERING,
+    CONV_ACC,
+    INP,
+    CONV_WGT,
+    VTHREAD,
+    PAD,
+    INP_2D,
+    CONV_OUT_2D,
+    NO_CAST,
+    CONV_ALU,
+    SUBTRACTION,
+    SIGNATURE,
+    HAZARD,
+    UOP,
+    EVICTION,
+    OVERFLOW,
+    ORDER,
+    IMMEDIATE,
+    WIDTH,
+    FIELDS,
+    ISA_WIDTH,
+)

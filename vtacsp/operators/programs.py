@@ -1,0 +1,46 @@
+"""From a configuration to its program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from vtacsp.knobs import KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.conv2d.program import build_spatial
+from vtacsp.operators.dense.program import build_dense
+from vtacsp.operators.workload import Dense, Workload
+from vtacsp.program.program import Program
+from vtacsp.program.runtime import MAX_TRANSFER, Queue
+
+__all__ = ["build"]
+
+
+def build(
+    workload: Workload,
+    hardware: VTAConfig,
+    config: Mapping[str, int] | int,
+    *,
+    waits: bool = False,
+    max_transfer: int = MAX_TRANSFER,
+) -> Program:
+    """Build the program of a configuration, as the upstream compiler and runtime would.
+
+    ``config`` is a configuration or its AutoTVM index.  ``waits`` says that the program run
+    before left a dependency token behind (:attr:`Program.leaves`), as happens when several
+    programs run in one process upstream.  ``max_transfer`` bounds the instruction queue, in
+    bytes; a program that needs more is split into launches (:attr:`Program.segments`).
+
+    Raises :class:`~vtacsp.errors.ProgramError`, with the cause, where the stack would stop,
+    and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
+    """
+    space = _space(workload, hardware)
+    index = config if isinstance(config, int) else space.index(config)
+    knobs = space.config(index)
+    queue = Queue(waits, max_transfer)
+    if isinstance(workload, Dense):
+        return build_dense(workload, hardware, knobs, queue)
+    return build_spatial(workload, hardware, knobs, queue)
+
+
+_space = lru_cache(maxsize=256)(KnobSpace.of)

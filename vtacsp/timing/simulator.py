@@ -1,0 +1,146 @@
+"""The simulator as a measuring device: configurations in, cycles out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.errors import ProgramError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Dense, Workload
+from vtacsp.program import Program
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Problem, Space, layer_and_machine
+from vtacsp.timing.breakdown import TimingResult
+from vtacsp.timing.model import RTL, TimingModel
+
+__all__ = ["Simulator", "ready", "simulate_timing"]
+
+CHUNK = 32  # configurations per task of an executor
+
+IntArray = NDArray[np.int64]
+
+
+def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult:
+    """Cycles of a program, without data.
+
+    Raises :class:`~vtacsp.errors.DeadlockError` for a program whose modules wait for each other.
+    """
+    result = TimingResult(program, timing)
+    result.cycles  # noqa: B018 raises
+    return result
+
+
+def ready() -> None:
+    """Have builder and cycle engine compiled before workers start: once, and not in each."""
+    block = VTAConfig().block
+    layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
+    _measure(layer, VTAConfig(), RTL, [0])
+
+
+@dataclass(frozen=True, init=False)
+class Simulator:
+    """Measures configurations of one layer on the cycle simulator.
+
+    ``workload`` is a space, whose machine and rules hold (``Simulator(space)``), or a bare
+    workload on ``hardware``, the default machine when not given.  A configuration (knob values,
+    or its AutoTVM index) that the stack refuses is not measured:
+    :class:`~vtacsp.errors.ProgramError` carries the cause.
+
+    Raises :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+    """
+
+    workload: Workload
+    hardware: VTAConfig
+    timing: TimingModel
+    _layer: Workload | Space = field(repr=False)
+
+    def __init__(
+        self,
+        workload: Workload | Space,
+        hardware: VTAConfig | None = None,
+        timing: TimingModel = RTL,
+    ) -> None:
+        layer, machine = layer_and_machine(workload, hardware)
+        values = {"workload": layer, "hardware": machine, "timing": timing, "_layer": workload}
+        self.__dict__.update(values)  # frozen: what is made of one machine stays on it
+
+    @cached_property
+    def space(self) -> FeasibleSpace:
+        """What can run, all of it; raises as :func:`vtacsp.compile`."""
+        return FeasibleSpace.of(Problem.of(self._layer, self.hardware))
+
+    def program(self, config: Mapping[str, int] | int, *, waits: bool = False) -> Program:
+        """The program of a feasible configuration; see :func:`vtacsp.operators.programs`.
+
+        Raises :class:`~vtacsp.errors.ProgramError` for one that is not feasible and
+        :class:`~vtacsp.errors.ConfigError` for one that is not of the space.
+        """
+        knobs = self.space.knob_space
+        index = int(config) if isinstance(config, (int, np.integer)) else knobs.index(config)
+        if knobs.config(index) not in self.space:
+            cause = self.space.problem.causes([index])[0]
+            raise ProgramError(cause, f"{self.workload.name} index {index} cannot run")
+        return build(self.workload, self.hardware, index, waits=waits)
+
+    def run(self, config: Mapping[str, int] | int) -> TimingResult:
+        """Cycles of a configuration and where they went; raises as :meth:`program`."""
+        return simulate_timing(self.program(config), self.timing)
+
+    def cycles(self, config: Mapping[str, int] | int) -> int:
+        """Cycles of a configuration; raises as :meth:`program`."""
+        return simulate_timing(self.program(config), self.timing).cycles
+
+    def cycles_many(
+        self,
+        configs: Iterable[Mapping[str, int] | int],
+        executor: Executor | None = None,
+    ) -> IntArray:
+        """Cycles of feasible configurations, int64 of shape (n,), in their order.
+
+        Configurations that are one program are simulated once.  ``executor`` is any executor
+        of :mod:`concurrent.futures`; without one everything runs here.  Raises as
+        :meth:`program`, before anything is simulated.
+        """
+        knobs = self.space.knob_space
+        indices = np.array(
+            [knobs.index(c) if isinstance(c, Mapping) else int(c) for c in configs], dtype=np.int64
+        )
+        for index in indices[~np.isin(indices, self.space.indices)][:1].tolist():
+            self.program(index)  # raises with the cause
+        programs, place = np.unique(knobs.program(indices), return_inverse=True)
+        chunks = [programs[i : i + CHUNK].tolist() for i in range(0, len(programs), CHUNK)]
+        task = (repeat(self.workload), repeat(self.hardware), repeat(self.timing), chunks)
+        if executor is not None:
+            ready()
+        results = map(_measure, *task) if executor is None else executor.map(_measure, *task)
+        found = [cycles for part in results for cycles in part]
+        return np.array(found, dtype=np.int64)[place]
+
+    def sequence(self, indices: Sequence[int]) -> IntArray:
+        """Cycles of feasible programs that run one after the other in one process, shape (n,).
+
+        Upstream, a program may leave a token that the next one pops first
+        (:attr:`~vtacsp.program.Program.leaves`); the recorded RTL cycles (``vtacsp/data/rtl``)
+        were measured like this.
+        """
+        found, waits = [], False
+        for index in indices:
+            program = self.program(index, waits=waits)
+            found.append(simulate_timing(program, self.timing).cycles)
+            waits = program.leaves
+        return np.array(found, dtype=np.int64)
+
+
+def _measure(
+    workload: Workload, hardware: VTAConfig, timing: TimingModel, indices: Sequence[int]
+) -> list[int]:
+    """A task of :meth:`Simulator.cycles_many`."""
+    return [simulate_timing(build(workload, hardware, i), timing).cycles for i in indices]

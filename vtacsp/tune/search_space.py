@@ -1,0 +1,251 @@
+"""What a searcher may propose: the whole knob grid, or the feasible configurations in it.
+
+Both answer the same questions, and both speak in AutoTVM indices.  On the feasible set every
+draw and every annealing move is feasible by construction: nothing is drawn and then refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.errors import SpaceError
+from vtacsp.knobs import Config, IntArray, KnobSpace
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import Problem, Space
+
+__all__ = ["FeasibleSet", "SearchSpace", "WholeGrid", "search_space"]
+
+FloatArray = NDArray[np.float32]
+
+_DRAWS = 64  # random tries before the rest of a nearly exhausted space is listed
+
+
+class SearchSpace(ABC):
+    """Configurations of one layer, by AutoTVM index; ``rank`` counts them from 0 ascending."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    @property
+    def workload(self) -> Workload:
+        """The layer."""
+        return self.problem.workload
+
+    @property
+    def hardware(self) -> VTAConfig:
+        """The machine."""
+        return self.problem.hardware
+
+    @property
+    def knob_space(self) -> KnobSpace:
+        """The whole grid."""
+        return self.problem.knob_space
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __contains__(self, index: object) -> bool: ...
+
+    @abstractmethod
+    def at(self, ranks: IntArray) -> IntArray:
+        """AutoTVM indices of ranks."""
+
+    @abstractmethod
+    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """A random neighbour of each index, one knob changed: a step of AutoTVM's random walk.
+
+        Every knob that can change is about equally likely, and so is each of its other values.
+        """
+
+    def index(self, rank: int) -> int:
+        """AutoTVM index of a rank."""
+        if not 0 <= rank < len(self):
+            raise SpaceError(f"rank {rank} is out of range, there are {len(self)} configurations")
+        return int(self.at(np.array([rank], dtype=np.int64))[0])
+
+    def indices(self) -> IntArray:
+        """All AutoTVM indices, ascending."""
+        return self.at(np.arange(len(self), dtype=np.int64))
+
+    def config(self, index: int) -> Config:
+        """Knob values of an index."""
+        return self.knob_space.config(index)
+
+    def sample(self, n: int, rng: np.random.Generator) -> IntArray:
+        """``n`` different indices, every subset equally likely, in random order."""
+        if not 0 <= n <= len(self):
+            raise SpaceError(f"cannot sample {n} configurations, there are {len(self)}")
+        return self.at(rng.choice(len(self), size=n, replace=False).astype(np.int64))
+
+    def draw(self, rng: np.random.Generator, exclude: Collection[int] = ()) -> int | None:
+        """One index that is not excluded, each equally likely; None when there is none."""
+        for _ in range(_DRAWS if 2 * len(exclude) < len(self) else 0):
+            index = self.index(int(rng.integers(len(self))))
+            if index not in exclude:
+                return index
+        rest = np.setdiff1d(self.indices(), np.fromiter(exclude, np.int64, len(exclude)))
+        return int(rng.choice(rest)) if len(rest) else None
+
+    def digits(self, indices: IntArray) -> IntArray:
+        """Candidate position of every knob, shape (len(indices), knobs)."""
+        return self.knob_space.digits(indices)
+
+    def features(self, indices: IntArray) -> FloatArray:
+        """AutoTVM's ``knob`` feature, shape (len(indices), knobs).
+
+        The inner factor of each split and the value of each thread knob.  AutoTVM also has the
+        outer factor of a split, which its logs write as -1: a constant column tells a model
+        nothing.
+        """
+        columns = self.knob_space.columns(indices).values()
+        return np.stack([column.astype(np.float32) for column in columns], axis=-1)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.workload.name}: {len(self)} configurations>"
+
+
+class WholeGrid(SearchSpace):
+    """Every configuration, feasible or not: the space that AutoTVM searches.
+
+    Of a space, or of a bare workload on a machine (the default one when not given); raises as
+    :func:`search_space`.
+    """
+
+    def __init__(self, workload: Workload | Space, hardware: VTAConfig | None = None) -> None:
+        super().__init__(Problem.of(workload, hardware))
+        self._strides = np.cumprod([1, *self.knob_space.shape[:-1]], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.knob_space)
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, (int, np.integer)) and bool(0 <= index < len(self))
+
+    def at(self, ranks: IntArray) -> IntArray:
+        """AutoTVM indices of ranks: the ranks themselves."""
+        return ranks
+
+    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """One knob changed; see :meth:`SearchSpace.neighbours`."""
+        sizes = np.asarray(self.knob_space.shape, dtype=np.int64)
+        if len(self) == 1:
+            return self.at(np.zeros(len(indices), dtype=np.int64))
+        # AutoTVM draws a knob and a value until something changes: a knob of d candidates is
+        # kept with probability 1/d
+        weights = (sizes - 1) / sizes
+        knobs = rng.choice(len(sizes), size=len(indices), p=weights / weights.sum())
+        old = self.digits(indices)[np.arange(len(indices)), knobs]
+        new = rng.integers(sizes[knobs] - 1)
+        new += new >= old
+        moved = indices + (new - old) * self._strides[knobs]
+        return self.at(moved)
+
+
+class FeasibleSet(SearchSpace):
+    """The feasible configurations, and nothing else.
+
+    Neighbours differ in one knob where there are such; a configuration without any moves to one
+    of the nearest in number of changed knobs, so that no chain of moves gets stuck.
+    """
+
+    def __init__(self, feasible: FeasibleSpace) -> None:
+        super().__init__(feasible.problem)
+        self.feasible = feasible
+        self._indices = feasible.indices
+        if not len(self._indices):
+            raise SpaceError(f"{feasible.workload.name} has no feasible configuration")
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __contains__(self, index: object) -> bool:
+        if not isinstance(index, (int, np.integer)):
+            return False
+        rank = int(np.searchsorted(self._indices, index))
+        return bool(rank < len(self) and self._indices[rank] == index)
+
+    def at(self, ranks: IntArray) -> IntArray:
+        """AutoTVM indices of ranks."""
+        indices: IntArray = self._indices[ranks]
+        return indices
+
+    @cached_property
+    def _all_digits(self) -> IntArray:
+        return self.digits(self._indices)
+
+    @cached_property
+    def _lines(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Ranks by line: configurations that share all knobs but one are neighbours.
+
+        Per knob and rank: ``order`` lists the ranks line by line, ``place`` is where a rank
+        stands in it, ``start`` and ``size`` are those of its line.
+        """
+        strides = np.cumprod([1, *self.knob_space.shape[:-1]], dtype=np.int64)
+        shape = (len(strides), len(self))
+        order, place, start, size = (np.empty(shape, dtype=np.int64) for _ in range(4))
+        everyone = np.arange(len(self))
+        for knob, stride in enumerate(strides):
+            key = self._indices - self._all_digits[:, knob] * stride
+            order[knob] = np.argsort(key, kind="stable")
+            place[knob, order[knob]] = everyone
+            _, first, line, members = np.unique(
+                key[order[knob]], return_index=True, return_inverse=True, return_counts=True
+            )
+            start[knob, order[knob]] = first[line]
+            size[knob, order[knob]] = members[line]
+        return order, place, start, size
+
+    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """A feasible neighbour of each index; see :meth:`SearchSpace.neighbours`."""
+        ranks = np.searchsorted(self._indices, indices)
+        if len(self) == 1:
+            return self.at(np.zeros(len(indices), dtype=np.int64))
+        order, place, start, size = self._lines
+        sizes = size[:, ranks]
+        weights = np.cumsum((sizes - 1) / sizes, axis=0)
+        points = rng.random(len(ranks)) * weights[-1]
+        knobs = np.minimum((weights <= points).sum(axis=0), len(weights) - 1)
+        alone = weights[-1] == 0
+        here = place[knobs, ranks] - start[knobs, ranks]
+        step = rng.integers(np.maximum(size[knobs, ranks] - 1, 1))
+        step += step >= here
+        step[alone] = here[alone]
+        moved = order[knobs, start[knobs, ranks] + step]
+        for i in np.flatnonzero(alone):
+            moved[i] = rng.choice(self._nearest(int(ranks[i])))
+        return self.at(moved)
+
+    def _nearest(self, rank: int) -> IntArray:
+        """Ranks with the fewest knobs changed."""
+        changed = (self._all_digits != self._all_digits[rank]).sum(axis=1)
+        changed[rank] = changed.max() + 1
+        return np.flatnonzero(changed == changed.min())
+
+
+def search_space(
+    workload: Workload | Space, hardware: VTAConfig | None = None, *, feasible: bool = True
+) -> SearchSpace:
+    """The space of a layer: its feasible configurations, or with False the whole grid.
+
+    ``workload`` is a compiled space, with all that it leaves out, or a bare workload on
+    ``hardware``, the default machine when not given.  Raises
+    :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
+    :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
+    :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
+    """
+    problem = Problem.of(workload, hardware)
+    if not feasible:
+        return WholeGrid(workload, hardware)
+    if isinstance(workload, FeasibleSet):
+        return workload
+    return FeasibleSet(
+        workload if isinstance(workload, FeasibleSpace) else FeasibleSpace.of(problem)
+    )
