@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vtacsp.expr.compiled
-import vtacsp.knobs
+import vtacsp.operators.knobs
 import vtacsp.space.network
 import vtacsp.space.problem
 from vtacsp import (
@@ -153,7 +153,7 @@ def test_blocks_change_nothing(layer, monkeypatch):
     )
     first = [next((p for _, p, holds in checks if not holds[i]), -1) for i in everything]
 
-    monkeypatch.setattr(vtacsp.knobs, "BLOCK", 7)
+    monkeypatch.setattr(vtacsp.operators.knobs, "BLOCK", 7)
     monkeypatch.setattr(vtacsp.space.problem, "BLOCK", 7)
     monkeypatch.setattr(vtacsp.expr.compiled, "AT_ONCE", 5)
     assert problem.first_violations(everything).tolist() == first

@@ -33,20 +33,18 @@ from vtacsp.moved import accept_old_names
 if TYPE_CHECKING:
     from vtacsp.functional.reference import Operands, random_operands, reference
     from vtacsp.functional.simulation import SimulationResult, verdict
-    from vtacsp.knobs import Config, Knob, KnobSpace
     from vtacsp.machine.configuration import VTAConfig
+    from vtacsp.operators.catalogue import catalogue, quantity
+    from vtacsp.operators.conv2d.workload import Conv2D
+    from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
+    from vtacsp.operators.dense.workload import Dense
+    from vtacsp.operators.group_conv2d.workload import GroupConv2D
+    from vtacsp.operators.knobs import Config, Knob, KnobSpace
+    from vtacsp.operators.loading import load_workloads, workload_from_dict
     from vtacsp.operators.programs import build
-    from vtacsp.operators.workload import (
-        Conv2D,
-        Conv2DTranspose,
-        Dense,
-        GroupConv2D,
-        Workload,
-        load_workloads,
-        workload_from_dict,
-    )
+    from vtacsp.operators.suites import SUITES, find_workloads, suite
+    from vtacsp.operators.workload import Workload
     from vtacsp.program.program import Program
-    from vtacsp.rules.catalogue import catalogue, quantity
     from vtacsp.rules.rule import Check, Rule, Stage
     from vtacsp.space.advice import Advice, advise
     from vtacsp.space.explanation import Explanation, Violation
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
     from vtacsp.space.network import HardwareSpace, JointPoint, JointSpace, compile_network
     from vtacsp.space.problem import Problem
     from vtacsp.space.statistics import SpaceStatistics, statistics
-    from vtacsp.suites import SUITES, find_workloads, suite
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.model import PYNQ, RTL, TimingModel
     from vtacsp.timing.simulator import Simulator
@@ -128,10 +125,10 @@ __all__ = [
 # package costs nothing of the solver
 _HOME = {
     "vtacsp.machine.configuration": ["VTAConfig"],
-    "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
+    "vtacsp.operators.knobs": ["Config", "Knob", "KnobSpace"],
     "vtacsp.operators.programs": ["build"],
     "vtacsp.program.program": ["Program"],
-    "vtacsp.rules.catalogue": ["catalogue", "quantity"],
+    "vtacsp.operators.catalogue": ["catalogue", "quantity"],
     "vtacsp.rules.rule": ["Check", "Rule", "Stage"],
     "vtacsp.functional.simulation": ["SimulationResult", "verdict"],
     "vtacsp.functional.reference": ["Operands", "random_operands", "reference"],
@@ -144,7 +141,7 @@ _HOME = {
     "vtacsp.space.network": ["HardwareSpace", "JointPoint", "JointSpace", "compile_network"],
     "vtacsp.space.problem": ["Problem"],
     "vtacsp.space.statistics": ["SpaceStatistics", "statistics"],
-    "vtacsp.suites": ["SUITES", "find_workloads", "suite"],
+    "vtacsp.operators.suites": ["SUITES", "find_workloads", "suite"],
     "vtacsp.operators.workload": [
         "Conv2D",
         "Conv2DTranspose",

@@ -13,7 +13,8 @@ from tests.cli.test_commands import run
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import random_operands, reference, simulate
-from vtacsp.operators.workload import Conv2D, load_workloads
+from vtacsp.operators.conv2d.workload import Conv2D
+from vtacsp.operators.loading import load_workloads
 from vtacsp.timing import Simulator, simulate_timing
 
 LAYERS = [

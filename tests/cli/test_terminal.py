@@ -25,7 +25,7 @@ from vtacsp.cli.knobs import KNOBS
 from vtacsp.cli.output import render, table
 from vtacsp.cli.progress import estimate
 from vtacsp.cli.terminal import printable
-from vtacsp.knobs import KnobSpace
+from vtacsp.operators.knobs import KnobSpace
 
 VTACSP = [sys.executable, "-m", "vtacsp"]
 (C11,) = find_workloads("resnet18.C11")

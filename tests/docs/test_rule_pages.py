@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import ROOT
 from vtacsp.machine.legality import LEGALITY
-from vtacsp.rules.catalogue import CATALOGUES
-from vtacsp.rules.document import catalogue_page
+from vtacsp.operators.catalogue import all_catalogues
+from vtacsp.operators.rule_page import catalogue_page
 from vtacsp.timing.document import MARK, with_table
 
 
@@ -31,7 +31,7 @@ def test_the_table_of_timing_constants_is_current(request):
 
 
 # no set, which is ordered by address: operators have rules of one name, and all workers one order
-RULES = dict.fromkeys(rule for rules in [*CATALOGUES.values(), LEGALITY] for rule in rules)
+RULES = dict.fromkeys(rule for rules in [*all_catalogues().values(), LEGALITY] for rule in rules)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES, key=attrgetter("name")), ids=attrgetter("name"))

@@ -12,8 +12,8 @@ from tests.support import ROOT
 from vtacsp.cli import main
 from vtacsp.glossary import CAUSES, SECTIONS, TERMS, glossary_page, look_up
 from vtacsp.machine.legality import LEGALITY
+from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.report.palette import COLOURS
-from vtacsp.rules.catalogue import CATALOGUES
 from vtacsp.timing.model import PRESETS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,7 +42,7 @@ def texts() -> dict[str, str]:
         **{f"help of {name}": text for name, text in helps(main).items()},
         **{
             f"rule {op} {rule.name}": f"{rule.title} {rule.mechanism} {rule.message}"
-            for op, rules in {**CATALOGUES, "machine": LEGALITY}.items()
+            for op, rules in {**all_catalogues(), "machine": LEGALITY}.items()
             for rule in rules
         },
         **{f"preset {name}": timing.note for name, timing in PRESETS.items()},
@@ -65,7 +65,7 @@ def test_the_glossary_page_is_current(request):
 
 
 def test_every_cause_is_explained_in_one_sentence():
-    causes = {rule.cause for rules in CATALOGUES.values() for rule in rules}
+    causes = {rule.cause for rules in all_catalogues().values() for rule in rules}
     assert causes | set(COLOURS) <= set(CAUSES)
     for cause, meaning in CAUSES.items():
         assert re.fullmatch(r"[A-Z0-9].{20,200}\.", meaning), cause

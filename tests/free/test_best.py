@@ -12,7 +12,7 @@ from tests.support import DATA, ROOT
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import random_operands, reference, simulate
-from vtacsp.suites import find_workloads
+from vtacsp.operators.suites import find_workloads
 from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()

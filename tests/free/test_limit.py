@@ -10,8 +10,10 @@ import pytest
 from tests.support import DATA
 from vtacsp import VTAConfig
 from vtacsp.free import Axis, geometry, limit
-from vtacsp.operators.workload import Conv2D, Conv2DTranspose, Workload
-from vtacsp.suites import find_workloads
+from vtacsp.operators.conv2d.workload import Conv2D
+from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
+from vtacsp.operators.suites import find_workloads
+from vtacsp.operators.workload import Workload
 
 ROWS = list(csv.DictReader((DATA / "free_schedules.csv").read_text().splitlines()))
 

@@ -24,8 +24,8 @@ from vtacsp import (
 )
 from vtacsp.errors import DeadlockError, RaceError, SimulationError, UnwrittenError
 from vtacsp.functional import Operands, random_operands, reference, simulate, verdict
-from vtacsp.knobs import KnobSpace
 from vtacsp.machine.instructions import Opcode
+from vtacsp.operators.knobs import KnobSpace
 from vtacsp.program import Stream
 from vtacsp.space.explanation import explain
 

@@ -21,7 +21,7 @@ from vtacsp import Conv2DTranspose, Problem, VTAConfig, build, compile, workload
 from vtacsp.cli import main
 from vtacsp.functional import random_operands, reference, simulate, verdict
 from vtacsp.functional.interpreter import EAGER, IN_TURNS, LAZY
-from vtacsp.rules import catalogue
+from vtacsp.operators.catalogue import catalogue
 
 ORDERS = (IN_TURNS, EAGER, LAZY)
 

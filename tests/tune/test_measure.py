@@ -14,7 +14,7 @@ import pytest
 from tests.support.truth import truth
 from vtacsp import RTL, MeasureError, ProgramError, Simulator, suite
 from vtacsp.errors import DeadlockError, RaceError, SimulationError
-from vtacsp.rules import catalogue
+from vtacsp.operators.catalogue import catalogue
 from vtacsp.tune import (
     ExecutorMeasurer,
     FunctionMeasurer,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, HardwareError, WorkloadError
-from vtacsp.knobs import KnobSpace
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.operators.arguments import Arguments
+from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.registry import OPERATORS, part
+from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.task import Task, hardware_of
 
 __all__ = ["check_knobs", "config_of", "machine_of", "problem_of", "workload_of"]
-
-Shape = tuple[int, ...]
 
 
 def machine_of(task: Any, hardware: VTAConfig | None = None) -> VTAConfig:
@@ -64,14 +63,15 @@ def workload_of(
     or types are not those of the hardware, or when upstream would compute something else, and
     as :func:`machine_of`.
     """
-    reader = _READERS.get(task.name)
-    if reader is None:
+    names = {part(op, "task").NAME: op for op in OPERATORS}
+    if task.name not in names:
         raise WorkloadError(
-            f"task {task.name!r} is none of VTA's ({', '.join(_READERS)}): pass the workload"
+            f"task {task.name!r} is none of VTA's ({', '.join(names)}): pass the workload"
         )
+    read = part(names[task.name], "task").read
     hw = machine_of(task, hardware)
     try:
-        workload = replace(reader(_Arguments(task), hw, bias), epilogue=epilogue)
+        workload: Workload = replace(read(Arguments(task), hw, bias), epilogue=epilogue)
     except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, WorkloadError):
             raise
@@ -129,141 +129,3 @@ def _value(entity: Any) -> Any:
     if size is not None:  # a split: the outer factor is what remains
         return int(size[1]) if len(size) == 2 else tuple(size)
     return getattr(entity, "val", str(entity))
-
-
-class _Arguments:
-    """Positional arguments of a task, checked one by one."""
-
-    def __init__(self, task: Any) -> None:
-        self._task = task
-
-    def __len__(self) -> int:
-        return len(self._task.args)
-
-    def refuse(self, what: str) -> WorkloadError:
-        return WorkloadError(f"task {self._task.name}: {what}")
-
-    def value(self, position: int) -> Any:
-        return self._task.args[position]
-
-    def tensor(self, position: int, name: str, log_width: int) -> Shape:
-        """Shape of a tensor argument, whose type has to have this width."""
-        argument = self.value(position)
-        if isinstance(argument, tuple | list):  # as serialised by AutoTVM
-            _, shape, dtype = argument
-        else:
-            shape, dtype = argument.shape, argument.dtype
-        self.dtype(dtype, name, log_width)
-        return tuple(int(extent) for extent in shape)
-
-    def dtype(self, dtype: Any, name: str, log_width: int) -> None:
-        if str(dtype) != f"int{1 << log_width}":
-            raise self.refuse(f"{name} is {dtype}, the hardware has int{1 << log_width}")
-
-    def blocks(self, shape: Shape, name: str, last: tuple[int, int], rank: int) -> Shape:
-        """The outer extents of a packed shape, whose inner block has to be ``last``."""
-        if len(shape) != rank:
-            raise self.refuse(f"{name} has {len(shape)} axes, packed ones have {rank}")
-        if shape[-2:] != last:
-            raise self.refuse(
-                f"{name} ends with blocks of {shape[-2]}x{shape[-1]}, "
-                f"the hardware has {last[0]}x{last[1]}"
-            )
-        return shape[:-2]
-
-    def pair(self, position: int) -> tuple[int, int]:
-        first, second = self.value(position)
-        return int(first), int(second)
-
-    def padding(self, position: int) -> tuple[int, int]:
-        """(vertical, horizontal); a padding of four is top, left, bottom, right."""
-        values = [int(v) for v in self.value(position)]
-        if values[2:] not in ([], values[:2]):
-            raise self.refuse(
-                f"padding is {tuple(values)}; VTA pads both sides of an axis by the same"
-            )
-        return values[0], values[1]
-
-    def no_dilation(self, position: int) -> None:
-        if self.pair(position) != (1, 1):
-            raise self.refuse(f"dilation is {self.value(position)}, VTA has (1, 1)")
-
-
-def _spatial(args: _Arguments, hw: VTAConfig) -> dict[str, Any]:
-    """What the three convolutions share: data, kernel, strides, padding."""
-    data = args.tensor(0, "data", hw.log_inp_width)
-    kernel = args.tensor(1, "kernel", hw.log_wgt_width)
-    n, ci, height, width = args.blocks(data, "data", (hw.batch, hw.block), 6)
-    co, _, kh, kw = args.blocks(kernel, "kernel", (hw.block, hw.block), 6)
-    return {
-        "batch": n * hw.batch,
-        "in_channels": ci * hw.block,
-        "height": height,
-        "width": width,
-        "out_channels": co * hw.block,
-        "kernel": (kh, kw),
-        "stride": args.pair(2),
-        "padding": args.padding(3),
-    }
-
-
-def _check_reduction(args: _Arguments, hw: VTAConfig, channels: int, axis: str) -> None:
-    weight = args.tensor(1, axis, hw.log_wgt_width)
-    if weight[1] * hw.block != channels:
-        raise args.refuse(
-            f"{axis} has {weight[1] * hw.block} input channels, the data give {channels}"
-        )
-
-
-def _conv2d(args: _Arguments, hw: VTAConfig, bias: bool) -> Workload:
-    values = _spatial(args, hw)
-    _check_reduction(args, hw, values["in_channels"], "kernel")
-    args.no_dilation(4)
-    args.dtype(args.value(6), "out_dtype", hw.log_acc_width)
-    return Conv2D(name="conv2d_packed.vta", bias=bias, **values)
-
-
-def _group_conv2d(args: _Arguments, hw: VTAConfig, bias: bool) -> Workload:
-    values = _spatial(args, hw)
-    groups = int(args.value(5))
-    _check_reduction(args, hw, values["in_channels"] // groups, "kernel")
-    args.no_dilation(4)
-    args.dtype(args.value(6), "out_dtype", hw.log_acc_width)
-    return GroupConv2D(name="group_conv2d_packed.vta", bias=bias, groups=groups, **values)
-
-
-def _conv2d_transpose(args: _Arguments, hw: VTAConfig, bias: bool) -> Workload:
-    values = _spatial(args, hw)
-    _check_reduction(args, hw, values["in_channels"], "kernel")
-    args.dtype(args.value(4), "out_dtype", hw.log_acc_width)
-    extra = args.pair(5) if len(args) > 5 else (0, 0)
-    return Conv2DTranspose(
-        name="conv2d_transpose_packed.vta", bias=bias, output_padding=extra, **values
-    )
-
-
-def _dense(args: _Arguments, hw: VTAConfig, bias: bool) -> Workload:
-    data = args.tensor(0, "data", hw.log_inp_width)
-    weight = args.tensor(1, "weight", hw.log_wgt_width)
-    n, ci = args.blocks(data, "data", (hw.batch, hw.block), 4)
-    co, _ = args.blocks(weight, "weight", (hw.block, hw.block), 4)
-    _check_reduction(args, hw, ci * hw.block, "weight")
-    if len(args) > 2 and args.value(2) is not None:
-        raise args.refuse("upstream's template ignores its bias argument; add it afterwards")
-    if len(args) > 3:
-        args.dtype(args.value(3), "out_dtype", hw.log_acc_width)
-    return Dense(
-        name="dense_packed.vta",
-        bias=bias,
-        batch=n * hw.batch,
-        in_features=ci * hw.block,
-        out_features=co * hw.block,
-    )
-
-
-_READERS: dict[str, Callable[[_Arguments, VTAConfig, bool], Workload]] = {
-    "conv2d_packed.vta": _conv2d,
-    "group_conv2d_packed.vta": _group_conv2d,
-    "conv2d_transpose_packed.vta": _conv2d_transpose,
-    "dense_packed.vta": _dense,
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from vtacsp.suites import SUITES, suite
+from vtacsp.operators.suites import SUITES, suite
 
 __all__ = ["complete_workload"]
 

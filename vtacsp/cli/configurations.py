@@ -22,7 +22,7 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK, Problem

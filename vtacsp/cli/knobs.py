@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vtacsp.cli.options import pick_config
 from vtacsp.cli.output import Row
 from vtacsp.errors import VtacspError
-from vtacsp.knobs import BLOCK, KnobSpace
+from vtacsp.operators.knobs import BLOCK, KnobSpace
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem
 

@@ -11,10 +11,11 @@ import click
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.output import FORMATS
 from vtacsp.errors import ConfigError, HardwareError, VtacspError, shortened
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
-from vtacsp.operators.workload import Workload, load_workloads
-from vtacsp.suites import find_workloads
+from vtacsp.operators.knobs import Config
+from vtacsp.operators.loading import load_workloads
+from vtacsp.operators.suites import find_workloads
+from vtacsp.operators.workload import Workload
 
 __all__ = [
     "free_sizes",

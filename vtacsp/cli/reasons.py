@@ -20,8 +20,8 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write
 from vtacsp.cli.terminal import printable
-from vtacsp.knobs import KnobSpace
 from vtacsp.machine.configuration import BUFFER_FIELDS
+from vtacsp.operators.knobs import KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.space.explanation import Explanation
 from vtacsp.space.feasible import compile

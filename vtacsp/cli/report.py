@@ -17,15 +17,15 @@ from vtacsp.cli.options import (
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import WorkloadError
+from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.operators.workload import Workload
-from vtacsp.rules.catalogue import CATALOGUES
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.statistics import SpaceStatistics, statistics
 
 __all__ = ["COMMANDS"]
 
 MAIN = 2  # causes of a layer that a table shows
-RULES = tuple(dict.fromkeys(rule.name for rules in CATALOGUES.values() for rule in rules))
+RULES = tuple(dict.fromkeys(rule.name for rules in all_catalogues().values() for rule in rules))
 COUNTS = ("configurations", "programs", "feasible", "feasible_programs", "share")
 COLUMNS = (
     *("workload", *COUNTS, "refused"),

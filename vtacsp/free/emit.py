@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
-from vtacsp.free.geometry import Geometry, geometry
 from vtacsp.free.micro_ops import unpack
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
@@ -21,6 +20,7 @@ from vtacsp.free.walk import walk
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode, fits
+from vtacsp.operators.geometry import Geometry, geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vtacsp.free.geometry import Axis, geometry, taps
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.geometry import Axis, geometry, taps
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 

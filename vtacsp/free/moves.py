@@ -7,8 +7,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from vtacsp.free.geometry import Geometry
 from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+from vtacsp.operators.geometry import Geometry
 
 __all__ = ["cross", "equal", "fitted", "mutate", "sample"]
 

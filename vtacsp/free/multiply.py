@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from vtacsp.free import micro_ops as k
-from vtacsp.free.geometry import taps
 from vtacsp.free.table import gemm
 from vtacsp.jit import jit
+from vtacsp.operators.geometry import taps
 
 __all__ = ["HAZARD", "OK", "UOPS", "multiply"]
 

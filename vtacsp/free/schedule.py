@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from vtacsp.errors import ScheduleError, shortened
-from vtacsp.free.geometry import Geometry
+from vtacsp.operators.geometry import Geometry
 
 __all__ = ["FORMS", "GATHERS", "LOOPS", "ORDERS", "Schedule"]
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.free.emit import emit, slots_that_fit
-from vtacsp.free.geometry import geometry
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.free.schedule import Schedule
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.timing.model import RTL, TimingModel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vtacsp.free.geometry import needed
 from vtacsp.jit import jit
+from vtacsp.operators.geometry import needed
 
 __all__ = ["TILE", "chunk", "measure", "spans", "tiles"]
 

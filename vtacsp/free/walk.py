@@ -12,13 +12,13 @@ import numpy as np
 
 from vtacsp.epilogue.steps import DEFAULT
 from vtacsp.free import micro_ops as k
-from vtacsp.free.geometry import needed
 from vtacsp.free.multiply import OK, UOPS, multiply
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.free.tiles import chunk, spans
 from vtacsp.free.transfers import load_inputs, store
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import AluOp, Memory
+from vtacsp.operators.geometry import needed
 
 __all__ = ["Cuts", "walk"]
 

@@ -9,12 +9,11 @@ of the output.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import Integers
 from vtacsp.epilogue.steps import (
     CHANNEL,
     NARROW,
@@ -27,32 +26,14 @@ from vtacsp.epilogue.steps import (
     Step,
 )
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2DTranspose, Dense, Workload
+from vtacsp.operators.operands import Operands
+from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 
-__all__ = ["Operands", "dilate", "random_operands", "reference", "value_type"]
-
-IntArray = NDArray[Any]
+__all__ = ["Operands", "random_operands", "reference", "value_type"]
 
 BIAS_RANGE = 150  # of the order of what is left after the shift: errors show through the clip
 FACTOR_RANGE = 4
-
-
-@dataclass(frozen=True)
-class Operands:
-    """Packed operands of a workload; ``bias`` is None for a workload without one.
-
-    ``epilogue`` are what the steps of an epilogue load, in their order.
-    """
-
-    data: IntArray
-    weight: IntArray
-    bias: IntArray | None = None
-    epilogue: tuple[IntArray, ...] = ()
-
-    @property
-    def loaded(self) -> tuple[IntArray, ...]:
-        """What the epilogue loads, the bias included."""
-        return self.epilogue if self.bias is None else (self.bias, *self.epilogue)
 
 
 def value_type(log_width: int) -> np.dtype[Any]:
@@ -65,7 +46,7 @@ def random_operands(workload: Workload, hardware: VTAConfig, seed: int = 0) -> O
     shapes = workload.pack(hardware)
     rng = np.random.default_rng(seed)
 
-    def draw(shape: tuple[int, ...], log_width: int) -> IntArray:
+    def draw(shape: tuple[int, ...], log_width: int) -> Integers:
         return rng.integers(-128, 128, shape).astype(value_type(log_width))
 
     data = draw(shapes.data, hardware.log_inp_width)
@@ -83,7 +64,7 @@ def random_operands(workload: Workload, hardware: VTAConfig, seed: int = 0) -> O
 
 def _draw_operand(
     rng: np.random.Generator, kind: str, shape: tuple[int, ...], reach: int
-) -> IntArray:
+) -> Integers:
     if kind == NARROW:
         return rng.integers(-128, 128, shape).astype(np.int8)
     if kind != CHANNEL:
@@ -110,26 +91,13 @@ def _reaches(chain: Epilogue) -> list[int]:
     return reaches[::-1]
 
 
-def dilate(workload: Conv2DTranspose, data: IntArray) -> IntArray:
-    """Packed data with ``stride - 1`` zeros between its rows and columns.
-
-    Upstream the CPU does this before the accelerator starts.
-    """
-    n, c, height, width, *element = data.shape
-    sh, sw = workload.stride
-    shape = (n, c, (height - 1) * sh + 1, (width - 1) * sw + 1, *element)
-    result = np.zeros(shape, dtype=data.dtype)
-    result[:, :, ::sh, ::sw] = data
-    return result
-
-
-def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> IntArray:
+def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> Integers:
     """Packed output: accumulate in 32 bits, then the epilogue step by step, cut to the type.
 
     Everything wraps at 32 bits.
     """
-    total = _accumulate(workload, hardware, operands)
-    value: IntArray = total.astype(np.int64).astype(np.int32)
+    total = part(workload.op, "reference").accumulate(workload, hardware, operands)
+    value: Integers = total.astype(np.int64).astype(np.int32)
     loaded = iter(operands.loaded)
     with np.errstate(over="ignore"):
         for step in workload.chain.steps:
@@ -147,9 +115,9 @@ _UFUNCS = {
 
 
 def _apply(
-    step: Step, value: IntArray, loaded: Iterator[IntArray], narrow: np.dtype[Any]
-) -> IntArray:
-    result: IntArray
+    step: Step, value: Integers, loaded: Iterator[Integers], narrow: np.dtype[Any]
+) -> Integers:
+    result: Integers
     if isinstance(step, Cast):
         result = value.astype(narrow if step.dtype is None else step.dtype)
     elif isinstance(step, Clip):
@@ -166,43 +134,3 @@ def _apply(
         pair = (other, value) if step.left else (value, other)
         result = _UFUNCS[step.op](*pair)
     return result
-
-
-def _accumulate(workload: Workload, hardware: VTAConfig, operands: Operands) -> IntArray:
-    narrow = hardware.log_inp_width == hardware.log_wgt_width == 3
-    # 64-bit floats hold every sum of products of bytes exactly, and numpy multiplies them fast
-    exact = np.float64 if narrow else np.int64
-    weight = operands.weight.astype(exact)
-    if isinstance(workload, Dense):
-        data = operands.data.astype(exact)
-        product: IntArray = np.einsum("ncbi,ocji->nobj", data, weight, optimize=True)
-        return product
-    return _convolve(workload, hardware, operands.data, weight)
-
-
-def _convolve(
-    workload: Workload, hardware: VTAConfig, data: IntArray, weight: IntArray
-) -> IntArray:
-    s = workload.symbols(hardware)
-    if isinstance(workload, Conv2DTranspose):
-        data = dilate(workload, data)
-        stride, pad = (1, 1), (s["KH"] - 1 - s["PH"], s["KW"] - 1 - s["PW"])
-    else:
-        stride, pad = (s["SH"], s["SW"]), (s["PH"], s["PW"])
-    (sh, sw), (ph, pw) = stride, pad
-    padded = np.pad(data, ((0, 0), (0, 0), (ph, ph), (pw, pw), (0, 0), (0, 0)))
-    padded = padded.astype(weight.dtype)
-    n, groups, oh, ow = s["N"], s["G"], s["OH"], s["OW"]
-    ci, co = s["CI"], s["CO"] // groups
-    batch, block = hardware.batch, hardware.block
-    total = np.zeros((groups, n * oh * ow * batch, co * block), dtype=weight.dtype)
-    for i in range(s["KH"]):
-        for j in range(s["KW"]):
-            window = padded[:, :, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw]
-            for g in range(groups):
-                part = window[:, g * ci : (g + 1) * ci].transpose(0, 2, 3, 4, 1, 5)
-                taps = weight[g * co : (g + 1) * co, :, i, j].transpose(1, 3, 0, 2)
-                total[g] += part.reshape(-1, ci * block) @ taps.reshape(ci * block, -1)
-    spatial = total.reshape(groups, n, oh, ow, batch, co, block).transpose(1, 0, 5, 2, 3, 4, 6)
-    packed: IntArray = spatial.reshape(n, groups * co, oh, ow, batch, block)
-    return packed

@@ -21,15 +21,15 @@ from vtacsp.errors import (
 from vtacsp.functional import interpreter as machine
 from vtacsp.functional.reference import (
     Operands,
-    dilate,
     random_operands,
     reference,
     value_type,
 )
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Stage, stages
+from vtacsp.operators import registry
 from vtacsp.operators.programs import build
-from vtacsp.operators.workload import Conv2DTranspose, Workload
+from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.program.listing import line
 
@@ -76,9 +76,7 @@ def simulate(
     harmless and no error.
     """
     hw, workload = program.hardware, program.workload
-    data = operands.data
-    if isinstance(workload, Conv2DTranspose):
-        data = dilate(workload, data)
+    data = registry.part(workload.op, "reference").as_loaded(workload, operands.data)
     block, batch = hw.block, hw.batch
     inp_dram = _rows(data, (batch, block))
     # weights are kept as (input channel, output channel): the inner loop runs over outputs

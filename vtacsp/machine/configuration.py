@@ -11,6 +11,7 @@ from typing import Any
 from vtacsp.errors import HardwareError, shortened
 from vtacsp.files import read_json
 from vtacsp.machine import fields as isa
+from vtacsp.machine.legality import refuse_illegal
 from vtacsp.names import check_name
 
 __all__ = ["BUFFERS", "BUFFER_FIELDS", "VTAConfig"]
@@ -69,9 +70,7 @@ class VTAConfig:
                 raise HardwareError(f"{key} is {shortened(value)}, allowed are 0 to {MAX_LOG}")
         for key in self.extra:
             _refuse_misspelt(key)
-        from vtacsp.machine.legality import refuse_illegal
-
-        refuse_illegal(self)
+        refuse_illegal(self.symbols)
 
     # -- the tensor intrinsic and the scratchpads
 

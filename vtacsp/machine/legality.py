@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env, all_of, maximum, table
@@ -23,9 +23,6 @@ from vtacsp.rules.symbols import (
     uop_bits,
     wgt_bits,
 )
-
-if TYPE_CHECKING:
-    from vtacsp.machine.configuration import VTAConfig
 
 __all__ = ["ISA_WIDTH", "LEGALITY", "refuse_illegal"]
 
@@ -178,9 +175,12 @@ LEGALITY = (WIDTHS, BLOCK, PAGE, *DEPTHS, UOP_WIDTH, *ADDRESSES)
 """A description that breaks one of these is refused when it is read."""
 
 
-def refuse_illegal(hardware: VTAConfig) -> None:
-    """Raise :class:`~vtacsp.errors.HardwareError` with the first rule that does not hold."""
-    env = Env(hardware.symbols)
+def refuse_illegal(symbols: Mapping[str, int]) -> None:
+    """Raise :class:`~vtacsp.errors.HardwareError` with the first rule that does not hold.
+
+    ``symbols`` are the values of a description, :attr:`vtacsp.VTAConfig.symbols`.
+    """
+    env = Env(symbols)
     for rule in LEGALITY:
         if not env.evaluate(rule.holds):
             values = {name: env.evaluate(q) for name, q in rule.quantities.items()}

@@ -16,7 +16,9 @@ from tvm.ir import IRModule
 from vtacsp.epilogue.steps import Pass
 from vtacsp.errors import ConfigError, SpaceError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2DTranspose, Dense, Workload, workload_from_dict
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem, Space
 
 __all__ = ["blocks_of", "prim_func", "problem_of"]
@@ -50,8 +52,7 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
     narrow = f"int{1 << hardware.log_inp_width}"
     data = te.placeholder(shapes.data, narrow, "data")
     weight = te.placeholder(shapes.weight, f"int{1 << hardware.log_wgt_width}", "weight")
-    multiply = _dense if isinstance(workload, Dense) else _convolution
-    value = multiply(workload, hardware, data, weight)
+    value = part(workload.op, "tir").multiply(workload, hardware, data, weight)
     operands = [data, weight]
 
     def stage(name: str, body: Callable[..., Any]) -> Tensor:
@@ -139,62 +140,3 @@ def problem_of(mod: Any) -> tuple[Workload, VTAConfig]:
         )
     workload = workload_from_dict(json.loads(str(attributes[WORKLOAD])))
     return workload, VTAConfig.from_dict(json.loads(str(attributes[HARDWARE])))
-
-
-def _dense(workload: Workload, hardware: VTAConfig, data: Tensor, weight: Tensor) -> Tensor:
-    shapes = workload.pack(hardware)
-    blocks = te.reduce_axis((0, shapes.weight[1]), "k_o")
-    lanes = te.reduce_axis((0, hardware.block), "k_i")
-
-    def product(n: Any, c: Any, i: Any, o: Any) -> Any:
-        left = data[n, blocks, i, lanes].astype(ACCUMULATOR)
-        return te.sum(left * weight[c, blocks, o, lanes].astype(ACCUMULATOR), [blocks, lanes])
-
-    return te.compute(shapes.output, product, name="gemm")
-
-
-def _convolution(workload: Workload, hardware: VTAConfig, data: Tensor, weight: Tensor) -> Tensor:
-    shapes, s = workload.pack(hardware), workload.symbols(hardware)
-    sh, sw, ph, pw = s["SH"], s["SW"], s["PH"], s["PW"]
-    if isinstance(workload, Conv2DTranspose):
-        # the convolution, with stride 1, of the dilated input
-        data = _dilate(data, sh, sw)
-        sh, sw, ph, pw = 1, 1, s["KH"] - 1 - ph, s["KW"] - 1 - pw
-    if ph or pw:
-        data = _pad(data, ph, pw)
-    per_group, ci = s["CO"] // s["G"], s["CI"]
-    blocks = te.reduce_axis((0, ci), "k_o")
-    row, column = te.reduce_axis((0, s["KH"]), "d_i"), te.reduce_axis((0, s["KW"]), "d_j")
-    lanes = te.reduce_axis((0, hardware.block), "k_i")
-
-    def product(n: Any, c: Any, y: Any, x: Any, i: Any, o: Any) -> Any:
-        block = blocks if s["G"] == 1 else tirx.floordiv(c, per_group) * ci + blocks
-        left = data[n, block, y * sh + row, x * sw + column, i, lanes].astype(ACCUMULATOR)
-        right = weight[c, blocks, row, column, o, lanes].astype(ACCUMULATOR)
-        return te.sum(left * right, [blocks, row, column, lanes])
-
-    return te.compute(shapes.output, product, name="gemm")
-
-
-def _dilate(data: Tensor, sh: int, sw: int) -> Tensor:
-    n, c, height, width, *element = (int(size) for size in data.shape)
-    shape = (n, c, (height - 1) * sh + 1, (width - 1) * sw + 1, *element)
-
-    def value(n: Any, c: Any, y: Any, x: Any, *rest: Any) -> Any:
-        on_grid = tirx.all(tirx.floormod(y, sh) == 0, tirx.floormod(x, sw) == 0)
-        source = data(n, c, tirx.floordiv(y, sh), tirx.floordiv(x, sw), *rest)
-        return tirx.if_then_else(on_grid, source, tirx.const(0, data.dtype))
-
-    return te.compute(shape, value, name="dilate")
-
-
-def _pad(data: Tensor, ph: int, pw: int) -> Tensor:
-    n, c, height, width, *element = (int(size) for size in data.shape)
-    shape = (n, c, height + 2 * ph, width + 2 * pw, *element)
-
-    def value(n: Any, c: Any, y: Any, x: Any, *rest: Any) -> Any:
-        inside = tirx.all(y >= ph, y < height + ph, x >= pw, x < width + pw)
-        source = data(n, c, y - ph, x - pw, *rest)
-        return tirx.if_then_else(inside, source, tirx.const(0, data.dtype))
-
-    return te.compute(shape, value, name="pad")

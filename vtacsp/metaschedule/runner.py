@@ -13,12 +13,13 @@ from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
 from vtacsp.errors import VtacspError
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.metaschedule.compute import problem_of
 from vtacsp.metaschedule.traces import config_of
+from vtacsp.operators.knobs import Config
+from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.programs import build
-from vtacsp.operators.workload import Workload, workload_from_dict
+from vtacsp.operators.workload import Workload
 from vtacsp.timing import RTL, Simulator, TimingModel
 
 __all__ = ["CLOCK_HZ", "Cycles", "SimulatorBuilder", "SimulatorRunner", "simulated_cycles"]

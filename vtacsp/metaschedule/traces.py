@@ -17,9 +17,9 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
 from vtacsp.errors import ConfigError
-from vtacsp.knobs import Config, Knob, KnobSpace
 from vtacsp.metaschedule.compute import blocks_of, problem_of
-from vtacsp.operators.workload import Dense, Workload
+from vtacsp.operators.knobs import Config, Knob, KnobSpace
+from vtacsp.operators.workload import Workload
 
 __all__ = ["apply", "config_of", "with_config"]
 
@@ -41,7 +41,7 @@ def apply(sch: Schedule, config: Mapping[str, int] | None = None) -> None:
         space.index(config)
         digits = [knob.position(config[knob.name]) for knob in space.knobs]
     out, gemm = sch.get_sblock("out"), sch.get_sblock("gemm")
-    spatial = not isinstance(workload, Dense)
+    spatial = "tile_h" in space.names
     names = ("tile_b", "tile_co", "tile_h", "tile_w") if spatial else ("tile_b", "tile_co")
     loops = dict(zip(names, sch.get_loops(out), strict=False))
     splits = {**loops, "tile_ci": sch.get_loops(gemm)[6 if spatial else 4]}
@@ -73,10 +73,10 @@ def apply(sch: Schedule, config: Mapping[str, int] | None = None) -> None:
             sch.bind(thread, f"vthread.{axis}")
             threads.append(thread)
     sch.reorder(*threads, batch[0], *h[:1], co[0], *w[:1], *batch[1:], co[1], *h[1:], *w[1:])
-    _place(sch, workload, (w or co)[0], chosen["tile_ci"])
+    _place(sch, workload, (w or co)[0], chosen["tile_ci"], spatial)
 
 
-def _place(sch: Schedule, workload: Workload, tile: Any, steps: Any) -> None:
+def _place(sch: Schedule, workload: Workload, tile: Any, steps: Any, spatial: bool) -> None:
     """Move the stages under the loop over tiles.
 
     Per tile: reset; for every step of the reduction load data, load weights, GEMM; epilogue.
@@ -94,7 +94,7 @@ def _place(sch: Schedule, workload: Workload, tile: Any, steps: Any) -> None:
     for name, p in zip(blocks_of(workload), workload.chain.passes, strict=True):
         if p.operand is not None:
             move(sch.cache_read(sch.get_sblock(name), int(not p.left), "global"), tile, "acc")
-    if isinstance(workload, Dense):
+    if not spatial:
         n, c, i, o, k_o, k_i = sch.get_loops(gemm)[-6:]
         image, taps = [], []
     else:

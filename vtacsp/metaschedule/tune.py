@@ -13,7 +13,6 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from vtacsp.errors import SpaceError
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.metaschedule.compute import prim_func
 from vtacsp.metaschedule.design_space import feasible_space, space_generator
@@ -26,6 +25,7 @@ from vtacsp.metaschedule.runner import (
 )
 from vtacsp.metaschedule.strategy import FeasibleSearch, Initial
 from vtacsp.metaschedule.traces import config_of
+from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.rule import Rule
 from vtacsp.space.problem import Problem, Space

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from vtacsp.knobs import KnobSpace
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.conv2d.program import build_spatial
-from vtacsp.operators.dense.program import build_dense
-from vtacsp.operators.workload import Dense, Workload
+from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import MAX_TRANSFER, Queue
 
@@ -38,9 +37,8 @@ def build(
     index = config if isinstance(config, int) else space.index(config)
     knobs = space.config(index)
     queue = Queue(waits, max_transfer)
-    if isinstance(workload, Dense):
-        return build_dense(workload, hardware, knobs, queue)
-    return build_spatial(workload, hardware, knobs, queue)
+    program: Program = part(workload.op, "program").build(workload, hardware, knobs, queue)
+    return program
 
 
 _space = lru_cache(maxsize=256)(KnobSpace.of)

@@ -9,7 +9,7 @@ from json import dumps
 
 import numpy as np
 
-from vtacsp.knobs import IntArray, Knob
+from vtacsp.operators.knobs import IntArray, Knob
 from vtacsp.report.feasibility import FeasibilityMap
 
 __all__ = ["CODES", "Layout", "draw_histogram", "draw_panels", "layout", "text"]

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from vtacsp.errors import SpaceError
-from vtacsp.knobs import Config, IntArray, Knob
+from vtacsp.operators.knobs import Config, IntArray, Knob
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.errors import WorkloadError
-from vtacsp.operators.workload import Dense, Workload
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.statistics import SpaceStatistics, statistics
 
@@ -31,26 +31,9 @@ class Layer:
 
 def shape_text(workload: Workload) -> str:
     """The sizes of a workload in one line: ``64 → 128, 56×56, 3×3 kernel, stride 2, pad 1``."""
-    sizes = workload.to_dict()
-    if isinstance(workload, Dense):
-        parts = [f"{workload.in_features} → {workload.out_features}"]
-    else:
-        parts = [
-            f"{sizes['in_channels']} → {sizes['out_channels']}",
-            f"{sizes['height']}×{sizes['width']}",
-            f"{_pair(sizes['kernel'], always=True)} kernel",
-        ]
-        parts += [f"stride {_pair(sizes['stride'])}"] if sizes["stride"] != [1, 1] else []
-        parts += [f"pad {_pair(sizes['padding'])}"] if sizes["padding"] != [0, 0] else []
-        if any(sizes.get("output_padding", ())):
-            parts.append(f"output pad {_pair(sizes['output_padding'])}")
-        parts += [f"{sizes['groups']} groups"] if sizes.get("groups", 1) > 1 else []
+    parts = workload.sizes
     parts += [f"batch {workload.batch}"] if workload.batch > 1 else []
     parts += ["bias"] if workload.bias else []
     if workload.epilogue is not None:
         parts.append(f"epilogue {workload.epilogue}")
     return ", ".join(parts)
-
-
-def _pair(pair: list[int], always: bool = False) -> str:
-    return str(pair[0]) if pair[0] == pair[1] and not always else f"{pair[0]}×{pair[1]}"

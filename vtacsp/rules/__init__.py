@@ -1,11 +1,10 @@
-"""The catalogue of rules: every constraint is written once, here, and read everywhere else.
+"""What the rules are made of: every constraint is written once and read everywhere else.
 
-``symbols`` are the words, ``rule`` what a rule is; ``convolution``, ``transposed``, ``dense``
-and ``machine`` hold the rules, the other modules the mechanisms they are made of.
+``symbols`` are the words, ``rule`` what a rule is, the other modules the mechanisms.  The rules of
+an operator are in its folder, those of the machine in :mod:`vtacsp.machine.legality`.
 """
 
-from vtacsp.rules.catalogue import catalogue, quantity
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import ALL_SYMBOLS
 
-__all__ = ["ALL_SYMBOLS", "Check", "Rule", "Stage", "catalogue", "quantity"]
+__all__ = ["ALL_SYMBOLS", "Check", "Rule", "Stage"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from vtacsp.epilogue.rules import REUSE_RANGE
 from vtacsp.expr import Bool, Int, if_else, pow2, table
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.kernels import Loop, unrolled
 from vtacsp.rules.symbols import PASS_CODE, PASSES, uop_bits
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vtacsp.errors import SpaceError
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
+from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.cpsat import Model, minimal_core

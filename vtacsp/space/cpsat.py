@@ -12,8 +12,8 @@ from ortools.sat.python import cp_model
 from vtacsp.errors import SpaceError
 from vtacsp.expr import Int
 from vtacsp.expr.solver import Encoder
-from vtacsp.knobs import Config
 from vtacsp.machine.legality import LEGALITY
+from vtacsp.operators.knobs import Config
 from vtacsp.rules import Rule
 from vtacsp.space.problem import Problem
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import MAX_LOG
-from vtacsp.rules import Rule, catalogue
+from vtacsp.operators.catalogue import catalogue
+from vtacsp.operators.knobs import Config
+from vtacsp.rules import Rule
 from vtacsp.space.problem import OK, Problem
 
 __all__ = ["Explanation", "Violation", "explain"]

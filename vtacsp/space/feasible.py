@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import ConfigError, SpaceError, shortened
-from vtacsp.knobs import BLOCK, Config, IntArray, KnobSpace
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import BLOCK, Config, IntArray, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import HardwareError, SpaceError
 from vtacsp.expr import Env
-from vtacsp.knobs import Config, IntArray
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
 from vtacsp.machine.legality import LEGALITY
+from vtacsp.operators.knobs import Config, IntArray
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.problem import Problem

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.expr import Env
-from vtacsp.knobs import BLOCK
+from vtacsp.operators.knobs import BLOCK
 from vtacsp.space.feasible import FeasibleSpace
 
 __all__ = ["Occupancy", "occupancy"]

@@ -14,10 +14,11 @@ from vtacsp.errors import HardwareError, RuleError, SpaceError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
-from vtacsp.knobs import BLOCK, IntArray, KnobSpace
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.catalogue import catalogue
+from vtacsp.operators.knobs import BLOCK, IntArray, KnobSpace
 from vtacsp.operators.workload import Workload
-from vtacsp.rules import Rule, catalogue
+from vtacsp.rules import Rule
 
 __all__ = ["MAX_GRID", "OK", "Problem", "Space", "layer_and_machine"]
 

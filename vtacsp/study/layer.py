@@ -11,7 +11,8 @@ import numpy as np
 
 from vtacsp.errors import StudyError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Workload, workload_from_dict
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import compile
 from vtacsp.space.problem import Problem
 from vtacsp.study.tables import recorded_cycles

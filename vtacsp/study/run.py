@@ -20,7 +20,8 @@ from urllib.parse import quote
 from vtacsp import __version__
 from vtacsp.errors import StudyError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Workload, workload_from_dict
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.workload import Workload
 from vtacsp.study.cost_model import judge
 from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.search import METHODS, search

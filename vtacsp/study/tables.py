@@ -10,7 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Workload, workload_from_dict
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.workload import Workload
 
 __all__ = ["recorded_cycles"]
 

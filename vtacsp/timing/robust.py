@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import SpaceError, shortened
-from vtacsp.knobs import Config
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.programs import build
-from vtacsp.operators.workload import Dense, Workload
+from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem, Space, layer_and_machine

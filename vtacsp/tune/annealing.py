@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import SearchError
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.tune.search_space import SearchSpace
 
 __all__ = ["SimulatedAnnealing"]

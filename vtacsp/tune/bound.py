@@ -13,10 +13,10 @@ from functools import lru_cache
 
 from vtacsp.errors import SearchError
 from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2, table
-from vtacsp.knobs import IntArray
 from vtacsp.operators.conv2d import rules as convolution
 from vtacsp.operators.conv2d_transpose import rules as transposed
 from vtacsp.operators.dense import rules as dense
+from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.symbols import (
     CHANNELS,
     CI,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from vtacsp.operators.workload import Conv2D
+from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.tune.search_space import SearchSpace, search_space
 from vtacsp.tune.searcher import Searcher

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import SearchError
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.space import sampling
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel

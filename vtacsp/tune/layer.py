@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from vtacsp.errors import VtacspError
-from vtacsp.knobs import KnobSpace
-from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import workload_from_dict
+from vtacsp.operators.arguments import Arguments
+from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.registry import part
 from vtacsp.tune.task import Task, hardware_of
 
 __all__ = ["knobs_of"]
@@ -19,28 +18,10 @@ def knobs_of(task: Task) -> KnobSpace | None:
     """The knob space that VTA's template defines for a task; None for a task that is not VTA's."""
     try:
         hardware = hardware_of(task.target)
-        workload = workload_from_dict(_layer(task, hardware))
+        op = task.name.removesuffix("_packed.vta")
+        workload = part(op, "task").read(Arguments(task), hardware, bias=False)
         if Task.of(workload, hardware, task.device).key != task.key:
             return None
         return KnobSpace.of(workload, hardware)
     except (VtacspError, LookupError, TypeError, ValueError):
         return None
-
-
-def _layer(task: Task, hardware: VTAConfig) -> dict[str, Any]:
-    """A workload that may be the task's; whether it is shows when it is packed again."""
-    args: tuple[Any, ...] = task.args
-    (_, data, _), (_, weight, _) = args[:2]
-    op = task.name.removesuffix("_packed.vta")
-    layer = {"name": "task", "op": op, "batch": data[0] * hardware.batch}
-    channels = data[1] * hardware.block, weight[0] * hardware.block
-    if op == "dense":
-        return {**layer, "in_features": channels[0], "out_features": channels[1]}
-    layer |= {"height": data[2], "width": data[3], "kernel": list(weight[2:4])}
-    layer |= {"stride": list(args[2]), "padding": list(args[3][:2])}
-    layer |= {"in_channels": channels[0], "out_channels": channels[1]}
-    if op == "group_conv2d":
-        layer["groups"] = args[5]
-    elif op == "conv2d_transpose" and len(args) > 5:
-        layer["output_padding"] = list(args[5])
-    return layer

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtacsp.errors import MeasureError, SearchError
-from vtacsp.knobs import Config
+from vtacsp.operators.knobs import Config
 from vtacsp.tune.measure import Measurer
 from vtacsp.tune.records import Record, TuningLog
 from vtacsp.tune.result import Result

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import SearchError
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.tune.annealing import Scores, SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result

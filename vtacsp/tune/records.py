@@ -16,7 +16,7 @@ from typing import IO, Any
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, LogError
 from vtacsp.files import check_writable, decode_json, open_input, replacing
-from vtacsp.knobs import Config, KnobSpace
+from vtacsp.operators.knobs import Config, KnobSpace
 from vtacsp.tune.layer import knobs_of
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
 from vtacsp.tune.task import Task

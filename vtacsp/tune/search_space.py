@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import SpaceError
-from vtacsp.knobs import Config, IntArray, KnobSpace
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import Config, IntArray, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem, Space

@@ -17,17 +17,12 @@ from urllib.parse import quote_plus, unquote_plus
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import HardwareError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["RTL_DEVICE", "Task", "device_of", "hardware_of", "target_of"]
 
-_NAMES = {
-    "conv2d": "conv2d_packed.vta",
-    "group_conv2d": "group_conv2d_packed.vta",
-    "conv2d_transpose": "conv2d_transpose_packed.vta",
-    "dense": "dense_packed.vta",
-}
 _OF_DEVICE = "@"  # between machine and device in the model of a target
 _ANY = "surrogatepass"
 _PADDING = 3  # position of the padding in the arguments of the convolutions
@@ -59,23 +54,9 @@ class Task:
         data = ("TENSOR", shapes.data, _dtype(hardware.log_inp_width))
         weight = ("TENSOR", shapes.weight, _dtype(hardware.log_wgt_width))
         acc = _dtype(hardware.log_acc_width)
-        args: tuple[Any, ...]
-        if isinstance(workload, Dense):
-            args = (data, weight, None, acc)
-        else:
-            spatial: Any = workload
-            padding = (*spatial.padding, *spatial.padding)  # top, left, bottom, right
-            common = (data, weight, spatial.stride, padding)
-            if isinstance(workload, Conv2DTranspose):
-                args = (*common, acc, workload.output_padding)
-            elif isinstance(workload, GroupConv2D):
-                args = (*common, (1, 1), workload.groups, acc)
-            else:
-                layout = f"NCHW{hardware.batch}n{hardware.block}c"
-                args = (*common, (1, 1), layout, acc)
-        return cls(
-            target_of(hardware, device), _NAMES[workload.op], args, workload.bias, workload.epilogue
-        )
+        task = part(workload.op, "task")
+        args: tuple[Any, ...] = task.arguments(workload, hardware, data, weight, acc)
+        return cls(target_of(hardware, device), task.NAME, args, workload.bias, workload.epilogue)
 
     @property
     def model(self) -> str:

@@ -1,4 +1,4 @@
-"""The convolutions: tiling, copies and kernels of conv2d, grouped and transposed conv2d.
+"""The convolutions: copies and kernels of a tile.
 
 Loop nest (``vta_conv2d.py`` and its siblings of TVM's ``vta/python/vta/top``), outer to inner:
 batch, h0, co0, w0; per output tile: reset, for ci0 {load data, load weights, GEMM}, epilogue,
@@ -33,7 +33,7 @@ from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads
 
-__all__ = ["build_spatial"]
+__all__ = ["build", "build_tiled"]
 
 Bases = Mapping[str, list[int]]
 """First element of every buffer of every thread."""
@@ -41,16 +41,25 @@ Bases = Mapping[str, list[int]]
 MAX_THREADS = 4
 """Both virtual threads at once."""
 
-UNROLL_H, UNROLL_W = 4, 2  # how the transposed convolution splits its tile
 
-
-def build_spatial(
+def build(
     workload: Workload, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
-    """Build the program of a convolution."""
-    t = Tiling(workload, hardware, config)
-    if t.transposed and hardware.log_batch:
-        raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
+    """Build the program of a convolution, plain or grouped."""
+    tiling = Tiling(workload.symbols(hardware), hardware, config)
+    return build_tiled(tiling, workload, config, queue)
+
+
+def build_tiled(
+    t: Tiling,
+    workload: Workload,
+    config: Mapping[str, int],
+    queue: Queue,
+    *,
+    loop_is_function: bool = True,
+) -> Program:
+    """Build the program of a convolution that is tiled so."""
+    hardware = t.hardware
     pads = Scratchpads(hardware)
     pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
     chain = workload.chain
@@ -91,7 +100,7 @@ def build_spatial(
         "out": tensor,
     }
     return a.finish(
-        workload, config, _nest(chain), dram, queue=queue, loop_is_function=not t.transposed
+        workload, config, _nest(chain), dram, queue=queue, loop_is_function=loop_is_function
     )
 
 
@@ -128,8 +137,7 @@ def _inp_copy(t: Tiling) -> Copy:
     if s["G"] > 1:
         first = [tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0)]
         tables["co"] = Table.of([Shape()] * t.co0, first)
-    has_pads = s["PH"] or s["PW"] if t.transposed else s["PH"]
-    if not has_pads:
+    if not t.padded:
         axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
         return Copy(plain(axes, "dma_2d:inp"), strides, tables)
     rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
@@ -204,41 +212,11 @@ def _gemm(t: Tiling, a: Assembly, bases: Bases) -> None:
 
     def gemm(tile: int) -> Iterator[Kernel]:
         for thread, base in enumerate(threads):
-            loops = _loops(t, groups[tile + thread % t.oc_threads])
+            loops = t.loops(groups[tile + thread % t.oc_threads])
             yield from record_gemm(loops, [base], t.hardware)
 
-    a.kernel("reset", record_gemm(_loops(t, None), threads, t.hardware, reset=True))
+    a.kernel("reset", record_gemm(t.loops(None), threads, t.hardware, reset=True))
     if varies:
         a.kernels("gemm", map(gemm, range(t.co0)), by="co")
     else:
         a.kernel("gemm", gemm(0))
-
-
-def _loops(t: Tiling, groups: tuple[int, ...] | None) -> list[KernelLoop]:
-    """Loops of the GEMM over one tile, outer first; without ``groups`` those of the reset."""
-    s = t.s
-    area = t.rows * t.columns
-    co_src = s["CI"] * area
-    src = 0
-    steps: tuple[int, ...] = ()
-    if t.per_group == 1:
-        src = co_src  # a group per block: linear
-    elif groups and any(groups):
-        steps = tuple(group * co_src for group in groups)
-    ci = KernelLoop(t.ci1, 0, area, t.taps)
-    kh = KernelLoop(s["KH"], 0, t.columns, s["KW"], unrolled=t.transposed)
-    kw = KernelLoop(s["KW"], 0, 1, 1, unrolled=t.transposed)
-    co = KernelLoop(t.co1, t.h1 * t.w1, src, t.ci1 * t.taps, steps=steps)
-    if not t.transposed:
-        w = KernelLoop(t.w1, 1, s["SW"])
-        h = KernelLoop(t.h1, t.w1, s["SH"] * t.columns)
-        return [w, co, h] if groups is None else [ci, w, kw, kh, co, h]
-    # splits by 2 and 4 lose their guards: the tile is rounded up
-    jj, ii = min(t.w1, UNROLL_W), min(t.h1, UNROLL_H)
-    xj = KernelLoop(-(-t.w1 // jj), jj, jj)
-    xi = KernelLoop(-(-t.h1 // ii), ii * t.w1, ii * t.columns)
-    inner_w = KernelLoop(jj, 1, 1, unrolled=True)
-    inner_h = KernelLoop(ii, t.w1, t.columns, unrolled=True)
-    if groups is None:
-        return [xj, co, xi, inner_w, inner_h]
-    return [ci, xj, co, xi, inner_w, kw, kh, inner_h]

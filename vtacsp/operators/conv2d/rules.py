@@ -55,7 +55,7 @@ from vtacsp.rules.symbols import (
 )
 from vtacsp.rules.variables import one_variable
 
-__all__ = ["CONVOLUTION"]
+__all__ = ["RULES"]
 
 # the outer loops, the threads and the tile
 h0 = named("h0", OH // tile_h)
@@ -276,7 +276,7 @@ FIELDS = instruction_fields(
     out_tile < LOOP_LIMIT,
 )
 
-CONVOLUTION = (
+RULES = (
     ACC,
     INP,
     WGT,

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2DTranspose, Workload
+from vtacsp.program.kernel import KernelLoop
 
 __all__ = ["Tiling"]
 
 
 class Tiling:
-    """A configuration of a convolution; channels in blocks, sizes in elements.
+    """A configuration of a convolution; channels in blocks, sizes in elements."""
 
-    The transposed convolution is the convolution, with stride 1, of an input that the CPU
-    has dilated in DRAM.
-    """
-
-    def __init__(self, workload: Workload, hardware: VTAConfig, config: Mapping[str, int]) -> None:
-        s = _symbols(workload, hardware)
+    def __init__(
+        self, symbols: Mapping[str, int], hardware: VTAConfig, config: Mapping[str, int]
+    ) -> None:
+        s = symbols
         self.hardware = hardware
         self.s = s
-        """Workload symbols, the transposed convolution turned into the one it is run as."""
-        self.transposed = isinstance(workload, Conv2DTranspose)
+        """Workload symbols, of the convolution that is run."""
         # a tile: output rows and columns, input and output channel blocks
         self.h1, self.w1 = config["tile_h"], config["tile_w"]
         self.ci1, self.co1 = config["tile_ci"], config["tile_co"]
@@ -89,22 +85,42 @@ class Tiling:
     @property
     def inp_is_guarded(self) -> bool:
         """Whether the guard reaches the data load: the tile past the end leaves the image."""
-        if self.transposed:
-            return self.guarded_h
         tiles = -(-self.h0 // self.h_threads) * self.h_threads
         last = (tiles * self.h1 - 1) * self.s["SH"] + self.s["KH"]
         leaves = self.guarded_h and last > self.s["H"] + 2 * self.s["PH"]
         grouped = self.s["G"] > 1 and (self.guarded_co or not self.span_is_constant)
         return leaves or grouped
 
+    # -- what the operators do in their own ways
 
-@lru_cache(maxsize=256)
-def _symbols(workload: Workload, hardware: VTAConfig) -> Mapping[str, int]:
-    s = workload.symbols(hardware)
-    if isinstance(workload, Conv2DTranspose):
-        s["H"] = (s["H"] - 1) * s["SH"] + 1
-        s["W"] = (s["W"] - 1) * s["SW"] + 1
-        s["PH"] = s["KH"] - 1 - s["PH"]
-        s["PW"] = s["KW"] - 1 - s["PW"]
-        s["SH"] = s["SW"] = 1
-    return s
+    @property
+    def padded(self) -> bool:
+        """Whether the data are loaded with padding: upstream looks at the rows alone."""
+        return bool(self.s["PH"])
+
+    def loops(self, groups: tuple[int, ...] | None) -> list[KernelLoop]:
+        """Loops of the GEMM over one tile, outer first; without ``groups`` those of the reset."""
+        w = KernelLoop(self.w1, 1, self.s["SW"])
+        h = KernelLoop(self.h1, self.w1, self.s["SH"] * self.columns)
+        co = self.channel_loop(groups)
+        if groups is None:
+            return [w, co, h]
+        kh = KernelLoop(self.s["KH"], 0, self.columns, self.s["KW"])
+        kw = KernelLoop(self.s["KW"], 0, 1, 1)
+        return [self.reduction_loop, w, kw, kh, co, h]
+
+    @property
+    def reduction_loop(self) -> KernelLoop:
+        """The loop over the input channels of a tile."""
+        return KernelLoop(self.ci1, 0, self.rows * self.columns, self.taps)
+
+    def channel_loop(self, groups: tuple[int, ...] | None) -> KernelLoop:
+        """The loop over the output channels of a tile, which may reach several groups."""
+        co_src = self.s["CI"] * self.rows * self.columns
+        src = 0
+        steps: tuple[int, ...] = ()
+        if self.per_group == 1:
+            src = co_src  # a group per block: linear
+        elif groups and any(groups):
+            steps = tuple(group * co_src for group in groups)
+        return KernelLoop(self.co1, self.h1 * self.w1, src, self.ci1 * self.taps, steps=steps)

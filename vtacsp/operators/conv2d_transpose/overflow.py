@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 
 __all__ = ["COL_SPLIT", "HARMLESS", "RACE", "ROW_SPLIT", "WRONG", "overflow"]
 

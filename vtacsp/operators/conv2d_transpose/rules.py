@@ -68,7 +68,7 @@ from vtacsp.rules.symbols import (
 )
 from vtacsp.rules.variables import one_variable
 
-__all__ = ["TRANSPOSED"]
+__all__ = ["RULES"]
 
 # the dilated input in DRAM, and the padding around it
 dilated_h = named("dilated_h", (H - 1) * SH + 1)
@@ -251,7 +251,7 @@ FIELDS = instruction_fields(
     out_tile < LOOP_LIMIT,
 )
 
-TRANSPOSED = (
+RULES = (
     LOWERING,
     CONV_ACC,
     INP,

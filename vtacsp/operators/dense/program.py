@@ -21,7 +21,7 @@ from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Stage
-from vtacsp.operators.workload import Dense
+from vtacsp.operators.dense.workload import Dense
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Shape, Table, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
@@ -30,14 +30,12 @@ from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads
 
-__all__ = ["build_dense"]
+__all__ = ["build"]
 
 MAX_ROWS = 99  # variables 0 to 98 have a slot at a call site
 
 
-def build_dense(
-    workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
-) -> Program:
+def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue: Queue) -> Program:
     """Build the program of a fully connected layer."""
     s = workload.symbols(hardware)
     n, ci, co, chain = s["N"], s["CI"], s["CO"], workload.chain

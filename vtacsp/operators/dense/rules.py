@@ -20,7 +20,7 @@ from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import CI, CO, PASSES, N, oc_nthread, tile_b, tile_ci, tile_co
 from vtacsp.rules.variables import one_variable
 
-__all__ = ["DENSE"]
+__all__ = ["RULES"]
 
 threaded = oc_nthread == 2
 rows = named("batch_rows", if_else(threaded, N, tile_b))
@@ -78,7 +78,7 @@ FIELDS = instruction_fields(
     (tile_ci < LOOP_LIMIT) & (rows < LOOP_LIMIT),
 )
 
-DENSE = (
+RULES = (
     TENSORIZE,
     ACC,
     INP,

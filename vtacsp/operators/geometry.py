@@ -13,7 +13,8 @@ from typing import NamedTuple
 from vtacsp.errors import WorkloadError
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Conv2DTranspose, Dense, Workload
+from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 
 __all__ = ["Axis", "Geometry", "geometry", "needed", "taps"]
 
@@ -118,19 +119,8 @@ def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
             f"{workload.name}: schedules beyond the template have the default epilogue only, "
             f"this one is {workload.epilogue}"
         )
-    s = workload.symbols(hardware)
-    if isinstance(workload, Dense):
-        one = Axis(1, 1, 1, 1, 0, 1)
-        return Geometry(s["N"], 1, s["CI"], s["CO"], one, one, workload.bias)
-    axes = []
-    for a in "HW":
-        size, stride, pad, dilation = s[a], s["S" + a], s["P" + a], 1
-        if isinstance(workload, Conv2DTranspose):
-            size, dilation = (size - 1) * stride + 1, stride
-            stride, pad = 1, s["K" + a] - 1 - pad
-        axes.append(Axis(size, s["O" + a], s["K" + a], stride, pad, dilation))
-    y, x = axes
-    return Geometry(s["N"], s["G"], s["CI"], s["CO"], y, x, workload.bias)
+    found: Geometry = part(workload.op, "geometry").geometry(workload, hardware)
+    return found
 
 
 @jit

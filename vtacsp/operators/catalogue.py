@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from vtacsp.errors import RuleError
 from vtacsp.expr import Int
-from vtacsp.operators.conv2d.rules import CONVOLUTION
-from vtacsp.operators.conv2d_transpose.rules import TRANSPOSED
-from vtacsp.operators.dense.rules import DENSE
+from vtacsp.operators.registry import OPERATORS, part
 from vtacsp.rules.rule import Rule
 
-__all__ = ["CATALOGUES", "catalogue", "quantity"]
+__all__ = ["all_catalogues", "catalogue", "quantity"]
 
-CATALOGUES: dict[str, tuple[Rule, ...]] = {
-    "conv2d": CONVOLUTION,
-    "group_conv2d": CONVOLUTION,
-    "conv2d_transpose": TRANSPOSED,
-    "dense": DENSE,
-}
+
+def all_catalogues() -> dict[str, tuple[Rule, ...]]:
+    """The rules of every operator."""
+    return {op: catalogue(op) for op in OPERATORS}
 
 
 def catalogue(op: str, *, stack_only: bool = False) -> tuple[Rule, ...]:
@@ -25,11 +21,10 @@ def catalogue(op: str, *, stack_only: bool = False) -> tuple[Rule, ...]:
     ``stack_only`` leaves out what upstream's functional simulator does not see: the rule
     ``race``.  Raises :class:`~vtacsp.errors.RuleError` for another operator.
     """
-    if op not in CATALOGUES:
-        raise RuleError(f"no rules for {op!r}; operators are {', '.join(CATALOGUES)}")
-    if not stack_only:
-        return CATALOGUES[op]
-    return tuple(rule for rule in CATALOGUES[op] if rule.seen_by_stack)
+    if op not in OPERATORS:
+        raise RuleError(f"no rules for {op!r}; operators are {', '.join(OPERATORS)}")
+    rules: tuple[Rule, ...] = part(op, "rules").RULES
+    return tuple(rule for rule in rules if rule.seen_by_stack) if stack_only else rules
 
 
 def quantity(op: str, rule: str, name: str) -> Int:

@@ -7,7 +7,8 @@ import os
 from importlib.resources import files
 
 from vtacsp.errors import WorkloadError, shortened
-from vtacsp.operators.workload import Workload, load_workloads, workload_from_dict
+from vtacsp.operators.loading import load_workloads, workload_from_dict
+from vtacsp.operators.workload import Workload
 
 __all__ = ["SUITES", "find_workloads", "suite"]
 

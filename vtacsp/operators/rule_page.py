@@ -1,6 +1,6 @@
 """The catalogue of rules as a page, generated from the rules themselves.
 
-``python -m vtacsp.rules.document docs/rules.md`` writes it; a test keeps it current.
+``python -m vtacsp.operators.rule_page docs/rules.md`` writes it; a test keeps it current.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from vtacsp.expr import Symbol, definitions, to_text
 from vtacsp.expr.nodes import Node
 from vtacsp.machine.legality import LEGALITY
-from vtacsp.rules.catalogue import CATALOGUES
+from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.rules.rule import Rule
 from vtacsp.rules.symbols import ALL_SYMBOLS
 
@@ -21,7 +21,7 @@ __all__ = ["catalogue_page"]
 _INTRODUCTION = """\
 # The catalogue of rules
 
-Generated from `vtacsp/rules` by `python -m vtacsp.rules.document docs/rules.md`; do not edit.
+Generated from `vtacsp/rules` by `python -m vtacsp.operators.rule_page docs/rules.md`; do not edit.
 
 A configuration is feasible when every rule of its operator holds. Each rule is written once, as
 the expression below; the CP-SAT model, the vectorised check and the explanation are made from
@@ -37,7 +37,7 @@ def catalogue_page() -> str:
     """The whole catalogue as Markdown."""
     parts = [_INTRODUCTION, _overview()]
     operators: dict[tuple[Rule, ...], list[str]] = {}
-    for op, rules in CATALOGUES.items():
+    for op, rules in all_catalogues().items():
         operators.setdefault(rules, []).append(op)
     for rules, ops in operators.items():
         parts.append(_section(" and ".join(ops), rules))
@@ -55,7 +55,7 @@ def catalogue_page() -> str:
 def _overview() -> str:
     lines = ["| rule | cause | operators | holds when |", "| --- | --- | --- | --- |"]
     titles: dict[tuple[str, str, str], list[str]] = {}
-    for op, rules in CATALOGUES.items():
+    for op, rules in all_catalogues().items():
         for rule in rules:
             titles.setdefault((rule.name, rule.cause, rule.title), []).append(op)
     for (name, cause, title), ops in titles.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import ConfigError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.workload import Dense, Workload
+from vtacsp.operators.workload import Workload
 
 __all__ = ["BLOCK", "Config", "Knob", "KnobSpace"]
 
@@ -69,16 +69,10 @@ class KnobSpace:
 
         Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
         """
-        dense = isinstance(workload, Dense)
         splits = [Knob(name, _divisors(extent)) for name, extent in workload.axes(hardware).items()]
-        # the convolutions define tile_b and never apply it; in dense a virtual thread moves the
-        # whole batch under the loop that it splits
-        batch = replace(splits[0], inert=not dense)
-        if dense:
-            batch = replace(batch, inert_where=("oc_nthread", 2))
-        splits[0] = batch
-        threads = ["oc_nthread"] if dense else ["oc_nthread", "h_nthread"]
-        return cls((*splits, *(Knob(name, THREAD_COUNTS) for name in threads)))
+        inert, where = workload.inert_batch
+        splits[0] = replace(splits[0], inert=inert, inert_where=where)
+        return cls((*splits, *(Knob(name, THREAD_COUNTS) for name in workload.thread_knobs)))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,27 @@
+"""The operands of a layer, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vtacsp.arrays import Integers
+
+__all__ = ["Operands"]
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Packed operands of a workload; ``bias`` is None for a workload without one.
+
+    ``epilogue`` are what the steps of an epilogue load, in their order.
+    """
+
+    data: Integers
+    weight: Integers
+    bias: Integers | None = None
+    epilogue: tuple[Integers, ...] = ()
+
+    @property
+    def loaded(self) -> tuple[Integers, ...]:
+        """What the epilogue loads, the bias included."""
+        return self.epilogue if self.bias is None else (self.bias, *self.epilogue)
