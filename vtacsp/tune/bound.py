@@ -8,44 +8,23 @@ page boundaries, edge tiles that load more than the mean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
-from vtacsp.errors import SearchError
-from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2, table
-from vtacsp.operators.conv2d import rules as convolution
-from vtacsp.operators.conv2d_transpose import rules as transposed
-from vtacsp.operators.dense import rules as dense
+from vtacsp.errors import SearchError, WorkloadError
+from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2
 from vtacsp.operators.knobs import IntArray
+from vtacsp.operators.nest import LoopNest, Mean
+from vtacsp.operators.registry import part
 from vtacsp.rules.symbols import (
     CHANNELS,
-    CI,
-    CO,
-    KH,
-    KW,
     LOG_ACC_WIDTH,
     LOG_BATCH,
     LOG_BLOCK,
     LOG_INP_WIDTH,
     LOG_WGT_WIDTH,
-    OH,
-    OW,
     PAIRS,
     PASSES,
-    PH,
-    PW,
-    SH,
-    SW,
     TENSORS,
-    H,
-    N,
-    W,
-    h_nthread,
-    oc_nthread,
-    tile_ci,
-    tile_co,
-    tile_h,
-    tile_w,
 )
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import INSTRUCTION_BYTES, RTL, TimingModel
@@ -62,131 +41,6 @@ UOP_BYTES = 4
 EARLY = 16  # instructions, among them the first kernel that waits for a load
 
 
-@dataclass(frozen=True)
-class _Mean:
-    """A mean: what there is in all, and how many share it."""
-
-    total: Int
-    count: Int
-
-    def times(self, factor: Int, divisor: int = 1) -> Int:
-        """The mean times a factor, rounded down."""
-        return self.total * factor // (self.count * divisor)
-
-    @property
-    def ceiling(self) -> Int:
-        """The mean, rounded up."""
-        return (self.total + self.count - 1) // self.count
-
-
-@dataclass(frozen=True)
-class _Nest:
-    """The loop nest of an operator, in elements of the scratchpads.
-
-    Per output tile of a thread: ``rows`` times { reset ``reset`` accumulators; ``reductions``
-    times { load an input tile and ``wgt`` elements, execute ``gemm`` micro-ops } }; the epilogue
-    over ``out`` accumulators; a store of ``out`` in ``store_rows``.  ``inp_tile`` are the inputs
-    of a tile with padding.  Without it, ``first`` are those of the first tile and ``inp`` the mean
-    over the tiles, of the first and of the last thread.  ``micro_ops`` are those of all kernels.
-    ``channel`` elements are one value per channel.
-    """
-
-    tiles: Int
-    threads: Int
-    rows: Int
-    reductions: Int
-    reset: Int
-    gemm: Int
-    first: tuple[Int, Int]
-    inp: tuple[_Mean, _Mean]
-    inp_tile: Int
-    wgt: Int
-    out: Int
-    store_rows: Int
-    channel: Int
-    micro_ops: Int
-
-
-def _loaded(count: int, step: int, extent: int, size: int, pad: int) -> int:
-    """Inputs of one axis that all its tiles load together: tiles overlap, padding is not read."""
-    starts = (i * step - pad for i in range(count))
-    return sum(max(0, min(size, start + extent) - max(0, start)) for start in starts)
-
-
-def _spatial(op: str) -> _Nest:
-    c = convolution
-    channels: Int
-    reads: tuple[tuple[Int, ...], tuple[Int, ...]]
-    if op == "conv2d_transpose":
-        t = transposed
-        channels, rows, cols = tile_ci, t.rows, t.cols
-        reads = (
-            (c.h0, tile_h, rows, t.dilated_h, t.pad_h),
-            (c.w0, tile_w, cols, t.dilated_w, t.pad_w),
-        )
-        micro_ops = _need(t.EVICTION)
-    else:
-        channels, rows, cols = c.channels, c.rows, c.cols
-        reads = (
-            (c.h0, tile_h * SH, rows, H, PH),
-            (c.w0, tile_w * SW, cols, W, PW),
-        )
-        micro_ops = _need(c.EVICTION)
-    height, width = reads
-    turns = maximum(height[0] // h_nthread, 1)  # threads take turns at the rows of tiles
-
-    def loaded(thread: Int) -> tuple[Int, _Mean]:
-        _, step, extent, size, pad = height
-        mine = step * h_nthread, extent, size, pad - thread * step
-        first = table("loaded", _loaded, 1, *mine) * table("loaded", _loaded, 1, *width[1:])
-        total = table("loaded", _loaded, turns, *mine) * table("loaded", _loaded, *width)
-        return first * channels, _Mean(total * channels, turns * c.w0)
-
-    (first, inp), (other, others) = loaded(const(0)), loaded(h_nthread - 1)
-    whole_rows = if_else(tile_h == OH, 1, tile_co)
-    return _Nest(
-        tiles=N * c.h0 * c.w0 * c.co0,
-        threads=c.threads,
-        rows=const(1),
-        reductions=c.ci0,
-        reset=c.out_tile,
-        gemm=c.out_tile * (tile_ci * (KH * KW)),
-        first=(first, other),
-        inp=(inp, others),
-        inp_tile=channels * rows * cols,
-        wgt=c.wgt_tile,
-        out=c.out_tile,
-        store_rows=if_else(tile_w == OW, whole_rows, tile_co * tile_h),
-        channel=tile_co,
-        micro_ops=micro_ops,
-    )
-
-
-def _dense() -> _Nest:
-    d = dense
-    return _Nest(
-        tiles=N * CO // d.rows,
-        threads=oc_nthread,
-        rows=d.rows,
-        reductions=CI // tile_ci,
-        reset=const(1),
-        gemm=tile_ci,
-        first=(tile_ci, tile_ci),
-        inp=(_Mean(tile_ci, const(1)),) * 2,
-        inp_tile=tile_ci,
-        wgt=tile_ci,
-        out=d.rows,
-        store_rows=d.rows,
-        channel=d.rows,
-        micro_ops=_need(d.EVICTION),
-    )
-
-
-def _need(rule: object) -> Int:
-    need: Int = getattr(rule, "quantities")["need"]  # noqa: B009
-    return need
-
-
 @lru_cache
 def cycle_bound(op: str, timing: TimingModel = RTL) -> Int:
     """Lower bound of the cycles of a feasible configuration of an operator.
@@ -194,12 +48,14 @@ def cycle_bound(op: str, timing: TimingModel = RTL) -> Int:
     An expression over the symbols of the rules (``Problem.at(indices).evaluate(...)``).
     Raises :class:`~vtacsp.errors.SearchError` for an unknown operator.
     """
-    if op not in ("conv2d", "group_conv2d", "conv2d_transpose", "dense"):
-        raise SearchError(f"no cycle bound for {op!r}")
-    return _cycles(_dense() if op == "dense" else _spatial(op), timing)
+    try:
+        nest: LoopNest = part(op, "nest").NEST
+    except WorkloadError as error:
+        raise SearchError(f"no cycle bound for {op!r}: {error}") from None
+    return _cycles(nest, timing)
 
 
-def _cycles(nest: _Nest, t: TimingModel) -> Int:
+def _cycles(nest: LoopNest, t: TimingModel) -> Int:
     bus = t.bus_bytes
     # between the end of an instruction and the start of the next: in its module, or in another one
     # that waits for its token; where a chain may do either, the shorter
@@ -210,7 +66,7 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     staged = if_else(bus < INP_BYTES, 2, 1) + nest.inp_tile
     wgt = nest.wgt * WGT_BYTES // bus + _answered(WGT_BYTES, t)
 
-    def load(inp: _Mean) -> Int:
+    def load(inp: Mean) -> Int:
         waits = maximum(_answered(INP_BYTES, t), staged - inp.ceiling)
         return inp.times(INP_BYTES, bus) + waits + next_one + wgt
 
@@ -242,7 +98,7 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     single = all_of(nest.rows == 1, nest.reductions == 1)
     both = if_else(single, straight, interleaved)
     # no stall at first, where a tile may load less than the mean, and a store more at last
-    first = minimum(before, maximum(load(_Mean(nest.first[0], const(1))), reset))
+    first = minimum(before, maximum(load(Mean(nest.first[0], const(1))), reset))
     ends = store + next_one - if_else(store > before, store - first, 0)
 
     rounds = nest.tiles // nest.threads
@@ -253,7 +109,7 @@ def _cycles(nest: _Nest, t: TimingModel) -> Int:
     return _launch(nest, t) + _kernels(nest, t, hidden, late, again) + work
 
 
-def _launch(nest: _Nest, t: TimingModel) -> Int:
+def _launch(nest: LoopNest, t: TimingModel) -> Int:
     """Cycles until the first instruction starts: a burst is fetched before anything runs."""
     per_tile = nest.rows * (1 + 3 * nest.reductions) + PASSES + CHANNELS + TENSORS + 1
     fetched = minimum(nest.tiles * per_tile, t.burst_instructions) * INSTRUCTION_BYTES
@@ -261,7 +117,7 @@ def _launch(nest: _Nest, t: TimingModel) -> Int:
     return fetched // t.bus_bytes + delays
 
 
-def _kernels(nest: _Nest, t: TimingModel, hidden: Bool, late: Int, again: Int) -> Int:
+def _kernels(nest: LoopNest, t: TimingModel, hidden: Bool, late: Int, again: Int) -> Int:
     """Cycles of loading the kernels, each when it is first called.
 
     Where the loads of two threads take longer than their GEMMs, those of the first GEMMs are
@@ -285,7 +141,7 @@ def _answered(element: Int, t: TimingModel) -> Int:
     return drain + (t.request_delay + t.memory_latency - 1)
 
 
-def _written(nest: _Nest, t: TimingModel) -> Int:
+def _written(nest: LoopNest, t: TimingModel) -> Int:
     """Cycles of the stores of a tile, but for their beats."""
     burst = t.write_command + t.write_latency  # and one beat less, one cycle to acknowledge
     reloads = nest.out - nest.store_rows

@@ -1,7 +1,5 @@
-"""Rules of the convolution templates (plain and grouped), from their loop nest.
+"""Rules of the convolution templates (plain and grouped), over their loop nest.
 
-Outer to inner: [virtual threads] batch, h0, co0, w0; per output tile: reset, for ci0 { load
-data, load weights, GEMM over ci1, w1, kw, kh, co1, h1 }, epilogue, store.
 Source: ``vta_conv2d.py`` and ``vta_group_conv2d.py`` of TVM 0.17.
 """
 
@@ -9,8 +7,36 @@ from __future__ import annotations
 
 from vtacsp.epilogue.footprint import NEVER
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
-from vtacsp.expr import Bool, all_of, any_of, choose, const, if_else, maximum, minimum, named
+from vtacsp.expr import Bool, all_of, choose, if_else, maximum, named
 from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.conv2d.nest import (
+    both_threads,
+    ci0,
+    co0,
+    gemm_loops,
+    gemm_ops,
+    h0,
+    inp_tile,
+    kernel_total,
+    kh_listed,
+    kw_listed,
+    one_span,
+    out_copy,
+    out_tile,
+    padded,
+    padded_inp,
+    per_group,
+    plain_inp,
+    reset_loops,
+    reset_ops,
+    rounds,
+    straddles,
+    taps,
+    threads,
+    variants,
+    wgt_copy,
+    wgt_tile,
+)
 from vtacsp.rules.dma import (
     clip_bounds,
     input_pattern,
@@ -18,34 +44,25 @@ from vtacsp.rules.dma import (
     padded_axes,
     store_pattern,
 )
-from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
-from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT, Loop, loop_fields_fit, micro_ops, unrolled
-from vtacsp.rules.patterns import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.eviction import eviction_is_harmless
+from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT, loop_fields_fit
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import (
-    BATCH,
     CHANNELS,
-    CI,
-    CO,
     KH,
     KW,
     LEFT_CHANNELS,
     LEFT_TENSORS,
     NARROWS,
-    OH,
-    OW,
     PAIR_AT,
     PH,
     PW,
     SH,
     STAGES,
-    SW,
     TENSORS,
     G,
     H,
-    N,
-    W,
     h_nthread,
     oc_nthread,
     tile_ci,
@@ -56,49 +73,6 @@ from vtacsp.rules.symbols import (
 from vtacsp.rules.variables import one_variable
 
 __all__ = ["RULES"]
-
-# the outer loops, the threads and the tile
-h0 = named("h0", OH // tile_h)
-w0 = named("w0", OW // tile_w)
-co0 = named("co0", CO // tile_co)
-ci0 = named("ci0", CI // tile_ci)
-threads = named("threads", oc_nthread * h_nthread)
-both_threads = named("both_threads", (oc_nthread == 2) & (h_nthread == 2))
-rows = named("rows", (tile_h - 1) * SH + KH)
-cols = named("cols", (tile_w - 1) * SW + KW)
-taps = named("taps", KH * KW)
-out_tile = named("out_tile", tile_co * tile_h * tile_w)
-wgt_tile = named("wgt_tile", tile_co * tile_ci * taps)
-padded = named("padded", PH > 0)
-
-# groups under a tile of output channels: a tile starts at block tile_co * (oc_nthread * i + t)
-per_group = named("per_group", CO // G)
-groups_reached = named("groups_reached", (tile_co - 1) // per_group + 1)
-channels = named("channels", (groups_reached - 1) * CI + tile_ci)
-inp_tile = named("inp_tile", channels * rows * cols)
-
-_outer_co = co0 // oc_nthread
-_step = (oc_nthread * tile_co) % per_group
-_thread_step = if_else(oc_nthread == 2, tile_co % per_group, 0)
-_top = if_else(
-    any_of(_outer_co <= 1, _step == 0),
-    _thread_step,
-    if_else(
-        (per_group % maximum(_step, 1) == 0) & (_thread_step < _step),
-        per_group - _step + _thread_step,
-        per_group - 1,
-    ),
-)
-_top = named("top_remainder", minimum(_top, per_group - 1))
-one_span: Bool = named("one_span", (_top + tile_co - 1) // per_group == (tile_co - 1) // per_group)
-"""Every tile provably reaches the same number of groups: the simplifier knows the remainder of
-the tile's first block only as an interval, or as a multiple where the coefficients nest."""
-
-straddles: Bool = named(
-    "straddles",
-    all_of(tile_co % per_group > 0, per_group % tile_co > 0, _outer_co > 1, _step > 0),
-)
-"""The first group of a tile depends on the outer loop, and with it the kernel."""
 
 # a virtual thread that does not divide its loop leaves a guard in the copies that see it
 h_divides = named("h_divides", (h_nthread == 1) | (h0 % 2 == 0))
@@ -149,24 +123,14 @@ VTHREAD = Rule(
     },
 )
 
-_padded_inp = PaddedCopy(
-    channels=channels,
-    y=SpatialAxis("rows", extent=rows, step=tile_h * SH, count=h0, size=H, pad=PH),
-    x=SpatialAxis("cols", extent=cols, step=tile_w * SW, count=w0, size=W, pad=PW),
-    batch=BATCH,
-)
-_plain_inp = Copy2D("inp", channels, rows, cols, H, W)
-_wgt = Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps)
-_out = Copy2D("out", tile_co, tile_h, tile_w, OH, OW)
-
-CLIP = clip_bounds(padded, _padded_inp)
-PAD = padded_axes(padded, _padded_inp)
-INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
-OUT_2D = store_pattern(_out, LEFT_TENSORS > 0, TENSORS + NARROWS > 0)
+CLIP = clip_bounds(padded, padded_inp)
+PAD = padded_axes(padded, padded_inp)
+INP_2D = input_pattern(padded, padded_inp, plain_inp)
+OUT_2D = store_pattern(out_copy, LEFT_TENSORS > 0, TENSORS + NARROWS > 0)
 
 WGT_2D = Rule(
     name="dma_2d:wgt",
-    checks=(Check(Stage.WGT_2D, _wgt.is_2d),),
+    checks=(Check(Stage.WGT_2D, wgt_copy.is_2d),),
     title="the weight load is a 2-D pattern",
     message="the weight tile is {co} x {x} elements: more than two dimensions",
     mechanism="All axes but the output channels are contiguous, so this never fails upstream.",
@@ -192,31 +156,9 @@ SIGNATURE = one_variable(
     ~straddles | ((threads == 1) & (co0 <= KEY_LIMIT)),
 )
 
-# with one output block per group the input index moves by whole groups: linear again
-_linear = (groups_reached == 1) | (per_group == 1)
-_group_step = if_else(per_group == 1, CI * rows * cols, 0)
-_none = const(0)
-_plane = tile_h * tile_w
-_reset_loops = [
-    Loop(tile_w, (const(1), _none, _none)),
-    Loop(tile_co, (_plane, _none, _none)),
-    Loop(tile_h, (tile_w, _none, _none)),
-]
-_gemm_loops = [
-    Loop(tile_ci, (_none, rows * cols, taps)),
-    Loop(tile_w, (const(1), SW, _none)),
-    Loop(KW, (_none, const(1), const(1))),
-    Loop(KH, (_none, cols, KW)),
-    Loop(tile_co, (_plane, _group_step, tile_ci * taps), _linear & ~straddles),
-    Loop(tile_h, (tile_w, SH * cols, _none)),
-]
-_, _, _kw_listed, _kh_listed, _, _ = unrolled(_gemm_loops)
-_reset_ops = named("reset_uops", micro_ops(_reset_loops))
-_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops))
-
 HAZARD = Rule(
     name="uop_hazard",
-    checks=(Check(Stage.UOP_HAZARD, ~(_kw_listed | _kh_listed) | (tile_co * tile_h > 2)),),
+    checks=(Check(Stage.UOP_HAZARD, ~(kw_listed | kh_listed) | (tile_co * tile_h > 2)),),
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message=(
         "kernel taps are unrolled over {period} accumulators (tile_co x tile_h), and the same "
@@ -229,31 +171,28 @@ HAZARD = Rule(
     quantities={"period": tile_co * tile_h},
 )
 
-_variants = if_else(straddles, co0, 1)
-_kernel_total = named("program_uops", program_micro_ops(_reset_ops, _gemm_ops, threads, _variants))
-_tiles = N * h0 * w0 * co0 // threads
-_largest = maximum(_reset_ops, _gemm_ops)
+_largest = maximum(reset_ops, gemm_ops)
 UOP, EVICTION = micro_op_capacity(
     _largest,
-    _kernel_total,
-    (_variants == 1)
+    kernel_total,
+    (variants == 1)
     & eviction_is_harmless(
         _largest,
-        _reset_loops,
-        _gemm_loops,
+        reset_loops,
+        gemm_loops,
         (out_tile, inp_tile, wgt_tile),
         operands,
         tile_co,
         threads,
         ci0,
-        _tiles,
+        rounds,
     ),
 )
 
 PADDING = Rule(
     name="dma_empty",
     cause="wrong_result",
-    checks=(Check(Stage.RESULT, padded.implies(_padded_inp.right)),),
+    checks=(Check(Stage.RESULT, padded.implies(padded_inp.right)),),
     title="no tile lies in the padding",
     message=(
         "padding {ph} x {pw} with a kernel of {kh} x {kw}: a tile loads no column (or a negative "
@@ -268,11 +207,11 @@ PADDING = Rule(
 
 
 FIELDS = instruction_fields(
-    choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
-    _wgt.fits_fields,
-    _out.fits_fields,
-    loop_fields_fit(_reset_loops),
-    loop_fields_fit(_gemm_loops),
+    choose(padded, padded_inp.fits_fields, plain_inp.fits_fields),
+    wgt_copy.fits_fields,
+    out_copy.fits_fields,
+    loop_fields_fit(reset_loops),
+    loop_fields_fit(gemm_loops),
     out_tile < LOOP_LIMIT,
 )
 

@@ -1,46 +1,66 @@
-"""Rules of the transposed convolution template.
+"""Rules of the transposed convolution template, over its loop nest.
 
-The input is dilated in DRAM by the CPU and padded by KH-1-PH (KW-1-PW) by the DMA; no tap is
-skipped.  GEMM nest, outer to inner: ci1, columns by 2, co1, rows by 4, then unrolled: the inner
-columns, kw, kh, the inner rows.  Source: ``vta_conv2d_transpose.py`` and
-``InjectConv2DTransposeSkip`` of TVM 0.17.
+Source: ``vta_conv2d_transpose.py`` and ``InjectConv2DTransposeSkip`` of TVM 0.17.
 """
 
 from __future__ import annotations
 
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH
-from vtacsp.expr import Int, any_of, choose, const, if_else, maximum, minimum, named, table
+from vtacsp.expr import any_of, choose, const, if_else, maximum, table
 from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.conv2d.nest import (
+    ci0,
+    co0,
+    h0,
+    out_tile,
+    rounds,
+    taps,
+    threads,
+    wgt_tile,
+)
 from vtacsp.operators.conv2d.rules import ACC as CONV_ACC
 from vtacsp.operators.conv2d.rules import ALU as CONV_ALU
 from vtacsp.operators.conv2d.rules import (
     LEFT_GUARD,
     OPERAND_GUARD,
     acc_total,
-    ci0,
-    co0,
     co_divides,
-    h0,
     h_divides,
     one_thread_variable,
     operands,
-    out_tile,
-    taps,
-    threads,
-    w0,
-    wgt_tile,
 )
 from vtacsp.operators.conv2d.rules import OUT_2D as CONV_OUT_2D
 from vtacsp.operators.conv2d.rules import WGT as CONV_WGT
-from vtacsp.operators.conv2d_transpose.overflow import COL_SPLIT, RACE, ROW_SPLIT, WRONG, overflow
+from vtacsp.operators.conv2d_transpose.nest import (
+    dilated_h,
+    dilated_w,
+    gemm_loops,
+    gemm_ops,
+    gemm_unrolled,
+    inner_h,
+    inner_w,
+    inp_tile,
+    kernel_total,
+    outer_h,
+    outer_w,
+    overflows,
+    pad_h,
+    pad_w,
+    padded,
+    padded_inp,
+    plain_inp,
+    reset_loops,
+    reset_ops,
+    reset_unrolled,
+)
+from vtacsp.operators.conv2d_transpose.overflow import RACE, WRONG, overflow
 from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
-from vtacsp.rules.eviction import eviction_is_harmless, program_micro_ops
-from vtacsp.rules.kernels import LOOP_LIMIT, Loop, loop_fields_fit, micro_ops
-from vtacsp.rules.patterns import Copy2D, PaddedCopy, SpatialAxis
+from vtacsp.rules.eviction import eviction_is_harmless
+from vtacsp.rules.kernels import LOOP_LIMIT, loop_fields_fit
+from vtacsp.rules.patterns import Copy2D
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
 from vtacsp.rules.symbols import (
-    BATCH,
     CI,
     KH,
     KW,
@@ -49,13 +69,8 @@ from vtacsp.rules.symbols import (
     LOG_BATCH,
     OH,
     OW,
-    PH,
-    PW,
     SH,
     SW,
-    H,
-    N,
-    W,
     acc_bits,
     depth,
     h_nthread,
@@ -69,27 +84,6 @@ from vtacsp.rules.symbols import (
 from vtacsp.rules.variables import one_variable
 
 __all__ = ["RULES"]
-
-# the dilated input in DRAM, and the padding around it
-dilated_h = named("dilated_h", (H - 1) * SH + 1)
-dilated_w = named("dilated_w", (W - 1) * SW + 1)
-pad_h = named("pad_h", KH - 1 - PH)
-pad_w = named("pad_w", KW - 1 - PW)
-padded = named("padded", (pad_h > 0) | (pad_w > 0))
-rows = named("rows", tile_h + KH - 1)
-cols = named("cols", tile_w + KW - 1)
-inp_tile = named("inp_tile", tile_ci * rows * cols)
-
-
-def _ceil_div(a: Int, b: Int) -> Int:
-    return (a + b - 1) // b
-
-
-inner_h = named("inner_h", minimum(tile_h, ROW_SPLIT))
-inner_w = named("inner_w", minimum(tile_w, COL_SPLIT))
-outer_h = named("outer_h", _ceil_div(tile_h, inner_h))
-outer_w = named("outer_w", _ceil_div(tile_w, inner_w))
-overflows = named("overflows", (tile_h % inner_h > 0) | (tile_w % inner_w > 0))
 
 LOWERING = Rule(
     name="lowering",
@@ -113,22 +107,15 @@ VTHREAD = Rule(
     ),
     title="virtual threads divide the loops they split",
     message=(
-        "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
-        "{h0} row tiles"
+        "oc_nthread {oc} must divide {co0} output-channel rounds and h_nthread {hn} must divide "
+        "{h0} row rounds"
     ),
     mechanism="A thread count that does not divide co0 (or h0) leaves a guard around a copy.",
     quantities={"oc": oc_nthread, "co0": co0, "hn": h_nthread, "h0": h0},
 )
 
-_padded_inp = PaddedCopy(
-    channels=tile_ci,
-    y=SpatialAxis("rows", extent=rows, step=tile_h, count=h0, size=dilated_h, pad=pad_h),
-    x=SpatialAxis("cols", extent=cols, step=tile_w, count=w0, size=dilated_w, pad=pad_w),
-    batch=BATCH,
-)
-_plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
-PAD = padded_axes(padded, _padded_inp)
-INP_2D = input_pattern(padded, _padded_inp, _plain_inp)
+PAD = padded_axes(padded, padded_inp)
+INP_2D = input_pattern(padded, padded_inp, plain_inp)
 
 INP = capacity("inp", inp_tile, threads * inp_tile)
 
@@ -153,44 +140,21 @@ HAZARD = Rule(
     quantities={"rows": tile_h},
 )
 
-_none, _one = const(0), const(1)
-_tiles = N * h0 * w0 * co0 // threads
-_plane = tile_h * tile_w
-_reset_loops = [
-    Loop(outer_w, (inner_w, _none, _none)),
-    Loop(tile_co, (_plane, _none, _none)),
-    Loop(outer_h, (inner_h * tile_w, _none, _none)),
-]
-_gemm_loops = [
-    Loop(tile_ci, (_none, rows * cols, taps)),
-    Loop(outer_w, (inner_w, inner_w, _none)),
-    Loop(tile_co, (_plane, _none, tile_ci * taps)),
-    Loop(outer_h, (inner_h * tile_w, inner_h * cols, _none)),
-]
-_reset_unrolled = [Loop(inner_w, (_one, _none, _none)), Loop(inner_h, (tile_w, _none, _none))]
-_gemm_unrolled = [
-    Loop(inner_w, (_one, _one, _none)),
-    Loop(KW, (_none, _one, _one)),
-    Loop(KH, (_none, cols, KW)),
-    Loop(inner_h, (tile_w, cols, _none)),
-]
-_reset_ops = named("reset_uops", micro_ops(_reset_loops) * inner_h * inner_w)
-_gemm_ops = named("gemm_uops", micro_ops(_gemm_loops) * inner_h * inner_w * taps)
-_largest = maximum(_reset_ops, _gemm_ops)
+_largest = maximum(reset_ops, gemm_ops)
 UOP, EVICTION = micro_op_capacity(
     _largest,
-    program_micro_ops(_reset_ops, _gemm_ops, threads, const(1)),
+    kernel_total,
     eviction_is_harmless(
         _largest,
-        _reset_loops,
-        _gemm_loops,
+        reset_loops,
+        gemm_loops,
         (out_tile, inp_tile, wgt_tile),
         operands,
         tile_co,
         threads,
         ci0,
-        _tiles,
-        unrolled_inside=(_reset_unrolled, _gemm_unrolled),
+        rounds,
+        unrolled_inside=(reset_unrolled, gemm_unrolled),
     ),
 )
 
@@ -200,7 +164,7 @@ _effect = table(
     overflow,
     tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
     KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, operands, left,
-    acc_bits, inp_bits, if_else(_tiles > 1, 1, 0),
+    acc_bits, inp_bits, if_else(rounds > 1, 1, 0),
 )  # fmt: skip
 # nothing is written past the tile, or nothing is built
 _settled = any_of(~overflows, acc_total > depth("acc"), threads * inp_tile > depth("inp"))
@@ -217,7 +181,7 @@ OVERFLOW = Rule(
         "The nest splits rows by 4 and columns by 2; the guards of a split that does not divide "
         "are lost. Harmless where nothing lives (behind the last tile, in a bias slot) or where "
         "the input is zero in every tile; silently wrong elsewhere. Reads behind the loaded "
-        "tiles depend on what earlier programs left and count as wrong."
+        "rounds depend on what earlier programs left and count as wrong."
     ),
     quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
 )
@@ -243,11 +207,11 @@ ORDER = Rule(
 )
 
 FIELDS = instruction_fields(
-    choose(padded, _padded_inp.fits_fields, _plain_inp.fits_fields),
+    choose(padded, padded_inp.fits_fields, plain_inp.fits_fields),
     Copy2D("wgt", tile_co, const(1), tile_ci * taps, const(1), CI * taps).fits_fields,
     Copy2D("out", tile_co, tile_h, tile_w, OH, OW).fits_fields,
-    loop_fields_fit(_reset_loops),
-    loop_fields_fit(_gemm_loops),
+    loop_fields_fit(reset_loops),
+    loop_fields_fit(gemm_loops),
     out_tile < LOOP_LIMIT,
 )
 

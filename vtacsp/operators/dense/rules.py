@@ -1,30 +1,21 @@
-"""Rules of the dense template.
-
-The published reorder leaves the inner output loop inside the tensorized region, so only tiles
-of one output block tensorize.  Splitting the output loop for a virtual thread splits the loop
-that the compute stage is attached to: the whole batch moves under it, and only two output
-blocks leave an extent of 1 to tensorize.  Source: ``vta_dense.py`` of TVM 0.17.
-"""
+"""Rules of the dense template, over its loop nest; source: ``vta_dense.py`` of TVM 0.17."""
 
 from __future__ import annotations
 
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
-from vtacsp.expr import const, if_else, named
+from vtacsp.expr import const, named
 from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.dense.nest import kernel_total, rows, threaded
 from vtacsp.rules.dma import instruction_fields
 from vtacsp.rules.eviction import batched_eviction_is_harmless
 from vtacsp.rules.kernels import KEY_LIMIT, LOOP_LIMIT
 from vtacsp.rules.patterns import Copy2D
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.scratchpads import capacity, micro_op_capacity
-from vtacsp.rules.symbols import CI, CO, PASSES, N, oc_nthread, tile_b, tile_ci, tile_co
+from vtacsp.rules.symbols import CI, CO, N, oc_nthread, tile_ci, tile_co
 from vtacsp.rules.variables import one_variable
 
 __all__ = ["RULES"]
-
-threaded = oc_nthread == 2
-rows = named("batch_rows", if_else(threaded, N, tile_b))
-"""Batch rows of the accumulator tile."""
 
 TENSORIZE = Rule(
     name="tensorize",
@@ -63,11 +54,9 @@ SIGNATURE = one_variable(
     (rows <= KEY_LIMIT) & ~(threaded & (rows > 1) & (tile_ci > 1)),
 )
 
-# a reset and a GEMM kernel of one micro-op per batch row and thread, one per ALU operation
-_total = named("program_uops", oc_nthread * (2 * rows + PASSES))
 UOP, EVICTION = micro_op_capacity(
     const(1),
-    _total,
+    kernel_total,
     batched_eviction_is_harmless(
         rows, tile_ci, oc_nthread, N * CO // (rows * oc_nthread), operands
     ),
