@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import reprlib
 
+from vtacsp.causes import DEADLOCK, RACE, WRONG_RESULT
+
 __all__ = [
     "ConfigError",
     "DeadlockError",
@@ -79,7 +81,7 @@ class SimulationError(VtacspError, RuntimeError):
     stops the simulator.
     """
 
-    cause = "wrong_result"
+    cause = WRONG_RESULT
 
     def __init__(self, message: str, instruction: int | None = None) -> None:
         super().__init__(message)
@@ -93,7 +95,7 @@ class TimingError(VtacspError, ValueError):
 class DeadlockError(SimulationError):
     """Every module waits for a token that no other module will push."""
 
-    cause = "deadlock"
+    cause = DEADLOCK
 
 
 class MissingDependencyError(VtacspError, ImportError):
@@ -103,7 +105,7 @@ class MissingDependencyError(VtacspError, ImportError):
 class RaceError(SimulationError):
     """Two modules touch one scratchpad element, no token orders them, and the output shows it."""
 
-    cause = "race"
+    cause = RACE
 
 
 class UnwrittenError(SimulationError):

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 
+from vtacsp import causes
+from vtacsp.causes import DEADLOCK, SHAPE
+
 __all__ = ["CAUSES", "SECTIONS", "TERMS", "glossary_page", "look_up"]
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -90,37 +93,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Section -> word -> meaning, one or two sentences each."""
 
+_UNSEEN = (SHAPE, DEADLOCK)  # no rule has them: they are not in reports
+
 CAUSES: Mapping[str, str] = {
-    "ok": "It builds, runs and computes the right numbers.",
-    "sram:acc": "The tiles of all virtual threads do not fit the accumulator scratchpad (ACC).",
-    "sram:inp": "The input tiles of all virtual threads do not fit the input scratchpad (INP).",
-    "sram:wgt": "The weight tiles of all virtual threads do not fit the weight scratchpad (WGT).",
-    "sram:uop": "One GEMM instruction needs more micro-ops than the micro-op scratchpad (UOP) "
-    "holds.",
-    "dma_pad": "A load with zero padding may have rows and columns only; this input tile has "
-    "channel blocks in front of them, or lost an axis because it is one row or column wide.",
-    "dma_clip": "The compiler cannot tell how much of this padded input tile is padding, because "
-    "the tile is a single row or column.",
-    "dma_2d:inp": "The input tile is no 2-D pattern, rows of equal length at one stride, which is "
-    "all that one DMA instruction can load.",
-    "dma_2d:wgt": "The weight tile is no 2-D pattern, which is all that one DMA instruction can "
-    "load.",
-    "dma_2d:acc": "The output tile is no 2-D pattern, which is all that one DMA instruction can "
-    "store.",
-    "uop_signature": "The runtime would need a different micro-op kernel per iteration of two "
-    "loops (or of one that is too long); it can tell kernels apart by one number below 100.",
-    "uop_hazard": "A micro-op adds to an accumulator that one of the two micro-ops before it "
-    "wrote; the pipeline would read the old value.",
-    "vthread_split": "The virtual threads do not divide the loop that they share, so one of them "
-    "would have a tile less.",
-    "tensorize": "The loops inside of a tile do not match what the GEMM core does in one step.",
-    "alu_pattern": "The compiler does not recognise the epilogue as an ALU operation on ACC.",
-    "other": "The compiler stops: the epilogue subtracts, which the ALU cannot, or does not end "
-    "with a cast.",
-    "lowering": "The compiler cannot lower this operator for this machine at all.",
-    "race": "The result depends on an order of load, compute and store that no token fixes, or on "
-    "what the scratchpads held before.",
-    "wrong_result": "It compiles and runs, and the numbers are wrong.",
+    label: cause.meaning for label, cause in causes.CAUSES.items() if label not in _UNSEEN
 }
 """Cause -> what it means, one sentence."""
 

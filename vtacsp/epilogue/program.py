@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from vtacsp.causes import ALU_PATTERN, OTHER
 from vtacsp.epilogue.steps import CHANNEL, NARROW, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
@@ -109,20 +110,18 @@ def check_chain(chain: Epilogue, *, out_of_place: bool = False) -> None:
     """Raise for the first stage that the compiler does not recognise."""
     for number, p in enumerate(chain.stages, 1):
         if p.op == "sub":
-            raise ProgramError("other", f"stage {number} subtracts, the ALU does not")
+            raise ProgramError(OTHER, f"stage {number} subtracts, the ALU does not")
         if p.op == "cast":
-            raise ProgramError("alu_pattern", f"stage {number} is a cast")
+            raise ProgramError(ALU_PATTERN, f"stage {number} is a cast")
         pair = p.op != "copy" and p.value is None
         if out_of_place and pair:
-            raise ProgramError(
-                "alu_pattern", f"stage {number} has two operands and is not in place"
-            )
+            raise ProgramError(ALU_PATTERN, f"stage {number} has two operands and is not in place")
 
 
 def check_store(chain: Epilogue) -> None:
     """Raise when the last step is none that the store can do."""
     if not chain.stores:
-        raise ProgramError("other", "the epilogue does not end with a cast")
+        raise ProgramError(OTHER, "the epilogue does not end with a cast")
 
 
 @lru_cache(maxsize=256)

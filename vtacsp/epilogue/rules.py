@@ -6,6 +6,7 @@ take the epilogue out of place.
 
 from __future__ import annotations
 
+from vtacsp.causes import ALU_PATTERN, OTHER, WRONG_RESULT
 from vtacsp.epilogue.footprint import NEVER
 from vtacsp.expr import Bool, Int, if_else, minimum, named, truth
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -45,7 +46,7 @@ def in_place(out_of_place: Bool | None = None) -> Rule:
     out_of_place = truth(False) if out_of_place is None else out_of_place
     at = named("unrecognised_at", minimum(CAST_AT, if_else(out_of_place, PAIR_AT, NEVER)))
     return Rule(
-        name="alu_pattern",
+        name=ALU_PATTERN,
         checks=(
             Check(Stage.ALU, (at == NEVER) | (at >= SUB_AT)),
             Check(Stage.ALU_AFTER, at == NEVER),
@@ -65,7 +66,7 @@ def in_place(out_of_place: Bool | None = None) -> Rule:
 
 SUBTRACTION = Rule(
     name="alu_subtraction",
-    cause="other",
+    cause=OTHER,
     checks=(Check(Stage.ALU_SUBTRACTION, SUB_AT == NEVER),),
     title="the epilogue does not subtract",
     message="stage {at} of the epilogue subtracts (or adds a negative constant)",
@@ -79,7 +80,7 @@ SUBTRACTION = Rule(
 
 NO_CAST = Rule(
     name="no_cast",
-    cause="other",
+    cause=OTHER,
     checks=(Check(Stage.STORE_CAST, STORES == 1),),
     title="the last step of the epilogue is a cast",
     message="the epilogue does not end with a cast: the store is not recognised",
@@ -88,7 +89,7 @@ NO_CAST = Rule(
 
 IMMEDIATE = Rule(
     name="alu_immediate",
-    cause="wrong_result",
+    cause=WRONG_RESULT,
     checks=(Check(Stage.RESULT, CUT == 0),),
     title="constants fit the immediate of an ALU instruction",
     message=(
@@ -103,7 +104,7 @@ IMMEDIATE = Rule(
 
 WIDTH = Rule(
     name="store_width",
-    cause="wrong_result",
+    cause=WRONG_RESULT,
     checks=(Check(Stage.RESULT, STORES_RIGHT == 1),),
     title="the last cast is to the width of the output",
     message="the last cast of the epilogue is to another width than VTA's output values have",

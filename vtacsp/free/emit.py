@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import SRAM_INP, SRAM_UOP, UOP_HAZARD
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.micro_ops import unpack
@@ -73,10 +74,10 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
         code, n, begins = walk(p.layer, p.tiles, parts, cuts, table, pool)
         if code == UOPS:
-            raise ProgramError("sram:uop", f"more than the {depth['uop']} micro-ops that fit")
+            raise ProgramError(SRAM_UOP, f"more than the {depth['uop']} micro-ops that fit")
         if code == HAZARD:
             raise ProgramError(
-                "uop_hazard", "in every form, a micro-op writes the accumulator of one of the two "
+                UOP_HAZARD, "in every form, a micro-op writes the accumulator of one of the two "
                 "before it",
             )  # fmt: skip
         room *= 4
@@ -87,7 +88,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
         raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
     loads_inp = table[:, 1] == int(Memory.INP)
     if (table[loads_inp, 4] * table[loads_inp, 5] >= depth["inp"]).any():
-        raise ProgramError("sram:inp", "a single load of the whole scratchpad loses its end")
+        raise ProgramError(SRAM_INP, "a single load of the whole scratchpad loses its end")
     flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import OK, WRONG_RESULT
 from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import (
     DeadlockError,
@@ -145,13 +146,13 @@ def verdict(
             for races in (False,) if stack_only else (False, True):
                 output = simulate(program, operands, races=races, seed=attempt).output
                 if not _same_bits(output, right):
-                    return "wrong_result"
+                    return WRONG_RESULT
             evidence += int(((right > right.min()) & (right < right.max())).sum())
             if evidence >= _EVIDENCE:
                 break
     except (ProgramError, SimulationError) as error:
         return error.cause
-    return "ok"
+    return OK
 
 
 def _same_bits(output: IntArray, right: IntArray) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vtacsp.causes import WRONG_RESULT
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env, all_of, maximum, table
 from vtacsp.machine import fields as isa
@@ -151,7 +152,7 @@ _alu_bits = table("alu_instruction_bits", isa.alu_instruction, uop_bits, acc_bit
 
 ISA_WIDTH = Rule(
     name="isa:instruction",
-    cause="wrong_result",
+    cause=WRONG_RESULT,
     checks=(Check(Stage.RESULT, (_gemm_bits <= isa.INSTRUCTION) & (_alu_bits <= isa.INSTRUCTION)),),
     title="GEMM and ALU instructions fit 128 bits",
     message=(

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import SRAM_UOP, UOP_SIGNATURE
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import (
@@ -98,7 +99,7 @@ class Assembly:
             size = len(kernel.micro_ops)
             if size > self._uop_depth:
                 raise ProgramError(
-                    "sram:uop", f"a kernel of {size} micro-ops, UOP holds {self._uop_depth}"
+                    SRAM_UOP, f"a kernel of {size} micro-ops, UOP holds {self._uop_depth}"
                 )
             self._kernels.append(kernel)
 
@@ -112,7 +113,7 @@ class Assembly:
         for number, variant in enumerate(variants):
             if number + 1 >= MAX_VARIANTS:
                 raise ProgramError(
-                    "uop_signature", f"more than {MAX_VARIANTS - 1} kernels at one call site"
+                    UOP_SIGNATURE, f"more than {MAX_VARIANTS - 1} kernels at one call site"
                 )
             self.kernel(name, variant)
         strides = [self.threads if v == by else 0 for v in VARIABLES]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD
 from vtacsp.errors import ProgramError
 
 __all__ = ["MOVE", "Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
@@ -130,7 +131,7 @@ def plain(axes: Sequence[Axis], cause: str) -> Shape:
 
 @lru_cache(maxsize=1024)
 def padded(
-    channels: int, y: Pads, x: Pads, batch: int, cause: str = "dma_2d:inp"
+    channels: int, y: Pads, x: Pads, batch: int, cause: str = DMA_2D_INP
 ) -> tuple[Shape, Table, Table]:
     """Sizes of a padded load, and what the tiles along y and along x add to them.
 
@@ -140,15 +141,15 @@ def padded(
     """
     for name, axis in (("rows", y), ("columns", x)):
         if axis.clip_is_lost():
-            raise ProgramError("dma_clip", f"the clip bounds of the {name} cannot be read off")
+            raise ProgramError(DMA_CLIP, f"the clip bounds of the {name} cannot be read off")
     extents = {"c": channels, "y": y.tile, "x": x.tile, "b": batch}
     names = [name for name, extent in extents.items() if extent != 1] + ["i"]
     if len(names) < 3:
-        raise ProgramError("dma_pad", f"a padded load of {len(names)} axes")
+        raise ProgramError(DMA_PAD, f"a padded load of {len(names)} axes")
     first = 1 if len(names) == 5 else 0
     for name, axis in (("y", y), ("x", x)):
         if axis.pad and name in names[first + 2 :]:
-            raise ProgramError("dma_pad", f"axis {name} of {names} would be padded")
+            raise ProgramError(DMA_PAD, f"axis {name} of {names} would be padded")
     lead = [name for name in names if name not in ("b", "i")]
     strides = {"c": y.size * x.size, "y": x.size, "x": 1}
     if not lead or len(lead) > 2 or strides[lead[-1]] != 1:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import ALU_PATTERN, UOP_HAZARD
 from vtacsp.errors import ProgramError
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
@@ -95,7 +96,7 @@ def record_gemm(
         micro_ops, at, distance, dst = _unroll(rows, steps, base, masks)
         if distance:
             raise ProgramError(
-                "uop_hazard",
+                UOP_HAZARD,
                 f"micro-op {at} writes accumulator {dst}, as does the micro-op {distance} before "
                 "it",
             )
@@ -141,7 +142,7 @@ def record_alu(
     ``loops`` are those of :func:`alu_loops`.
     """
     if len(loops) > HARDWARE_LOOPS:
-        raise ProgramError("alu_pattern", f"{len(loops)} loops around an ALU micro-op")
+        raise ProgramError(ALU_PATTERN, f"{len(loops)} loops around an ALU micro-op")
     # a GEMM with one loop runs it outside, an ALU operation inside
     out, inside = [_ONCE, _ONCE, *(loop[:4] for loop in loops)][-HARDWARE_LOOPS:]
     operand = (0, 0) if immediate is None else (1, immediate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD, WRONG_RESULT
 from vtacsp.expr import Bool, all_of, choose
 from vtacsp.rules.patterns import Copy2D, PaddedCopy
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -18,7 +19,7 @@ _FOLDING = (
 def clip_bounds(padded: Bool, copy: PaddedCopy) -> Rule:
     """The clip bounds of a padded load can be read off."""
     return Rule(
-        name="dma_clip",
+        name=DMA_CLIP,
         checks=(Check(Stage.INP_CLIP, padded.implies(copy.clips)),),
         title="the clip bounds of a padded load can be read off",
         message=(
@@ -41,7 +42,7 @@ def clip_bounds(padded: Bool, copy: PaddedCopy) -> Rule:
 def padded_axes(padded: Bool, copy: PaddedCopy) -> Rule:
     """A padded load has the two spatial axes, and no pads anywhere else."""
     return Rule(
-        name="dma_pad",
+        name=DMA_PAD,
         checks=(Check(Stage.INP_PAD, padded.implies(copy.pads_match)),),
         title="a padded load has the two spatial axes (plus batch)",
         message=(
@@ -61,7 +62,7 @@ def padded_axes(padded: Bool, copy: PaddedCopy) -> Rule:
 def input_pattern(padded: Bool, copy: PaddedCopy, plain: Copy2D) -> Rule:
     """The input load is a 2-D pattern."""
     return _pattern(
-        "dma_2d:inp",
+        DMA_2D_INP,
         (Check(Stage.INP_2D, choose(padded, copy.is_2d, plain.is_2d)),),
         "the input load is a 2-D pattern",
         "input",
@@ -108,7 +109,7 @@ def instruction_fields(*fits: Bool) -> Rule:
     """Sizes, strides, pads and loop extents fit their instruction fields."""
     return Rule(
         name="isa:fields",
-        cause="wrong_result",
+        cause=WRONG_RESULT,
         checks=(Check(Stage.RESULT, all_of(*fits)),),
         title="DMA sizes, strides, pads and loop extents fit their fields",
         message=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vtacsp.causes import SRAM_UOP, WRONG_RESULT, too_large
 from vtacsp.expr import Bool, Int
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import depth
@@ -25,7 +26,7 @@ def capacity(buffer: str, tile: Int, total: Int, known: Bool | None = None) -> R
     alone, together = _STAGES[buffer]
     fits_alone = tile <= depth(buffer)
     return Rule(
-        name=f"sram:{buffer}",
+        name=too_large(buffer),
         checks=(
             Check(alone, fits_alone if known is None else known.implies(fits_alone)),
             Check(together, total <= depth(buffer)),
@@ -45,7 +46,7 @@ def capacity(buffer: str, tile: Int, total: Int, known: Bool | None = None) -> R
 def micro_op_capacity(largest: Int, total: Int, harmless: Bool) -> tuple[Rule, Rule]:
     """A kernel fits the micro-op scratchpad, and so do all kernels of the program together."""
     alone = Rule(
-        name="sram:uop",
+        name=SRAM_UOP,
         checks=(Check(Stage.UOP_SIZE, largest <= depth("uop")),),
         title="a micro-op kernel fits its scratchpad",
         message="a kernel has {need:,} micro-ops, scratchpad holds {depth:,}",
@@ -55,7 +56,7 @@ def micro_op_capacity(largest: Int, total: Int, harmless: Bool) -> tuple[Rule, R
     )
     together = Rule(
         name="uop_eviction",
-        cause="wrong_result",
+        cause=WRONG_RESULT,
         checks=(Check(Stage.RESULT, (total <= depth("uop")) | harmless),),
         title="no micro-op kernel is evicted",
         message="all kernels have {need:,} micro-ops, scratchpad holds {depth:,}: some are evicted",

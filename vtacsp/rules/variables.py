@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vtacsp.causes import UOP_SIGNATURE
 from vtacsp.expr import Bool, Int
 from vtacsp.rules.rule import Check, Rule, Stage
 
@@ -13,7 +14,7 @@ __all__ = ["one_variable"]
 def one_variable(message: str, quantities: Mapping[str, Int], *holds: Bool) -> Rule:
     """A micro-op kernel has at most one free variable, and its values stay below the limit."""
     return Rule(
-        name="uop_signature",
+        name=UOP_SIGNATURE,
         checks=tuple(Check(Stage.UOP_SIGNATURE, condition) for condition in holds),
         title="a micro-op kernel has at most one free variable",
         message=message,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import too_large
 from vtacsp.expr import Env
 from vtacsp.operators.knobs import BLOCK
 from vtacsp.space.feasible import FeasibleSpace
@@ -41,7 +42,7 @@ def occupancy(space: FeasibleSpace) -> list[Occupancy]:
         return []
     problem = space.problem
     rules = {rule.name: rule for rule in problem.rules}
-    quantities = {buffer: rules[f"sram:{buffer}"].quantities for buffer in BUFFERS}
+    quantities = {buffer: rules[too_large(buffer)].quantities for buffer in BUFFERS}
     needs = {buffer: np.empty(len(space), dtype=np.float64) for buffer in BUFFERS}
     for begin in range(0, len(space), BLOCK):
         part = slice(begin, begin + BLOCK)

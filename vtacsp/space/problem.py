@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.causes import OK
 from vtacsp.errors import HardwareError, RuleError, SpaceError, WorkloadError
 from vtacsp.expr import Bool, Env
 from vtacsp.expr.bounds import LARGEST, largest
@@ -26,9 +27,6 @@ BoolArray = NDArray[np.bool_]
 
 MAX_GRID = 1 << 28
 """Configurations of the largest grid that can be compiled."""
-
-OK = "ok"
-"""The cause of a configuration that no rule refuses."""
 
 
 class Space(Protocol):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from vtacsp.causes import SRAM_ACC
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.tune.search_space import SearchSpace, search_space
@@ -41,7 +42,7 @@ def _fast(index: int) -> Result:
 
 def _fails(_: int) -> Result:
     error = MeasureErrorNo.COMPILE_HOST
-    return Result(error=error, cause="sram:acc", timestamp=0.0)
+    return Result(error=error, cause=SRAM_ACC, timestamp=0.0)
 
 
 class SearcherConformance:

@@ -5,25 +5,10 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-from vtacsp.space.problem import OK
+from vtacsp.causes import MeasureErrorNo, error_of
 
 __all__ = ["MeasureErrorNo", "Result", "error_of"]
-
-
-class MeasureErrorNo(IntEnum):
-    """AutoTVM's kinds of error, with its numbers (``autotvm/measure/measure.py``)."""
-
-    NO_ERROR = 0
-    INSTANTIATION_ERROR = 1
-    COMPILE_HOST = 2
-    COMPILE_DEVICE = 3
-    RUNTIME_DEVICE = 4
-    WRONG_ANSWER = 5
-    BUILD_TIMEOUT = 6
-    RUN_TIMEOUT = 7
-    UNKNOWN_ERROR = 8
 
 
 FAILED_COST = 1e9
@@ -97,41 +82,3 @@ def _is_number(value: object) -> bool:
         return not isinstance(value, (bool, str)) and math.isfinite(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-# Where the stack stops, and what AutoTVM makes of it (``measure_methods.py``).  The templates
-# never call ``raise_error``, so nothing is an INSTANTIATION_ERROR.  An exception of the schedule,
-# of lowering (DMA, ALU and tensorize patterns, guards that a thread leaves, scratchpad
-# allocation) leaves the builder as COMPILE_HOST.  The micro-op checks are made by the C++ runtime
-# while it records a kernel: the exception comes back from the device.  AutoTVM does not compare
-# outputs for VTA by default; a measurement that is trusted does.
-_ERRORS = {
-    OK: MeasureErrorNo.NO_ERROR,
-    "lowering": MeasureErrorNo.COMPILE_HOST,
-    "tensorize": MeasureErrorNo.COMPILE_HOST,
-    "vthread_split": MeasureErrorNo.COMPILE_HOST,
-    "dma_clip": MeasureErrorNo.COMPILE_HOST,
-    "dma_pad": MeasureErrorNo.COMPILE_HOST,
-    "dma_2d:inp": MeasureErrorNo.COMPILE_HOST,
-    "dma_2d:wgt": MeasureErrorNo.COMPILE_HOST,
-    "dma_2d:acc": MeasureErrorNo.COMPILE_HOST,
-    "sram:inp": MeasureErrorNo.COMPILE_HOST,
-    "sram:wgt": MeasureErrorNo.COMPILE_HOST,
-    "sram:acc": MeasureErrorNo.COMPILE_HOST,
-    "alu_pattern": MeasureErrorNo.COMPILE_HOST,
-    "other": MeasureErrorNo.COMPILE_HOST,
-    "uop_signature": MeasureErrorNo.RUNTIME_DEVICE,
-    "uop_hazard": MeasureErrorNo.RUNTIME_DEVICE,
-    "sram:uop": MeasureErrorNo.RUNTIME_DEVICE,
-    "shape": MeasureErrorNo.WRONG_ANSWER,
-    "wrong_result": MeasureErrorNo.WRONG_ANSWER,
-    "race": MeasureErrorNo.WRONG_ANSWER,
-    "deadlock": MeasureErrorNo.RUN_TIMEOUT,
-}
-
-
-def error_of(cause: str) -> MeasureErrorNo:
-    """AutoTVM's error for a cause of the ground truth; a rule of your own is an instantiation
-    error, since that is how a template refuses a configuration on purpose.
-    """
-    return _ERRORS.get(cause, MeasureErrorNo.INSTANTIATION_ERROR)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
+from vtacsp.causes import DMA_2D_ACC, DMA_2D_INP, DMA_2D_WGT, UOP_SIGNATURE, VTHREAD_SPLIT
 from vtacsp.epilogue.program import (
     Slots,
     check_chain,
@@ -82,7 +83,7 @@ def build_tiled(
     bases = _allocate(t, pads, chain, slots)
     check_chain(chain, out_of_place=t.threads == MAX_THREADS)
     if t.threads == MAX_THREADS:
-        raise ProgramError("uop_signature", "a kernel with two free variables, one per thread")
+        raise ProgramError(UOP_SIGNATURE, "a kernel with two free variables, one per thread")
     tiles = {"b": t.s["N"], "h": t.h0, "co": t.co0, "w": t.w0, "k": t.ci0}
     a = Assembly(hardware, tiles, {"h": t.h_threads, "co": t.oc_threads})
     _gemm(t, a, bases)
@@ -125,7 +126,7 @@ def _inp_copy(t: Tiling) -> Copy:
     """The data load; raises when it is no 2-D copy."""
     s = t.s
     if t.inp_is_guarded:
-        raise ProgramError("vthread_split", "the load of the data tile keeps a guard")
+        raise ProgramError(VTHREAD_SPLIT, "the load of the data tile keeps a guard")
     h_step, w_step, area = t.h1 * s["SH"], t.w1 * s["SW"], s["H"] * s["W"]
     strides = {
         "b": s["CI"] * s["G"] * area,
@@ -139,7 +140,7 @@ def _inp_copy(t: Tiling) -> Copy:
         tables["co"] = Table.of([Shape()] * t.co0, first)
     if not t.padded:
         axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
-        return Copy(plain(axes, "dma_2d:inp"), strides, tables)
+        return Copy(plain(axes, DMA_2D_INP), strides, tables)
     rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
     columns = Pads(s["W"], s["PW"], t.columns, w_step, t.w0)
     shape, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware.batch)
@@ -149,9 +150,9 @@ def _inp_copy(t: Tiling) -> Copy:
 def _wgt_copy(t: Tiling) -> Copy:
     """The weight load."""
     if t.guarded_co:
-        raise ProgramError("vthread_split", "the load of the weight tile keeps a guard")
+        raise ProgramError(VTHREAD_SPLIT, "the load of the weight tile keeps a guard")
     inner = t.s["CI"] * t.taps
-    shape = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], "dma_2d:wgt")
+    shape = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], DMA_2D_WGT)
     return Copy(shape, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
 
 
@@ -159,7 +160,7 @@ def _left_guards(t: Tiling, chain: Epilogue) -> None:
     """The loads that come before the data's keep no guard and are 2-D copies."""
     kinds = [p.kind for p in chain.passes if p.left]
     if kinds and t.guarded_co:
-        raise ProgramError("vthread_split", "the load of a left operand keeps a guard")
+        raise ProgramError(VTHREAD_SPLIT, "the load of a left operand keeps a guard")
     if any(kind != CHANNEL for kind in kinds):
         _out_copy(t)
 
@@ -168,14 +169,14 @@ def _operand_copy(t: Tiling, kind: str, start: int) -> Copy:
     """The load of an operand of the epilogue that begins at DRAM element ``start``."""
     if kind != CHANNEL:
         return _out_copy(t)._replace(start=start)
-    shape = plain([Axis(t.co1, 1)], "dma_2d:acc")
+    shape = plain([Axis(t.co1, 1)], DMA_2D_ACC)
     return Copy(shape, {"b": t.s["CO"], "co": t.co1}, start=start)
 
 
 def _out_copy(t: Tiling) -> Copy:
     """The store, and the load of an operand of its shape."""
     if t.guarded_h:
-        raise ProgramError("vthread_split", "the copy of an output tile keeps a guard")
+        raise ProgramError(VTHREAD_SPLIT, "the copy of an output tile keeps a guard")
     s = t.s
     area = s["OH"] * s["OW"]
     shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
@@ -206,7 +207,7 @@ def _gemm(t: Tiling, a: Assembly, bases: Bases) -> None:
     groups = t.group_steps
     varies = any(steps != groups[i % t.oc_threads] for i, steps in enumerate(groups))
     if varies and t.threads > 1:
-        raise ProgramError("uop_signature", "a kernel that depends on thread and tile")
+        raise ProgramError(UOP_SIGNATURE, "a kernel that depends on thread and tile")
 
     threads = [*zip(bases["acc"], bases["inp"], bases["wgt"], strict=True)]
 

@@ -5,6 +5,7 @@ Source: ``vta_conv2d.py`` and ``vta_group_conv2d.py`` of TVM 0.17.
 
 from __future__ import annotations
 
+from vtacsp import causes
 from vtacsp.epilogue.footprint import NEVER
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
 from vtacsp.expr import Bool, all_of, choose, if_else, maximum, named
@@ -91,7 +92,7 @@ LEFT_GUARD = Check(
 OPERAND_GUARD = Check(Stage.OPERAND_GUARD, (TENSORS + NARROWS == 0) | h_divides)
 
 VTHREAD = Rule(
-    name="vthread_split",
+    name=causes.VTHREAD_SPLIT,
     checks=(
         LEFT_GUARD,
         Check(
@@ -129,7 +130,7 @@ INP_2D = input_pattern(padded, padded_inp, plain_inp)
 OUT_2D = store_pattern(out_copy, LEFT_TENSORS > 0, TENSORS + NARROWS > 0)
 
 WGT_2D = Rule(
-    name="dma_2d:wgt",
+    name=causes.DMA_2D_WGT,
     checks=(Check(Stage.WGT_2D, wgt_copy.is_2d),),
     title="the weight load is a 2-D pattern",
     message="the weight tile is {co} x {x} elements: more than two dimensions",
@@ -157,7 +158,7 @@ SIGNATURE = one_variable(
 )
 
 HAZARD = Rule(
-    name="uop_hazard",
+    name=causes.UOP_HAZARD,
     checks=(Check(Stage.UOP_HAZARD, ~(kw_listed | kh_listed) | (tile_co * tile_h > 2)),),
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message=(
@@ -191,7 +192,7 @@ UOP, EVICTION = micro_op_capacity(
 
 PADDING = Rule(
     name="dma_empty",
-    cause="wrong_result",
+    cause=causes.WRONG_RESULT,
     checks=(Check(Stage.RESULT, padded.implies(padded_inp.right)),),
     title="no tile lies in the padding",
     message=(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vtacsp.causes import LOWERING
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.conv2d.program import build_tiled
@@ -29,7 +30,7 @@ def build(
     """Build the program of a transposed convolution."""
     tiling = _Tiling(_as_convolution(workload.symbols(hardware)), hardware, config)
     if hardware.log_batch:
-        raise ProgramError("lowering", "the pass for transposed convolutions needs BATCH 1")
+        raise ProgramError(LOWERING, "the pass for transposed convolutions needs BATCH 1")
     return build_tiled(tiling, workload, config, queue, loop_is_function=False)
 
 

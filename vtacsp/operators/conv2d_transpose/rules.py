@@ -5,6 +5,7 @@ Source: ``vta_conv2d_transpose.py`` and ``InjectConv2DTransposeSkip`` of TVM 0.1
 
 from __future__ import annotations
 
+from vtacsp import causes
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH
 from vtacsp.expr import any_of, choose, const, if_else, maximum, table
 from vtacsp.machine.legality import ISA_WIDTH
@@ -31,6 +32,7 @@ from vtacsp.operators.conv2d.rules import (
 )
 from vtacsp.operators.conv2d.rules import OUT_2D as CONV_OUT_2D
 from vtacsp.operators.conv2d.rules import WGT as CONV_WGT
+from vtacsp.operators.conv2d_transpose import overflow as effect
 from vtacsp.operators.conv2d_transpose.nest import (
     dilated_h,
     dilated_w,
@@ -53,7 +55,6 @@ from vtacsp.operators.conv2d_transpose.nest import (
     reset_ops,
     reset_unrolled,
 )
-from vtacsp.operators.conv2d_transpose.overflow import RACE, WRONG, overflow
 from vtacsp.rules.dma import input_pattern, instruction_fields, padded_axes
 from vtacsp.rules.eviction import eviction_is_harmless
 from vtacsp.rules.kernels import LOOP_LIMIT, loop_fields_fit
@@ -86,7 +87,7 @@ from vtacsp.rules.variables import one_variable
 __all__ = ["RULES"]
 
 LOWERING = Rule(
-    name="lowering",
+    name=causes.LOWERING,
     checks=(Check(Stage.TENSORIZE, LOG_BATCH == 0),),
     title="the transposed convolution needs BATCH 1",
     message="LOG_BATCH is {batch}: the pass that lowers the transposed GEMM handles 0 only",
@@ -98,7 +99,7 @@ LOWERING = Rule(
 )
 
 VTHREAD = Rule(
-    name="vthread_split",
+    name=causes.VTHREAD_SPLIT,
     checks=(
         LEFT_GUARD,
         Check(Stage.INP_GUARD, h_divides),
@@ -126,7 +127,7 @@ SIGNATURE = one_variable(
 )
 
 HAZARD = Rule(
-    name="uop_hazard",
+    name=causes.UOP_HAZARD,
     checks=(Check(Stage.UOP_HAZARD, (taps == 1) | (tile_h > 2)),),
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message=(
@@ -161,7 +162,7 @@ UOP, EVICTION = micro_op_capacity(
 left = LEFT_TENSORS * out_tile + LEFT_CHANNELS * tile_co
 _effect = table(
     "overflow",
-    overflow,
+    effect.overflow,
     tile_h, tile_w, tile_ci, tile_co, oc_nthread, h_nthread,
     KH, KW, OH, OW, dilated_h, dilated_w, SH, SW, pad_h, pad_w, operands, left,
     acc_bits, inp_bits, if_else(rounds > 1, 1, 0),
@@ -170,8 +171,8 @@ _effect = table(
 _settled = any_of(~overflows, acc_total > depth("acc"), threads * inp_tile > depth("inp"))
 OVERFLOW = Rule(
     name="transpose_overflow",
-    cause="wrong_result",
-    checks=(Check(Stage.RESULT, any_of(_settled, _effect != WRONG)),),
+    cause=causes.WRONG_RESULT,
+    checks=(Check(Stage.RESULT, any_of(_settled, _effect != effect.WRONG)),),
     title="accumulators written past the tile do no harm",
     message=(
         "tile_h {h} is not a multiple of {split_h} or tile_w {w} is odd: rows or columns past "
@@ -187,8 +188,8 @@ OVERFLOW = Rule(
 )
 
 ORDER = Rule(
-    name="race",
-    checks=(Check(Stage.RACE, any_of(_settled, threads == 1, _effect != RACE)),),
+    name=causes.RACE,
+    checks=(Check(Stage.RACE, any_of(_settled, threads == 1, _effect != effect.RACE)),),
     title="the result does not depend on an order that no token fixes",
     message=(
         "the schedule rounds a tile of {h} x {w} up to {up_h} x {up_w}: a virtual thread works on "

@@ -9,6 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from vtacsp.causes import (
+    DMA_2D_ACC,
+    DMA_2D_INP,
+    DMA_2D_WGT,
+    TENSORIZE,
+    UOP_SIGNATURE,
+    VTHREAD_SPLIT,
+)
 from vtacsp.epilogue.program import (
     Slots,
     check_chain,
@@ -46,15 +54,13 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
     rows = n if threads > 1 else b1
     blocks = co1 * (-(-(co // co1) // threads) if threads > 1 else 1)
     if blocks != 1:
-        raise ProgramError(
-            "tensorize", f"a loop over {blocks} channel blocks stays inside the GEMM"
-        )
+        raise ProgramError(TENSORIZE, f"a loop over {blocks} channel blocks stays inside the GEMM")
     pads = Scratchpads(hardware)
     pads.fits_alone(acc=rows, inp=ci1, wgt=ci1)
     if co // co1 % threads:
-        raise ProgramError("vthread_split", f"{threads} threads over {co // co1} blocks")
-    inp = plain([Axis(ci1, 1)], "dma_2d:inp")
-    wgt = plain([Axis(co1, ci), Axis(ci1, 1)], "dma_2d:wgt")
+        raise ProgramError(VTHREAD_SPLIT, f"{threads} threads over {co // co1} blocks")
+    inp = plain([Axis(ci1, 1)], DMA_2D_INP)
+    wgt = plain([Axis(co1, ci), Axis(ci1, 1)], DMA_2D_WGT)
     check_store(chain)
     slots = Slots(chain, rows, rows)
     acc_at, inp_at, wgt_at = zip(
@@ -72,9 +78,9 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
     check_chain(chain)
     if threads > 1 and rows > 1 and ci1 > 1:
         # the hardware loop keeps the thread loop around it
-        raise ProgramError("uop_signature", "a kernel with two free variables, row and thread")
+        raise ProgramError(UOP_SIGNATURE, "a kernel with two free variables, row and thread")
     if rows > MAX_ROWS:
-        raise ProgramError("uop_signature", f"one kernel per row, {rows} rows at one call site")
+        raise ProgramError(UOP_SIGNATURE, f"one kernel per row, {rows} rows at one call site")
     tiles = {"b": n // rows, "co": co, "row": rows, "k": ci // ci1}
     a = Assembly(hardware, tiles, {"co": threads})
 
@@ -85,7 +91,7 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
 
     tile = [KernelLoop(rows, 1, 1)]
     starts, acc_elements = operand_bases([n * co] * len(chain.operands), hardware)
-    shape = plain([Axis(rows, co)], "dma_2d:acc")
+    shape = plain([Axis(rows, co)], DMA_2D_ACC)
     operands = {
         number: Copy(shape, {"b": rows * co, "co": 1}, start=start)
         for number, start in enumerate(starts)

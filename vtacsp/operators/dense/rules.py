@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vtacsp import causes
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, SUBTRACTION, WIDTH, in_place, slots
 from vtacsp.expr import const, named
 from vtacsp.machine.legality import ISA_WIDTH
@@ -18,7 +19,7 @@ from vtacsp.rules.variables import one_variable
 __all__ = ["RULES"]
 
 TENSORIZE = Rule(
-    name="tensorize",
+    name=causes.TENSORIZE,
     checks=(Check(Stage.TENSORIZE, (tile_co == 1) & (~threaded | (CO <= 2))),),
     title="the GEMM intrinsic matches the loop body",
     message=(
@@ -34,7 +35,7 @@ TENSORIZE = Rule(
 )
 
 VTHREAD = Rule(
-    name="vthread_split",
+    name=causes.VTHREAD_SPLIT,
     checks=(Check(Stage.WGT_GUARD, ~threaded | (CO % 2 == 0)),),
     title="virtual threads divide the loops they split",
     message="oc_nthread 2 must divide {co} output blocks",
