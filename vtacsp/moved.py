@@ -15,9 +15,11 @@ __all__ = ["MOVED", "accept_old_names"]
 MOVED = {
     "vtacsp.footprint": "vtacsp.epilogue.footprint",
     "vtacsp.hardware": "vtacsp.machine.configuration",
+    "vtacsp.knobs": "vtacsp.operators.knobs",
     "vtacsp.isa": "vtacsp.machine.fields",
     "vtacsp.program.build": "vtacsp.operators.programs",
     "vtacsp.program.isa": "vtacsp.machine.instructions",
+    "vtacsp.rules.catalogue": "vtacsp.operators.catalogue",
     "vtacsp.rules.convolution": "vtacsp.operators.conv2d.rules",
     "vtacsp.rules.dense": "vtacsp.operators.dense.rules",
     "vtacsp.rules.machine": "vtacsp.machine.legality",
@@ -32,8 +34,9 @@ MOVED = {
     "vtacsp.simulate.timing": "vtacsp.timing.model",
     "vtacsp.simulate.trace": "vtacsp.timing.trace",
     "vtacsp.space.engine": "vtacsp.space.cpsat",
+    "vtacsp.suites": "vtacsp.operators.suites",
     "vtacsp.tune.space": "vtacsp.tune.search_space",
-    "vtacsp.workload": "vtacsp.operators.workload",
+    "vtacsp.workload": "vtacsp",
 }
 """Old name of a module -> where it is now."""
 

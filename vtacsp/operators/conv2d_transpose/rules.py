@@ -108,8 +108,8 @@ VTHREAD = Rule(
     ),
     title="virtual threads divide the loops they split",
     message=(
-        "oc_nthread {oc} must divide {co0} output-channel rounds and h_nthread {hn} must divide "
-        "{h0} row rounds"
+        "oc_nthread {oc} must divide {co0} output-channel tiles and h_nthread {hn} must divide "
+        "{h0} row tiles"
     ),
     mechanism="A thread count that does not divide co0 (or h0) leaves a guard around a copy.",
     quantities={"oc": oc_nthread, "co0": co0, "hn": h_nthread, "h0": h0},
@@ -182,7 +182,7 @@ OVERFLOW = Rule(
         "The nest splits rows by 4 and columns by 2; the guards of a split that does not divide "
         "are lost. Harmless where nothing lives (behind the last tile, in a bias slot) or where "
         "the input is zero in every tile; silently wrong elsewhere. Reads behind the loaded "
-        "rounds depend on what earlier programs left and count as wrong."
+        "tiles depend on what earlier programs left and count as wrong."
     ),
     quantities={"h": tile_h, "w": tile_w, "split_h": inner_h},
 )
