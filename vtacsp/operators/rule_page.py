@@ -21,7 +21,8 @@ __all__ = ["catalogue_page"]
 _INTRODUCTION = """\
 # The catalogue of rules
 
-Generated from `vtacsp/operators` and `vtacsp/rules` by `python -m vtacsp.operators.rule_page docs/rules.md`; do not edit.
+Generated from `vtacsp/operators` and `vtacsp/rules` by
+`python -m vtacsp.operators.rule_page docs/rules.md`; do not edit.
 
 A configuration is feasible when every rule of its operator holds. Each rule is written once, as
 the expression below; the CP-SAT model, the vectorised check and the explanation are made from
