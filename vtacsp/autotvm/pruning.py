@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from tvm.autotvm.task.space import ConfigEntity, ConfigSpace
 
+from vtacsp.arrays import IntArray
 from vtacsp.autotvm.task import check_knobs, config_of, problem_of
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.feasible import FeasibleSpace

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import NOTHING_FEASIBLE, compile_all, each
 from vtacsp.cli.options import (
@@ -22,7 +23,6 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK, Problem

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.cli.options import pick_config
 from vtacsp.cli.output import Row
 from vtacsp.errors import VtacspError
@@ -29,8 +29,6 @@ KNOBS = ("tile_b", "tile_h", "tile_w", "tile_ci", "tile_co", "oc_nthread", "h_nt
 
 CONFIG = ("workload", "index", *KNOBS)
 """The first columns of a row about one configuration, whatever the layer."""
-
-IntArray = NDArray[np.int64]
 
 
 def chosen(

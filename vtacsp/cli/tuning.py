@@ -19,7 +19,7 @@ from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
 
 if TYPE_CHECKING:
-    from vtacsp.operators.knobs import IntArray
+    from vtacsp.arrays import IntArray
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult

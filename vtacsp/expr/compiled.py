@@ -14,15 +14,13 @@ from operator import mul
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.expr.evaluate import pow2_array, pow2_scalar
 from vtacsp.expr.nodes import Apply, Bool, Const, Node, Relation, Symbol, Truth, any_of
 
 __all__ = ["Conjunction", "conjunction"]
 
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 Function = Callable[[Mapping[str, Any]], Any]
 
 CORE_AXES = 3

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
+from vtacsp.arrays import IntArray
 from vtacsp.expr.evaluate import Env
 from vtacsp.expr.nodes import Apply, Bool, Const, Int, Node, Relation, Symbol, Table, Truth
 
@@ -26,7 +27,6 @@ LISTABLE = 2_000_000
 DIRECT = 4096
 """Combinations of variables up to which a number is tied to them and not to its operands."""
 
-IntArray = NDArray[np.int64]
 Term = Any
 """A Python int, an IntVar or a linear expression of CP-SAT."""
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_INP, SRAM_UOP, UOP_HAZARD
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
@@ -27,8 +28,6 @@ from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 
 __all__ = ["emit", "slots_that_fit"]
-
-IntArray = NDArray[np.int64]
 
 _ROOM = 4096  # instructions of the first attempt
 _UOP, _FINISH = int(Memory.UOP), int(Opcode.FINISH)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
 
@@ -48,7 +49,6 @@ stored; UNWRITTEN, an element is used that nothing has written."""
 IN_TURNS, EAGER, LAZY = range(3)
 """Orders of the modules: upstream's; load and store as early, and as late as tokens let them."""
 
-IntArray = NDArray[np.int64]
 Values = NDArray[np.int32]
 
 _FAR = np.int64(1 << 60)

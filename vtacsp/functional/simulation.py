@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import Integers
 from vtacsp.causes import OK, WRONG_RESULT
 from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import (
@@ -36,8 +36,6 @@ from vtacsp.program.listing import line
 
 __all__ = ["SimulationResult", "simulate", "verdict"]
 
-IntArray = NDArray[Any]
-
 _COUNTERS = ("inp", "wgt", "acc", "uop", "out")
 _ATTEMPTS, _EVIDENCE = 8, 256  # a small output may be right by luck, all of it clipped
 
@@ -49,7 +47,7 @@ class SimulationResult:
     ``tokens`` is what the dependency queues hold at the end, by the modules they connect.
     """
 
-    output: IntArray = field(repr=False)
+    output: Integers = field(repr=False)
     counters: Mapping[str, int]
     tokens: Mapping[str, int]
 
@@ -155,13 +153,13 @@ def verdict(
     return OK
 
 
-def _same_bits(output: IntArray, right: IntArray) -> bool:
+def _same_bits(output: Integers, right: Integers) -> bool:
     """Whether a tensor of the reference's type holds what the program stores."""
     width = output.itemsize == right.itemsize
     return width and np.array_equal(output.view(right.dtype), right)
 
 
-def _acc_image(program: Program, operands: Operands) -> IntArray:
+def _acc_image(program: Program, operands: Operands) -> Integers:
     """What the epilogue loads as it lies in DRAM: every operand where the program expects it."""
     shapes = program.workload.pack(program.hardware)
     element = shapes.output[-2:]
@@ -173,7 +171,7 @@ def _acc_image(program: Program, operands: Operands) -> IntArray:
     return image
 
 
-def _rows(operand: IntArray, element: tuple[int, int]) -> IntArray:
+def _rows(operand: Integers, element: tuple[int, int]) -> Integers:
     return np.ascontiguousarray(operand, dtype=np.int32).reshape(-1, *element)
 
 

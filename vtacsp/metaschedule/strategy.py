@@ -14,10 +14,10 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm_ffi import structural_equal
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SpaceError
 from vtacsp.metaschedule.design_space import feasible_space
 from vtacsp.metaschedule.traces import config_of, with_config
-from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.rule import Rule
 from vtacsp.tune.initial import uniform
 from vtacsp.tune.search_space import FeasibleSet, SearchSpace

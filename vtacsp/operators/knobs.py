@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import ConfigError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
@@ -17,8 +17,6 @@ __all__ = ["BLOCK", "Config", "Knob", "KnobSpace"]
 
 Config = dict[str, int]
 """Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads."""
-
-IntArray = NDArray[np.int64]
 
 THREAD_COUNTS = (1, 2)
 SHOWN = 24  # candidates that a message lists

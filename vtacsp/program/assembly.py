@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_UOP, UOP_SIGNATURE
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
@@ -30,8 +30,6 @@ from vtacsp.program.runtime import Calls, Issued, Queue, issue
 from vtacsp.program.stream import Stream
 
 __all__ = ["Assembly"]
-
-IntArray = NDArray[np.int64]
 
 MAX_VARIANTS = 100
 """Kernels that one call site can hold (``UopKernelMap`` of the runtime)."""

@@ -12,14 +12,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD
 from vtacsp.errors import ProgramError
 
 __all__ = ["MOVE", "Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
-
-IntArray = NDArray[np.int64]
 
 
 class Axis(NamedTuple):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
@@ -31,8 +32,6 @@ MAX_TRANSFER = 1 << 22
 INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
-
-IntArray = NDArray[np.int64]
 
 # Memory that is fresh from the system costs more than what is written on it.  The C library keeps
 # what is freed once a block of this size has been freed (mallopt(3): M_MMAP_THRESHOLD).

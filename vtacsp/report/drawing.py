@@ -9,7 +9,8 @@ from json import dumps
 
 import numpy as np
 
-from vtacsp.operators.knobs import IntArray, Knob
+from vtacsp.arrays import IntArray
+from vtacsp.operators.knobs import Knob
 from vtacsp.report.feasibility import FeasibilityMap
 
 __all__ = ["CODES", "Layout", "draw_histogram", "draw_panels", "layout", "text"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.programs import build
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import RTL

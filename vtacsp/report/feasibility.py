@@ -13,8 +13,9 @@ from math import prod
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SpaceError
-from vtacsp.operators.knobs import Config, IntArray, Knob
+from vtacsp.operators.knobs import Config, Knob
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OK
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtacsp.operators.knobs import IntArray, Knob
+from vtacsp.arrays import IntArray
+from vtacsp.operators.knobs import Knob
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.layer import shape_text
 from vtacsp.report.legend import label

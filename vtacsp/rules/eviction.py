@@ -14,9 +14,9 @@ from math import prod
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.epilogue.rules import REUSE_RANGE
 from vtacsp.expr import Bool, Int, if_else, pow2, table
-from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.kernels import Loop, unrolled
 from vtacsp.rules.symbols import PASS_CODE, PASSES, uop_bits
 

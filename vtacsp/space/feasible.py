@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import ConfigError, SpaceError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import BLOCK, Config, IntArray, KnobSpace
+from vtacsp.operators.knobs import BLOCK, Config, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain

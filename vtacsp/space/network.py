@@ -19,11 +19,12 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import HardwareError, SpaceError
 from vtacsp.expr import Env
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
 from vtacsp.machine.legality import LEGALITY
-from vtacsp.operators.knobs import Config, IntArray
+from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.problem import Problem

@@ -8,8 +8,8 @@ from functools import cache, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.causes import OK
 from vtacsp.errors import HardwareError, RuleError, SpaceError, WorkloadError
 from vtacsp.expr import Bool, Env
@@ -17,13 +17,11 @@ from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.catalogue import catalogue
-from vtacsp.operators.knobs import BLOCK, IntArray, KnobSpace
+from vtacsp.operators.knobs import BLOCK, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 
 __all__ = ["MAX_GRID", "OK", "Problem", "Space", "layer_and_machine"]
-
-BoolArray = NDArray[np.bool_]
 
 MAX_GRID = 1 << 28
 """Configurations of the largest grid that can be compiled."""

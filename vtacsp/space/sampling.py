@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.operators.knobs import IntArray
+from vtacsp.arrays import IntArray
 
 __all__ = ["METHODS", "diverse", "ordered", "uniform"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.operators.knobs import IntArray
+from vtacsp.arrays import IntArray
 from vtacsp.space.feasible import FeasibleSpace
 
 __all__ = ["Validity", "validity"]

@@ -60,8 +60,6 @@ _WAITS = {
 }
 _BUSY = 0.75  # below this share nothing is the bound: the modules wait for each other
 
-IntArray = NDArray[np.int64]
-
 
 class Span(NamedTuple):
     """An instruction on the time line of its module: it holds it from ``start`` to ``end``.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stream
@@ -29,8 +30,6 @@ REASONS = ("instruction", "token before", "token after")
 
 _INSTRUCTION, _BEFORE, _AFTER = 1, 2, 3
 _FAR = 1 << 60
-
-IntArray = NDArray[np.int64]
 
 READ_RECORD = ("instruction", "granted", "first", "last")
 """Columns of a read request: instruction (-1: fetch), cycles of grant, first and last beat."""

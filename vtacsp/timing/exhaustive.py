@@ -6,16 +6,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SpaceError
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.occupancy import occupancy
 from vtacsp.timing.simulator import Simulator
 
 __all__ = ["Exhaustive", "simulate_all"]
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SpaceError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.knobs import Config
@@ -22,8 +22,6 @@ from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator
 
 __all__ = ["Robust", "robust"]
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import repeat
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.dense.workload import Dense
@@ -25,8 +25,6 @@ from vtacsp.timing.model import RTL, TimingModel
 __all__ = ["Simulator", "ready", "simulate_timing"]
 
 CHUNK = 32  # configurations per task of an executor
-
-IntArray = NDArray[np.int64]
 
 
 def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult:

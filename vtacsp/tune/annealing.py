@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import IntArray
 from vtacsp.tune.search_space import SearchSpace
 
 __all__ = ["SimulatedAnnealing"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError, WorkloadError
 from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.nest import LoopNest, Mean
 from vtacsp.operators.registry import part
 from vtacsp.rules.symbols import (

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import IntArray
 from vtacsp.space import sampling
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import IntArray
 from vtacsp.tune.annealing import Scores, SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result

@@ -11,18 +11,16 @@ from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import FloatArray, IntArray
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Config, IntArray, KnobSpace
+from vtacsp.operators.knobs import Config, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem, Space
 
 __all__ = ["FeasibleSet", "SearchSpace", "WholeGrid", "search_space"]
-
-FloatArray = NDArray[np.float32]
 
 _DRAWS = 64  # random tries before the rest of a nearly exhausted space is listed
 

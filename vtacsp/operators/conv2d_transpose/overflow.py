@@ -19,9 +19,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.operators.knobs import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 
 __all__ = ["COL_SPLIT", "HARMLESS", "RACE", "ROW_SPLIT", "WRONG", "overflow"]
 
@@ -29,8 +28,6 @@ ROW_SPLIT, COL_SPLIT = 4, 2
 WRONG, HARMLESS, RACE = range(3)
 
 _AT_ONCE = 1 << 18  # indices that are looked at together
-
-BoolArray = NDArray[np.bool_]
 
 
 @lru_cache(1 << 16)  # two rules ask
