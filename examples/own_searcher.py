@@ -22,7 +22,7 @@ class HillClimber(Searcher):
         if self.best is not None:
             here = np.array([self.best[1]])
             for _ in range(20):  # one knob changed, always feasible
-                index = int(self.space.neighbours(here, self.rng)[0])
+                index = int(self.space.random_neighbours(here, self.rng)[0])
                 if index not in self.visited:
                     return index
         index = self.draw()  # a random one that is new

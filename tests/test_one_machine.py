@@ -32,7 +32,7 @@ from vtacsp.rules.symbols import h_nthread, oc_nthread
 from vtacsp.timing.exhaustive import simulate_all
 from vtacsp.tune import (
     ExecutorMeasurer,
-    FeasibleSet,
+    FeasibleGrid,
     FunctionMeasurer,
     RandomSearcher,
     SimulatorMeasurer,
@@ -59,7 +59,7 @@ MADE = {
 }
 SPACES = {
     "compiled": SPACE,
-    "feasible set": FeasibleSet(SPACE),
+    "feasible set": FeasibleGrid(SPACE),
     "grid": WholeGrid(SPACE),
     "collapsed": SPACE.collapsed(),
     "problem": SPACE.problem,
@@ -118,7 +118,7 @@ def test_a_space_gives_the_simulator_what_layer_and_machine_give_it(data):
 def test_the_rules_of_a_space_go_with_it():
     space = vtacsp.compile(C10, SMALL, [NO_THREADS])
     refused = next(i for i in SPACE.indices.tolist() if i not in space.indices)
-    for of in (space, FeasibleSet(space), WholeGrid(space), space.collapsed()):
+    for of in (space, FeasibleGrid(space), WholeGrid(space), space.collapsed()):
         with pytest.raises(ProgramError, match="no_threads"):
             Simulator(of).cycles(refused)
         assert SimulatorMeasurer(of)(refused).cause == "no_threads"
@@ -141,7 +141,7 @@ def test_the_set_of_the_stack_stays_the_set_of_the_stack():
     workload, space, index = raced()
     assert index in space.indices
     assert index not in vtacsp.compile(workload).indices
-    for of in (space, FeasibleSet(space), WholeGrid(space), space.problem):
+    for of in (space, FeasibleGrid(space), WholeGrid(space), space.problem):
         assert np.array_equal(Simulator(of).space.indices, space.indices)
         assert Simulator(of).cycles(index) > 0
         assert SimulatorMeasurer(of)(index).ok
@@ -153,7 +153,7 @@ def test_the_set_of_the_stack_stays_the_set_of_the_stack():
 
 def test_a_search_stays_in_the_part_of_the_space_that_it_is_given():
     part = FeasibleSpace(SPACE.problem, SPACE.indices[:7].copy())
-    for space in (search_space(part), search_space(FeasibleSet(part))):
+    for space in (search_space(part), search_space(FeasibleGrid(part))):
         assert space.indices().tolist() == SPACE.indices[:7].tolist()
         assert len(Simulator(space).space) == len(SPACE)  # what can be measured
 

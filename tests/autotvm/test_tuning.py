@@ -24,7 +24,7 @@ from vtacsp.autotvm import (
 from vtacsp.autotvm.pruning import HAS_FILTER
 from vtacsp.errors import DeadlockError, RaceError
 from vtacsp.rules.symbols import tile_co
-from vtacsp.tune import FeasibleSet, diverse, error_of, lowest_bounds, ranked, uniform
+from vtacsp.tune import FeasibleGrid, diverse, error_of, lowest_bounds, ranked, uniform
 
 (C10,) = vtacsp.find_workloads("resnet18.C10")
 FEASIBLE = vtacsp.compile(C10)
@@ -130,14 +130,14 @@ def test_a_method_is_a_function_from_a_space_to_configurations(cost):
     for method, expected in (
         (worst_indices, FEASIBLE.indices[-5:].tolist()),
         (first_configs, FEASIBLE.indices[:5].tolist()),
-        (diverse, diverse(FeasibleSet(FEASIBLE), 5)),
+        (diverse, diverse(FeasibleGrid(FEASIBLE), 5)),
     ):
         tuner = xgb(create_task(C10))
         assert seed(tuner, 5, method) == expected
         assert [i for i, _, _ in run(tuner, 5, cost)] == expected
 
 
-SPACE = FeasibleSet(FEASIBLE)
+SPACE = FeasibleGrid(FEASIBLE)
 BATCHES = {
     "uniform": uniform(SPACE, 6, 7),
     "diverse": diverse(SPACE, 6, 7),

@@ -62,7 +62,13 @@ def test_ranks_out_of_range_and_infeasible_configurations_are_refused():
     with pytest.raises(ConfigError, match="out of range"):
         C8.rank(10**6)
     assert {"tile_h": 1} not in C8
-    assert 3 not in C8
+    assert 700 not in C8
+    assert 10**6 not in C8
+    assert "700" not in C8
+    assert C8.index(5) in C8
+    assert C8[5] in C8
+    assert C8.rank(C8[5]) == C8.rank(C8.index(5)) == 5
+    assert C8.explain(700) == C8.explain(C8.knob_space.config(700))
 
 
 @pytest.mark.parametrize("method", ["uniform", "diverse"])

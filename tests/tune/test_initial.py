@@ -24,7 +24,7 @@ from vtacsp import (
 from vtacsp.rules.symbols import tile_co
 from vtacsp.timing import PYNQ, RTL
 from vtacsp.tune import (
-    FeasibleSet,
+    FeasibleGrid,
     WholeGrid,
     cycle_bound,
     cycle_bounds,
@@ -89,7 +89,7 @@ def test_errors():
 
 def test_presampling_follows_the_published_rules():
     space = WholeGrid(suite("resnet18")[0])
-    feasible = FeasibleSet(compile(space.workload))
+    feasible = FeasibleGrid(compile(space.workload))
     asked = []
 
     def valid(index):
@@ -243,7 +243,7 @@ def test_lowest_bounds_are_of_the_space():
     feasible = compile(C10, rules=[rule])
     some = FeasibleSpace(feasible.problem, feasible.indices[1::3].copy())
     for part in (feasible, some):
-        space = FeasibleSet(part)
+        space = FeasibleGrid(part)
         found = lowest_bounds(space, 5)
         bounds = cycle_bounds(part.problem, part.collapsed().indices)
         assert len(found) == 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.strategies import feasible_layers
 from vtacsp import Rule, SpaceError, compile, suite
 from vtacsp.expr import Symbol
-from vtacsp.tune import FeasibleSet, WholeGrid, search_space
+from vtacsp.tune import FeasibleGrid, WholeGrid, search_space
 
 C10 = next(w for w in suite("resnet18") if w.name == "resnet18.C10")
 
@@ -22,14 +22,14 @@ def spaces(draw):
     workload, hardware, _ = draw(feasible_layers())
     if draw(st.booleans()):
         return WholeGrid(workload, hardware)
-    return FeasibleSet(compile(workload, hardware))
+    return FeasibleGrid(compile(workload, hardware))
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_neighbours_are_of_the_space_and_differ_as_little_as_possible(space, seed):
     rng = np.random.default_rng(seed)
     here = space.sample(min(len(space), 20), rng)
-    there = space.neighbours(here, rng)
+    there = space.random_neighbours(here, rng)
     digits = space.digits(space.indices())
     for a, b in zip(here.tolist(), there.tolist(), strict=True):
         assert b in space
@@ -59,7 +59,7 @@ def test_a_step_of_the_grid_is_autotvms_random_walk():
     space = WholeGrid(C10)
     start = np.full(20_000, 17)
     rng = np.random.default_rng(0)
-    found, counts = np.unique(space.neighbours(start, rng), return_counts=True)
+    found, counts = np.unique(space.random_neighbours(start, rng), return_counts=True)
     # its loop, by the book: draw a knob, draw a value, again until something changed
     sizes = space.knob_space.shape
     digits = space.digits(np.array([17]))[0].tolist()
@@ -80,7 +80,9 @@ def test_steps_reach_every_other_value_of_a_line_equally():
     space = search_space(C10)
     start = space.index(3)
     rng = np.random.default_rng(1)
-    moved, counts = np.unique(space.neighbours(np.full(20_000, start), rng), return_counts=True)
+    moved, counts = np.unique(
+        space.random_neighbours(np.full(20_000, start), rng), return_counts=True
+    )
     here = space.digits(np.array([start]))[0]
     knob = (space.digits(moved) != here).argmax(axis=1)
     for position in np.unique(knob):
@@ -99,7 +101,7 @@ def test_collapsed_spaces_can_be_searched():
     layer = next(w for w in suite("resnet18") if w.name == "resnet18.C11")
     batched = replace(layer, batch=4)
     feasible = compile(batched)
-    assert len(FeasibleSet(feasible.collapsed())) == feasible.programs() < len(feasible)
+    assert len(FeasibleGrid(feasible.collapsed())) == feasible.programs() < len(feasible)
 
 
 def test_errors():
@@ -110,4 +112,4 @@ def test_errors():
         space.sample(len(space) + 1, np.random.default_rng(0))
     never = Rule.of("never", Symbol("tile_h") < 0)
     with pytest.raises(SpaceError, match="no feasible"):
-        FeasibleSet(compile(C10, rules=[never]))
+        FeasibleGrid(compile(C10, rules=[never]))

@@ -18,11 +18,11 @@ from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Space
 from vtacsp.timing import Simulator
 from vtacsp.tune import initial
-from vtacsp.tune.search_space import FeasibleSet
+from vtacsp.tune.search_space import FeasibleGrid
 
 __all__ = ["Method", "seed"]
 
-Method = Callable[[FeasibleSet, int, int], Iterable["Mapping[str, int] | int"]]
+Method = Callable[[FeasibleGrid, int, int], Iterable["Mapping[str, int] | int"]]
 """(space, n, seed) -> n configurations, or their AutoTVM indices, best guess first."""
 
 
@@ -40,7 +40,7 @@ def seed(
     ``method`` is a function of :mod:`vtacsp.tune.initial` by name: ``uniform``, ``diverse``,
     ``lowest_bounds``, or ``ranked`` by the cycles of the timing simulator; or a function
     (space, n, seed) of yours that returns configurations or their AutoTVM indices, where
-    ``space`` is a :class:`vtacsp.tune.FeasibleSet`.  The task need not be pruned; ``hardware`` and
+    ``space`` is a :class:`vtacsp.tune.FeasibleGrid`.  The task need not be pruned; ``hardware`` and
     ``workload`` are as in :func:`prune` and not needed when it is.  Model-based tuners
     (``XGBTuner``), ``RandomTuner`` and ``GATuner`` can be seeded, before they have started;
     the first generation of a ``GATuner`` is filled up with its own.
@@ -69,7 +69,7 @@ def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int
         if method not in _METHODS:
             raise SpaceError(f"unknown method {method!r}; known are {', '.join(_METHODS)}")
         method = _METHODS[method]
-    found = method(FeasibleSet(space), n, random_seed)
+    found = method(FeasibleGrid(space), n, random_seed)
     indices = [space.index(space.rank(config)) for config in found]  # refuses what is infeasible
     if len(set(indices)) != n or len(indices) != n:
         raise SpaceError(
@@ -79,11 +79,11 @@ def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int
     return indices
 
 
-def _lowest_bounds(space: FeasibleSet, n: int, _: int) -> list[int]:
+def _lowest_bounds(space: FeasibleGrid, n: int, _: int) -> list[int]:
     return initial.lowest_bounds(space, n)
 
 
-def _ranked(space: FeasibleSet, n: int, _: int) -> list[int]:
+def _ranked(space: FeasibleGrid, n: int, _: int) -> list[int]:
     return initial.ranked(space, n, Simulator(space).cycles_many)
 
 

@@ -84,6 +84,6 @@ def _found(simulator: Simulator, trials: Sequence[Trial]) -> str:
     best = min((trial.result.seconds for trial in trials), default=float("inf"))
     if best < float("inf"):
         speed = simulator.workload.operations / best / 1e9
-        cycles = round(best * simulator.timing.clock_hz)
+        cycles = simulator.timing.cycles_of(best)
         parts.append(f"best {cycles:,} cycles ({speed:.1f} GOPS)")
     return ", ".join(parts)

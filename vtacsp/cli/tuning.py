@@ -53,9 +53,9 @@ class _Search:
     log: str
 
     def run(self, simulator: Simulator, live: Live, log: TuningLog) -> TuningResult:
-        from vtacsp.tune import FeasibleSet, WholeGrid, tune
+        from vtacsp.tune import FeasibleGrid, WholeGrid, tune
 
-        feasible = FeasibleSet(simulator.space.collapsed())  # no program is measured twice
+        feasible = FeasibleGrid(simulator.space.collapsed())  # no program is measured twice
         space: SearchSpace = feasible
         if self.space == "grid":
             space = WholeGrid(simulator.workload, simulator.hardware)
@@ -251,7 +251,7 @@ def _measurer(simulator: Simulator, jobs: int) -> Measurer:
     from vtacsp.timing.simulator import ready
     from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
-    here = SimulatorMeasurer(simulator.workload, simulator.hardware, simulator.timing)
+    here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
     if jobs == 1:
         return here
     ready()  # a worker's clock runs while it compiles

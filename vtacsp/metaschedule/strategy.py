@@ -20,7 +20,7 @@ from vtacsp.metaschedule.design_space import feasible_space
 from vtacsp.metaschedule.traces import config_of, with_config
 from vtacsp.rules.rule import Rule
 from vtacsp.tune.initial import uniform
-from vtacsp.tune.search_space import FeasibleSet, SearchSpace
+from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
 
 __all__ = ["FeasibleSearch", "Initial"]
 
@@ -117,7 +117,7 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
 
     def _first_generation(self, n: int) -> list[int]:
         if self.first is None:
-            indices = self.options["initial"](FeasibleSet(self.space), n, self.seed)
+            indices = self.options["initial"](FeasibleGrid(self.space), n, self.seed)
             ranks = [self._rank(index) for index in indices]
             self.first = deque(rank for rank in dict.fromkeys(ranks) if not self.done[rank])
         return [self.first.popleft() for _ in range(min(n, len(self.first)))]

@@ -17,7 +17,6 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.metaschedule.compute import prim_func
 from vtacsp.metaschedule.design_space import feasible_space, space_generator
 from vtacsp.metaschedule.runner import (
-    CLOCK_HZ,
     Cycles,
     SimulatorBuilder,
     SimulatorRunner,
@@ -29,6 +28,7 @@ from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.rule import Rule
 from vtacsp.space.problem import Problem, Space
+from vtacsp.timing.model import RTL
 from vtacsp.tune.initial import uniform
 
 __all__ = ["TARGET", "TuningResult", "best", "tune"]
@@ -115,4 +115,4 @@ def best(
         name, machine = problem.workload.name, problem.hardware.model
         raise SpaceError(f"the database has no measurement of {name} on {machine} that succeeded")
     seconds = min(float(second) for second in record.run_secs)
-    return TuningResult(config_of(record.trace), round(seconds * CLOCK_HZ), database)
+    return TuningResult(config_of(record.trace), RTL.cycles_of(seconds), database)

@@ -13,10 +13,13 @@ from vtacsp.errors import ConfigError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 
-__all__ = ["BLOCK", "Config", "Knob", "KnobSpace"]
+__all__ = ["BLOCK", "Choice", "Config", "Knob", "KnobSpace"]
 
 Config = dict[str, int]
 """Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads."""
+
+Choice = Mapping[str, int] | int
+"""A configuration, or its AutoTVM index: what takes the one takes the other."""
 
 THREAD_COUNTS = (1, 2)
 SHOWN = 24  # candidates that a message lists
@@ -98,8 +101,13 @@ class KnobSpace:
             config[knob.name] = knob.values[digit]
         return config
 
-    def index(self, config: Mapping[str, int]) -> int:
-        """AutoTVM index of a configuration; every knob must be given, and no other."""
+    def index(self, config: Choice) -> int:
+        """AutoTVM index of a configuration, or an index as it is, checked.
+
+        Every knob must be given, and no other.  Raises :class:`~vtacsp.errors.ConfigError`.
+        """
+        if not isinstance(config, Mapping):
+            return self._check_index(config)
         unknown = [name for name in config if name not in self.names]
         if unknown:
             raise ConfigError(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.knobs import Choice, KnobSpace
 from vtacsp.operators.registry import part
 from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program
@@ -18,7 +17,7 @@ __all__ = ["build"]
 def build(
     workload: Workload,
     hardware: VTAConfig,
-    config: Mapping[str, int] | int,
+    config: Choice,
     *,
     waits: bool = False,
     max_transfer: int = MAX_TRANSFER,
@@ -34,8 +33,7 @@ def build(
     and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
     """
     space = _space(workload, hardware)
-    index = config if isinstance(config, int) else space.index(config)
-    knobs = space.config(index)
+    knobs = space.config(space.index(config))
     queue = Queue(waits, max_transfer)
     program: Program = part(workload.op, "program").build(workload, hardware, knobs, queue)
     return program

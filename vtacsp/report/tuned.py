@@ -30,7 +30,7 @@ class TunedLayer:
         """Cycles of a trial; None when it failed."""
         if not trial.result.ok:
             return None
-        return round(trial.result.seconds * self.simulator.timing.clock_hz)
+        return self.simulator.timing.cycles_of(trial.result.seconds)
 
     @cached_property
     def best_cycles(self) -> int | None:

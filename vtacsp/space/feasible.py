@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.errors import ConfigError, SpaceError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import BLOCK, Config, KnobSpace
+from vtacsp.operators.knobs import BLOCK, Choice, Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain
-from vtacsp.space.problem import Problem
+from vtacsp.space.problem import OfProblem, Problem
 from vtacsp.space.sampling import METHODS, diverse, ordered, uniform
 
 __all__ = ["FeasibleSpace", "compile"]
 
 
-class FeasibleSpace:
+class FeasibleSpace(OfProblem):
     """Feasible configurations as a sequence: rank -> configuration, ascending AutoTVM index.
 
     Made by :func:`compile`.  ``indices`` is the sorted array of AutoTVM indices.
@@ -37,21 +37,6 @@ class FeasibleSpace:
     def of(cls, problem: Problem) -> FeasibleSpace:
         """Everything that is feasible."""
         return cls(problem, problem.feasible_indices())
-
-    @property
-    def workload(self) -> Workload:
-        """The layer."""
-        return self.problem.workload
-
-    @property
-    def hardware(self) -> VTAConfig:
-        """The machine."""
-        return self.problem.hardware
-
-    @property
-    def knob_space(self) -> KnobSpace:
-        """The whole grid, feasible or not."""
-        return self.problem.knob_space
 
     # -- size and access
 
@@ -77,10 +62,10 @@ class FeasibleSpace:
         return self.knob_space.config(self.index(rank))
 
     def __contains__(self, config: object) -> bool:
-        if not isinstance(config, Mapping):
+        if not isinstance(config, (Mapping, int, np.integer)):
             return False
         try:
-            return self._find(self.knob_space.index(config)) is not None
+            return self._find(self.knob_space.index(cast(Choice, config))) is not None
         except ConfigError:
             return False
 
@@ -93,16 +78,15 @@ class FeasibleSpace:
             raise _RankError(f"rank {rank} is out of range, there are {len(self)} configurations")
         return int(self.indices[rank])
 
-    def rank(self, config: Mapping[str, int] | int) -> int:
+    def rank(self, config: Choice) -> int:
         """Rank of a feasible configuration, given as such or by its AutoTVM index.
 
         Raises :class:`~vtacsp.errors.SpaceError` with the cause for an infeasible one.
         """
-        index = config if isinstance(config, (int, np.integer)) else self.knob_space.index(config)
-        self.knob_space.config(int(index))
-        rank = self._find(int(index))
+        index = self.knob_space.index(config)
+        rank = self._find(index)
         if rank is None:
-            cause = self.problem.causes([int(index)])[0]
+            cause = self.problem.causes([index])[0]
             raise SpaceError(f"index {index} is not feasible: {cause}")
         return rank
 
@@ -150,8 +134,10 @@ class FeasibleSpace:
             ranks = uniform(len(self), n, rng)
         return [self[int(rank)] for rank in ranks]
 
-    def neighbours(self, config: Mapping[str, int]) -> list[Config]:
+    def neighbours(self, config: Choice) -> list[Config]:
         """Feasible configurations one knob step away, or the nearest ones if there is none.
+
+        ``config`` is a configuration or its AutoTVM index.
 
         A step moves one knob to the next or previous candidate of AutoTVM's grid; distances
         are sums of steps.  ``config`` itself may be infeasible and is never returned.
@@ -167,10 +153,11 @@ class FeasibleSpace:
 
     # -- diagnosis
 
-    def explain(self, config: Mapping[str, int]) -> Explanation:
+    def explain(self, config: Choice) -> Explanation:
         """Every violated rule with its numbers, what the stack reports, and the way out."""
         nearest = self.neighbours(config) if config not in self else []
-        return explain(self.problem, config, nearest)
+        knobs = self.knob_space.config(self.knob_space.index(config))
+        return explain(self.problem, knobs, nearest)
 
     def __repr__(self) -> str:
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from functools import cache, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from vtacsp.operators.knobs import BLOCK, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 
-__all__ = ["MAX_GRID", "OK", "Problem", "Space", "layer_and_machine"]
+__all__ = ["MAX_GRID", "OK", "OfProblem", "Problem", "Space", "layer_and_machine"]
 
 MAX_GRID = 1 << 28
 """Configurations of the largest grid that can be compiled."""
@@ -54,6 +54,27 @@ def layer_and_machine(
             f"and the machine given is {hardware.model}: compile another space"
         )
     return problem.workload, problem.hardware
+
+
+class OfProblem:
+    """What carries a problem has its layer, its machine and its grid."""
+
+    problem: Problem
+
+    @property
+    def workload(self) -> Workload:
+        """The layer."""
+        return self.problem.workload
+
+    @property
+    def hardware(self) -> VTAConfig:
+        """The machine."""
+        return self.problem.hardware
+
+    @property
+    def knob_space(self) -> KnobSpace:
+        """The whole grid, feasible or not."""
+        return self.problem.knob_space
 
 
 class Problem:
@@ -146,6 +167,7 @@ class Problem:
     def with_rules(self, rules: Iterable[Rule]) -> Problem:
         """The same workload and machine under these rules instead."""
         other = copy(self)
+        other.__dict__.pop("_feasible", None)
         other.rules = tuple(rules)
         return other
 
@@ -154,10 +176,14 @@ class Problem:
         return Env({**self.constants, **self.knob_space.columns(indices)})
 
     def feasible_indices(self) -> IntArray:
-        """AutoTVM indices of the configurations that meet every rule, ascending.
+        """AutoTVM indices of the configurations that meet every rule, ascending; found once.
 
         Raises :class:`~vtacsp.errors.SpaceError` for a grid of more than :data:`MAX_GRID`.
         """
+        return self._feasible
+
+    @cached_property
+    def _feasible(self) -> IntArray:
         if len(self.knob_space) > MAX_GRID:
             raise SpaceError(
                 f"{self.workload.name}: the grid has {len(self.knob_space):,} configurations, "
@@ -185,7 +211,9 @@ class Problem:
             doubtful = keep & ~known
             if doubtful.any():
                 keep[doubtful] = self._holding(procedure, indices[doubtful])
-        return indices[keep]
+        found: IntArray = indices[keep]
+        found.flags.writeable = False
+        return found
 
     def _holding(self, holds: Bool, indices: IntArray) -> BoolArray:
         """Where a condition holds, aligned with ``indices``."""

@@ -20,7 +20,7 @@ from vtacsp.study.validity import Validity, validity
 from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.initial import lowest_bounds, ranked
 from vtacsp.tune.measure import TableMeasurer
-from vtacsp.tune.search_space import FeasibleSet, SearchSpace, WholeGrid
+from vtacsp.tune.search_space import FeasibleGrid, SearchSpace, WholeGrid
 
 __all__ = ["RTL", "SIMULATOR", "StudyLayer", "prepare"]
 
@@ -65,7 +65,7 @@ class StudyLayer:
     @cached_property
     def feasible(self) -> SearchSpace:
         """The feasible configurations."""
-        return FeasibleSet(compile(self.workload, self.hardware))
+        return FeasibleGrid(compile(self.workload, self.hardware))
 
     @cached_property
     def measurer(self) -> TableMeasurer:
@@ -111,7 +111,7 @@ def prepare(workload: Workload, hardware: VTAConfig | None = None) -> StudyLayer
     """
     hardware = hardware or VTAConfig()
     simulator = Simulator(workload, hardware)
-    space = FeasibleSet(simulator.space)
+    space = FeasibleGrid(simulator.space)
     indices = space.indices()
     simulated = simulator.cycles_many(indices.tolist())
     cycles, source = recorded_cycles(workload, hardware), RTL

@@ -167,7 +167,7 @@ class TimingResult:
     @property
     def seconds(self) -> float:
         """Cycles at the clock of the timing model."""
-        return self.cycles / self.timing.clock_hz
+        return self.timing.seconds_of(self.cycles)
 
     @cached_property
     def counters(self) -> dict[str, int]:

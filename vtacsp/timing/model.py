@@ -156,6 +156,14 @@ class TimingModel:
                 f"a burst must hold an instruction of {INSTRUCTION_BYTES} bytes"
             )
 
+    def seconds_of(self, cycles: int) -> float:
+        """Seconds of so many cycles, at :attr:`clock_hz`."""
+        return cycles / self.clock_hz
+
+    def cycles_of(self, seconds: float) -> int:
+        """The cycles behind seconds, which is what logs hold; inverse of :meth:`seconds_of`."""
+        return round(seconds * self.clock_hz)
+
     @property
     def burst_instructions(self) -> int:
         """Instructions in one burst of the fetch module (``core/FetchVME64.scala``)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.knobs import Choice
 from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
@@ -76,30 +77,29 @@ class Simulator:
         """What can run, all of it; raises as :func:`vtacsp.compile`."""
         return FeasibleSpace.of(Problem.of(self._layer, self.hardware))
 
-    def program(self, config: Mapping[str, int] | int, *, waits: bool = False) -> Program:
+    def program(self, config: Choice, *, waits: bool = False) -> Program:
         """The program of a feasible configuration; see :func:`vtacsp.operators.programs`.
 
         Raises :class:`~vtacsp.errors.ProgramError` for one that is not feasible and
         :class:`~vtacsp.errors.ConfigError` for one that is not of the space.
         """
-        knobs = self.space.knob_space
-        index = int(config) if isinstance(config, (int, np.integer)) else knobs.index(config)
-        if knobs.config(index) not in self.space:
+        index = self.space.knob_space.index(config)
+        if index not in self.space:
             cause = self.space.problem.causes([index])[0]
             raise ProgramError(cause, f"{self.workload.name} index {index} cannot run")
         return build(self.workload, self.hardware, index, waits=waits)
 
-    def run(self, config: Mapping[str, int] | int) -> TimingResult:
+    def run(self, config: Choice) -> TimingResult:
         """Cycles of a configuration and where they went; raises as :meth:`program`."""
         return simulate_timing(self.program(config), self.timing)
 
-    def cycles(self, config: Mapping[str, int] | int) -> int:
+    def cycles(self, config: Choice) -> int:
         """Cycles of a configuration; raises as :meth:`program`."""
         return simulate_timing(self.program(config), self.timing).cycles
 
     def cycles_many(
         self,
-        configs: Iterable[Mapping[str, int] | int],
+        configs: Iterable[Choice],
         executor: Executor | None = None,
     ) -> IntArray:
         """Cycles of feasible configurations, int64 of shape (n,), in their order.
@@ -109,9 +109,7 @@ class Simulator:
         :meth:`program`, before anything is simulated.
         """
         knobs = self.space.knob_space
-        indices = np.array(
-            [knobs.index(c) if isinstance(c, Mapping) else int(c) for c in configs], dtype=np.int64
-        )
+        indices = np.array([knobs.index(config) for config in configs], dtype=np.int64)
         for index in indices[~np.isin(indices, self.space.indices)][:1].tolist():
             self.program(index)  # raises with the cause
         programs, place = np.unique(knobs.program(indices), return_inverse=True)

@@ -31,7 +31,7 @@ from vtacsp.tune.records import (
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
-from vtacsp.tune.search_space import FeasibleSet, SearchSpace, WholeGrid, search_space
+from vtacsp.tune.search_space import FeasibleGrid, FeasibleSet, SearchSpace, WholeGrid, search_space
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import RTL_DEVICE, Task, device_of, hardware_of, target_of
 
@@ -39,6 +39,7 @@ __all__ = [
     "RTL_DEVICE",
     "Digest",
     "ExecutorMeasurer",
+    "FeasibleGrid",
     "FeasibleSet",
     "FunctionMeasurer",
     "GeneticSearcher",

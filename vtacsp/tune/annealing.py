@@ -69,7 +69,7 @@ class SimulatedAnnealing:
         temperature, cooling = start, (start - end) / (self.n_iter + 1)
         step = modified = 0
         while step < self.n_iter and step < modified + self.early_stop:
-            moved = self.space.neighbours(points, rng)
+            moved = self.space.random_neighbours(points, rng)
             moved_scores = score(moved)
             gain = np.minimum((moved_scores - scores) / (temperature + 1e-5), 1)
             accept = rng.random(len(points)) < np.exp(gain)

@@ -98,7 +98,7 @@ class GeneticSearcher(Searcher):
             gene[mutate] = self.rng.integers(shape)[mutate]
             index = int(gene @ strides)
             if index not in self.space:
-                index = int(self.space.neighbours(pair[:1], self.rng)[0])
+                index = int(self.space.random_neighbours(pair[:1], self.rng)[0])
             if index not in self.visited and index not in siblings:
                 return index
         other = self.draw(siblings)

@@ -17,7 +17,7 @@ from vtacsp.errors import SearchError
 from vtacsp.space import sampling
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel
-from vtacsp.tune.search_space import FeasibleSet, SearchSpace
+from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
 
 __all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "uniform"]
 
@@ -110,7 +110,7 @@ def presample(
     without, the feasible set answers, as the real stack would.
     """
     if valid is None:
-        valid = FeasibleSet(FeasibleSpace.of(space.problem)).__contains__
+        valid = FeasibleGrid(FeasibleSpace.of(space.problem)).__contains__
     rng = np.random.default_rng(seed)
     limit = min(limit, len(space))
     frontier = deque(int(i) for i in space.sample(min(batch, limit), rng))

@@ -109,7 +109,7 @@ class SimulatorMeasurer(FunctionMeasurer):
             from vtacsp.timing.simulator import Simulator
 
             self._simulator = Simulator(self.problem, timing=self.timing)
-        return float(self._simulator.cycles(index)) / self.timing.clock_hz
+        return self.timing.seconds_of(self._simulator.cycles(index))
 
     def __getstate__(self) -> dict[str, Any]:
         # processes make a simulator of their own

@@ -13,7 +13,7 @@ from vtacsp.errors import SearchError
 from vtacsp.tune.annealing import Scores, SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result
-from vtacsp.tune.search_space import FeasibleSet, SearchSpace
+from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
 from vtacsp.tune.searcher import Searcher
 
 __all__ = ["AUTOTVM_PLAN", "ModelSearcher"]
@@ -152,7 +152,7 @@ class ModelSearcher(Searcher):
 
 
 def _plan_size(space: SearchSpace) -> int:
-    if not isinstance(space, FeasibleSet):
+    if not isinstance(space, FeasibleGrid):
         return AUTOTVM_PLAN
     return min(max(round(math.sqrt(len(space))), _SHORTEST_PLAN), AUTOTVM_PLAN)
 

@@ -7,57 +7,53 @@ draw and every annealing move is feasible by construction: nothing is drawn and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
 from vtacsp.arrays import FloatArray, IntArray
-from vtacsp.errors import SpaceError
+from vtacsp.errors import ConfigError, SpaceError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Config, KnobSpace
+from vtacsp.operators.knobs import Choice, Config
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.space.problem import Problem, Space
+from vtacsp.space.problem import OfProblem, Problem, Space
 
-__all__ = ["FeasibleSet", "SearchSpace", "WholeGrid", "search_space"]
+__all__ = ["FeasibleGrid", "FeasibleSet", "SearchSpace", "WholeGrid", "search_space"]
 
 _DRAWS = 64  # random tries before the rest of a nearly exhausted space is listed
 
 
-class SearchSpace(ABC):
+class SearchSpace(OfProblem, ABC):
     """Configurations of one layer, by AutoTVM index; ``rank`` counts them from 0 ascending."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
-    @property
-    def workload(self) -> Workload:
-        """The layer."""
-        return self.problem.workload
-
-    @property
-    def hardware(self) -> VTAConfig:
-        """The machine."""
-        return self.problem.hardware
-
-    @property
-    def knob_space(self) -> KnobSpace:
-        """The whole grid."""
-        return self.problem.knob_space
-
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __contains__(self, index: object) -> bool: ...
+    def _has(self, index: int) -> bool:
+        """Whether an index of the grid is one of the space."""
+
+    def __contains__(self, config: object) -> bool:
+        """Whether a configuration, or its AutoTVM index, may be proposed."""
+        if not isinstance(config, (Mapping, int, np.integer)):
+            return False
+        try:
+            return self._has(self.knob_space.index(cast(Choice, config)))
+        except ConfigError:
+            return False
 
     @abstractmethod
     def at(self, ranks: IntArray) -> IntArray:
         """AutoTVM indices of ranks."""
 
     @abstractmethod
-    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+    def random_neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
         """A random neighbour of each index, one knob changed: a step of AutoTVM's random walk.
 
         Every knob that can change is about equally likely, and so is each of its other values.
@@ -124,15 +120,15 @@ class WholeGrid(SearchSpace):
     def __len__(self) -> int:
         return len(self.knob_space)
 
-    def __contains__(self, index: object) -> bool:
-        return isinstance(index, (int, np.integer)) and bool(0 <= index < len(self))
+    def _has(self, index: int) -> bool:
+        return 0 <= index < len(self)
 
     def at(self, ranks: IntArray) -> IntArray:
         """AutoTVM indices of ranks: the ranks themselves."""
         return ranks
 
-    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
-        """One knob changed; see :meth:`SearchSpace.neighbours`."""
+    def random_neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """One knob changed; see :meth:`SearchSpace.random_neighbours`."""
         sizes = np.asarray(self.knob_space.shape, dtype=np.int64)
         if len(self) == 1:
             return self.at(np.zeros(len(indices), dtype=np.int64))
@@ -147,7 +143,7 @@ class WholeGrid(SearchSpace):
         return self.at(moved)
 
 
-class FeasibleSet(SearchSpace):
+class FeasibleGrid(SearchSpace):
     """The feasible configurations, and nothing else.
 
     Neighbours differ in one knob where there are such; a configuration without any moves to one
@@ -164,9 +160,7 @@ class FeasibleSet(SearchSpace):
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __contains__(self, index: object) -> bool:
-        if not isinstance(index, (int, np.integer)):
-            return False
+    def _has(self, index: int) -> bool:
         rank = int(np.searchsorted(self._indices, index))
         return bool(rank < len(self) and self._indices[rank] == index)
 
@@ -201,8 +195,8 @@ class FeasibleSet(SearchSpace):
             size[knob, order[knob]] = members[line]
         return order, place, start, size
 
-    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
-        """A feasible neighbour of each index; see :meth:`SearchSpace.neighbours`."""
+    def random_neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """A feasible neighbour of each index; see :meth:`SearchSpace.random_neighbours`."""
         ranks = np.searchsorted(self._indices, indices)
         if len(self) == 1:
             return self.at(np.zeros(len(indices), dtype=np.int64))
@@ -228,6 +222,9 @@ class FeasibleSet(SearchSpace):
         return np.flatnonzero(changed == changed.min())
 
 
+FeasibleSet = FeasibleGrid  # the name until 0.2; goes with the next release
+
+
 def search_space(
     workload: Workload | Space, hardware: VTAConfig | None = None, *, feasible: bool = True
 ) -> SearchSpace:
@@ -242,8 +239,8 @@ def search_space(
     problem = Problem.of(workload, hardware)
     if not feasible:
         return WholeGrid(workload, hardware)
-    if isinstance(workload, FeasibleSet):
+    if isinstance(workload, FeasibleGrid):
         return workload
-    return FeasibleSet(
+    return FeasibleGrid(
         workload if isinstance(workload, FeasibleSpace) else FeasibleSpace.of(problem)
     )
