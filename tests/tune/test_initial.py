@@ -35,6 +35,7 @@ from vtacsp.tune import (
     search_space,
     uniform,
 )
+from vtacsp.tune.ranking import lowest
 
 (C10,) = find_workloads("resnet18.C10")
 CASES = golden("cycles")["cases"]
@@ -219,7 +220,8 @@ def test_the_bound_is_below_the_simulator_for_every_constant(op, words):
 def test_cp_sat_finds_the_lowest_bounds(name):
     problem = layer(next(c for c in CASES if c["workload"]["name"] == name))
     space = search_space(problem.workload, problem.hardware)
-    found = lowest_bounds(space, 6)
+    found = lowest(space.problem, 6, RTL, space)
+    assert found == lowest_bounds(space, 6)
     expected = ranked(space, 6, lambda indices: cycle_bounds(problem, indices))
     assert found == expected[: len(found)]
     assert len(found) == min(6, len(space))

@@ -19,7 +19,6 @@ from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
 
 if TYPE_CHECKING:
-    from vtacsp.arrays import IntArray
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
@@ -229,7 +228,7 @@ def _initial(
     seed: int,
 ) -> list[int]:
     """The first configurations; on the whole grid only ``uniform`` draws what cannot run."""
-    from vtacsp.tune import bound, initial
+    from vtacsp.tune import initial
 
     if name == "none":
         return []
@@ -240,11 +239,7 @@ def _initial(
     if name == "simulator":
         rtl = type(simulator)(simulator.workload, simulator.hardware)
         return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
-
-    def least(indices: IntArray) -> IntArray:
-        return bound.cycle_bounds(simulator.space.problem, indices, simulator.timing)
-
-    return initial.ranked(feasible, FIRST, least)
+    return initial.lowest_bounds(feasible, FIRST, simulator.timing)
 
 
 def _measurer(simulator: Simulator, jobs: int) -> Measurer:

@@ -57,8 +57,16 @@ __all__ = [
 for _error in (ConfigError, HardwareError, RuleError, SpaceError, WorkloadError):
     register_error(f"vtacsp.{_error.__name__}", _error)
 
-# MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of
-# every frame on the stack.  Frozen modules are in no file: without these entries of inspect's
-# cache each of their frames costs a walk over all modules, and the start five times the time.
-for _name in ("importlib._bootstrap", "importlib._bootstrap_external", "runpy"):
-    inspect.modulesbyfile.setdefault(f"<frozen {_name}>", _name)
+
+def _name_frozen_modules() -> None:
+    """Tell ``inspect`` the modules that are in no file.
+
+    MetaSchedule parses TVM's tensor intrinsics when it starts, and asks inspect for the module of
+    every frame on the stack.  Without these entries of inspect's cache each frame of a frozen
+    module costs a walk over all modules, and the start five times the time.
+    """
+    for name in ("importlib._bootstrap", "importlib._bootstrap_external", "runpy"):
+        inspect.modulesbyfile.setdefault(f"<frozen {name}>", name)
+
+
+_name_frozen_modules()

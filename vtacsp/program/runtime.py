@@ -10,6 +10,7 @@ the same instructions at other addresses.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,9 +34,15 @@ INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
 
-# Memory that is fresh from the system costs more than what is written on it.  The C library keeps
-# what is freed once a block of this size has been freed (mallopt(3): M_MMAP_THRESHOLD).
-np.empty(31 << 20, dtype=np.uint8)
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, once a program is built.
+
+    Memory that is fresh from the system costs more than what is written on it.  The library keeps
+    it once a block of this size has been freed (mallopt(3): M_MMAP_THRESHOLD).
+    """
+    np.empty(31 << 20, dtype=np.uint8)
 
 
 class Queue(NamedTuple):
@@ -96,6 +103,7 @@ def issue(
     queue: Queue,
 ) -> Issued:
     """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad."""
+    keep_freed_memory()
     steps = schedule.length(extents)
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two

@@ -16,8 +16,10 @@ from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError
 from vtacsp.space import sampling
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.problem import MAX_GRID
 from vtacsp.timing.model import RTL, TimingModel
-from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
+from vtacsp.tune.bound import cycle_bounds
+from vtacsp.tune.search_space import FeasibleGrid, SearchSpace, WholeGrid
 
 __all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "uniform"]
 
@@ -50,12 +52,21 @@ def ranked(
 def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list[int]:
     """The ``n`` feasible programs of a space with the lowest analytic bound of cycles, best first.
 
-    Found by CP-SAT on :func:`~vtacsp.tune.cycle_bound`, without listing the space; one index of
-    each program, equal bounds in AutoTVM order.  Fewer when there are fewer programs.
+    By :func:`~vtacsp.tune.cycle_bound`; one index of each program, equal bounds in AutoTVM order.
+    Fewer when there are fewer programs.  A grid that is too large to be listed is left to CP-SAT
+    (:mod:`vtacsp.tune.ranking`), which says the same.
     """
-    from vtacsp.tune.ranking import lowest
+    n = _at_most(space, n)
+    if len(space.knob_space) > MAX_GRID:
+        from vtacsp.tune.ranking import lowest
 
-    return lowest(space.problem, _at_most(space, n), timing, space)
+        return lowest(space.problem, n, timing, space)
+    whole = isinstance(space, WholeGrid)
+    indices = space.problem.feasible_indices() if whole else space.indices()
+    _, first = np.unique(space.knob_space.program(indices), return_index=True)
+    indices = np.sort(indices[first])
+    bounds = cycle_bounds(space.problem, indices, timing)
+    return [int(i) for i in indices[np.argsort(bounds, kind="stable")[:n]]]
 
 
 @dataclass(frozen=True)
