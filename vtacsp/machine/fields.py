@@ -1,12 +1,24 @@
-"""Widths of the instruction fields of VTA's ISA, in bits; source: ``hw_spec_const.h``."""
+"""The fields of VTA's instructions: widths in bits, formats, layout.
+
+Source: ``hw_spec_const.h`` and ``hw_spec.h`` of tvm-vta.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+
 __all__ = [
+    "ALU_FIELDS",
+    "DEPENDENCIES",
     "DRAM_ADDRESS",
+    "FACTORS",
+    "GEMM_FIELDS",
+    "HEAD",
     "IMMEDIATE",
     "INSTRUCTION",
+    "INSTRUCTION_BYTES",
     "LOOP_EXTENT",
+    "MEMORY_FIELDS",
     "MEMORY_ID",
     "OPCODE",
     "PAD",
@@ -14,9 +26,13 @@ __all__ = [
     "SRAM_ADDRESS",
     "STRIDE",
     "UOP",
+    "UOP_BYTES",
     "alu_instruction",
     "field_widths",
     "gemm_instruction",
+    "instruction_bits",
+    "laid_out",
+    "micro_op_bits",
 ]
 
 INSTRUCTION = 128
@@ -35,34 +51,88 @@ FLAG = 1
 IMMEDIATE = 16
 _WORD = 64
 
+INSTRUCTION_BYTES = INSTRUCTION // 8
+UOP_BYTES = UOP // 8
+
+
+DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
+"""Flags of every instruction: tokens taken from and given to the modules before and behind it."""
+
+FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in")
+HEAD = ("opcode", *DEPENDENCIES)
+_LOOPS = ("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in")
+MEMORY_FIELDS = (
+    *HEAD,
+    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
+    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
+)
+GEMM_FIELDS = (*HEAD, *_LOOPS, *FACTORS, "wgt_factor_out", "wgt_factor_in")
+ALU_FIELDS = (*HEAD, *_LOOPS, *FACTORS, "alu_opcode", "use_imm", "imm")
+
+
+def instruction_bits(uop: int, inp: int, wgt: int, acc: int, *, alu: bool) -> dict[str, int]:
+    """Width in bits of every field of an instruction, from log2 of the scratchpad depths.
+
+    The source index of an ALU instruction (``alu``) is an ACC index, that of a GEMM an INP index.
+    """
+    source = acc if alu else inp
+    return {
+        "opcode": OPCODE,
+        **dict.fromkeys(DEPENDENCIES, DEPENDENCY_FLAG),
+        "memory_type": MEMORY_ID,
+        "sram_base": SRAM_ADDRESS,
+        "dram_base": DRAM_ADDRESS,
+        **dict.fromkeys(("y_size", "x_size"), SIZE),
+        "x_stride": STRIDE,
+        **dict.fromkeys(("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"), PAD),
+        "reset_reg": FLAG,
+        "uop_bgn": uop,
+        "uop_end": uop + 1,
+        "iter_out": LOOP_EXTENT,
+        "iter_in": LOOP_EXTENT,
+        "dst_factor_out": acc,
+        "dst_factor_in": acc,
+        "src_factor_out": source,
+        "src_factor_in": source,
+        "wgt_factor_out": wgt,
+        "wgt_factor_in": wgt,
+        "alu_opcode": ALU_OPCODE,
+        "use_imm": FLAG,
+        "imm": IMMEDIATE,
+    }
+
+
+def laid_out(fields: Iterable[str], bits: Mapping[str, int]) -> Iterator[tuple[str, int, int, int]]:
+    """(field, 64-bit word, shift, width) of a format, as C lays out bit-fields of a 64-bit type.
+
+    A field that does not fit what is left of a word starts the next one (``hw_spec.h``).
+    """
+    end = 0
+    for name in fields:
+        if end % _WORD + bits[name] > _WORD:
+            end += _WORD - end % _WORD
+        yield name, end // _WORD, end % _WORD, bits[name]
+        end += bits[name]
+
+
+def micro_op_bits(inp: int, wgt: int, acc: int) -> tuple[int, int, int]:
+    """Bits of the indices of a micro-op: ACC, INP or ACC, WGT."""
+    return acc, max(acc, inp), wgt
+
 
 def gemm_instruction(uop: int, inp: int, wgt: int, acc: int) -> int:
-    """Bits of a GEMM instruction, from log2 of the scratchpad depths.
-
-    Outer and inner factors of each index follow the head; see :func:`_laid_out`.
-    """
-    return _laid_out(*_head(uop), acc, acc, inp, inp, wgt, wgt)
+    """Bits of a GEMM instruction, from log2 of the scratchpad depths."""
+    return _length(GEMM_FIELDS, instruction_bits(uop, inp, wgt, acc, alu=False))
 
 
 def alu_instruction(uop: int, acc: int) -> int:
     """Bits of an ALU instruction: four factors, opcode, immediate flag and immediate."""
-    return _laid_out(*_head(uop), acc, acc, acc, acc, ALU_OPCODE, FLAG, IMMEDIATE)
+    return _length(ALU_FIELDS, instruction_bits(uop, 0, 0, acc, alu=True))
 
 
-def _head(uop: int) -> tuple[int, ...]:
-    """Opcode, dependency flags, reset, micro-op begin and end, two loop extents."""
-    flags = (DEPENDENCY_FLAG,) * 4
-    return OPCODE, *flags, FLAG, uop, uop + 1, LOOP_EXTENT, LOOP_EXTENT
-
-
-def _laid_out(*fields: int) -> int:
-    """Bits that C needs for bit-fields of a 64-bit type: none straddles a word (``hw_spec.h``)."""
-    end = 0
-    for bits in fields:
-        if end % _WORD + bits > _WORD:
-            end += _WORD - end % _WORD
-        end += bits
-    return end
+def _length(fields: Iterable[str], bits: Mapping[str, int]) -> int:
+    *_, (_, word, shift, width) = laid_out(fields, bits)
+    return word * _WORD + shift + width
 
 
 def field_widths(uop: int, inp: int, wgt: int, acc: int) -> dict[str, int]:

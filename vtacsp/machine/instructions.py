@@ -15,8 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.machine import fields as widths
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import (
+    ALU_FIELDS,
+    DEPENDENCIES,
+    FACTORS,
+    GEMM_FIELDS,
+    HEAD,
+    MEMORY_FIELDS,
+    instruction_bits,
+    laid_out,
+    micro_op_bits,
+)
 
 __all__ = [
     "ALU_NAMES",
@@ -85,11 +95,6 @@ class Stage(IntEnum):
 
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 
-DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")
-"""Flags of every instruction: tokens taken from and given to the modules before and behind it."""
-
-_FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in")
-
 INSTRUCTION = np.dtype(
     [
         ("opcode", "u1"),
@@ -109,7 +114,7 @@ INSTRUCTION = np.dtype(
         ("uop_end", "u4"),
         ("iter_out", "u2"),
         ("iter_in", "u2"),
-        *((name, "u4") for name in _FACTORS),
+        *((name, "u4") for name in FACTORS),
         ("wgt_factor_out", "u4"),
         ("wgt_factor_in", "u4"),
         ("alu_opcode", "u1"),
@@ -138,70 +143,24 @@ def log_depths(hardware: VTAConfig) -> Mapping[str, int]:
 
 @lru_cache(maxsize=64)
 def field_bits(hardware: VTAConfig) -> Mapping[str, int]:
-    """Width in bits of every field of an instruction."""
-    log = log_depths(hardware)
-    return {
-        "opcode": widths.OPCODE,
-        **dict.fromkeys(DEPENDENCIES, widths.DEPENDENCY_FLAG),
-        "memory_type": widths.MEMORY_ID,
-        "sram_base": widths.SRAM_ADDRESS,
-        "dram_base": widths.DRAM_ADDRESS,
-        **dict.fromkeys(("y_size", "x_size"), widths.SIZE),
-        "x_stride": widths.STRIDE,
-        **dict.fromkeys(("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"), widths.PAD),
-        "reset_reg": widths.FLAG,
-        "uop_bgn": log["uop"],
-        "uop_end": log["uop"] + 1,
-        "iter_out": widths.LOOP_EXTENT,
-        "iter_in": widths.LOOP_EXTENT,
-        "dst_factor_out": log["acc"],
-        "dst_factor_in": log["acc"],
-        "src_factor_out": log["inp"],
-        "src_factor_in": log["inp"],
-        "wgt_factor_out": log["wgt"],
-        "wgt_factor_in": log["wgt"],
-        "alu_opcode": widths.ALU_OPCODE,
-        "use_imm": widths.FLAG,
-        "imm": widths.IMMEDIATE,
-    }
+    """Width in bits of every field of an instruction; source indices as a GEMM has them."""
+    return instruction_bits(**log_depths(hardware), alu=False)
 
 
-_HEAD = ("opcode", *DEPENDENCIES)
-_LOOPS = ("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in")
-_MEM = (
-    *_HEAD,
-    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
-    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
-)
-_GEMM = (*_HEAD, *_LOOPS, *_FACTORS, "wgt_factor_out", "wgt_factor_in")
-_ALU = (*_HEAD, *_LOOPS, *_FACTORS, "alu_opcode", "use_imm", "imm")
 _FORMATS = {
-    Opcode.LOAD: _MEM,
-    Opcode.STORE: _MEM,
-    Opcode.GEMM: _GEMM,
-    Opcode.ALU: _ALU,
-    Opcode.FINISH: _HEAD,
+    Opcode.LOAD: MEMORY_FIELDS,
+    Opcode.STORE: MEMORY_FIELDS,
+    Opcode.GEMM: GEMM_FIELDS,
+    Opcode.ALU: ALU_FIELDS,
+    Opcode.FINISH: HEAD,
 }
 
 
 @lru_cache(maxsize=64)
 def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, int], ...]:
-    """(field, 64-bit word, shift, width) of a format, as C lays out 64-bit bit-fields.
-
-    A field that does not fit what is left of a word starts the next one.  An ALU source
-    index is an ACC index, a GEMM source index is an INP index.
-    """
-    bits = dict(field_bits(hardware))
-    if opcode is Opcode.ALU:
-        bits["src_factor_out"] = bits["src_factor_in"] = bits["dst_factor_out"]
-    word = shift = 0
-    layout = []
-    for name in _FORMATS[opcode]:
-        if shift + bits[name] > 64:
-            word, shift = word + 1, 0
-        layout.append((name, word, shift, bits[name]))
-        shift += bits[name]
-    return tuple(layout)
+    """(field, 64-bit word, shift, width) of a format."""
+    bits = instruction_bits(**log_depths(hardware), alu=opcode is Opcode.ALU)
+    return tuple(laid_out(_FORMATS[opcode], bits))
 
 
 @lru_cache(maxsize=64)
@@ -279,25 +238,31 @@ def fits(hardware: VTAConfig) -> bool:
     return all(_layout(opcode, hardware)[-1][1] < 2 for opcode in Opcode)
 
 
+@lru_cache(maxsize=64)
+def _micro_op_layout(hardware: VTAConfig) -> tuple[tuple[str, int, int], ...]:
+    """(field, shift, width): the indices lie behind one another."""
+    log = log_depths(hardware)
+    widths = micro_op_bits(log["inp"], log["wgt"], log["acc"])
+    return tuple(
+        (name, sum(widths[:place]), width)
+        for place, (name, width) in enumerate(zip(MICRO_OP.names or (), widths, strict=True))
+    )
+
+
 def pack_micro_ops(micro_ops: Records, hardware: VTAConfig) -> NDArray[np.uint32]:
     """32-bit binary form of micro-ops."""
-    log = log_depths(hardware)
-    source = max(log["acc"], log["inp"])
-    dst, src, wgt = (micro_ops[n].astype(np.uint64) for n in ("dst_idx", "src_idx", "wgt_idx"))
-    packed = dst | src << np.uint64(log["acc"]) | wgt << np.uint64(log["acc"] + source)
+    packed = np.zeros(len(micro_ops), dtype=np.uint64)
+    for name, shift, _ in _micro_op_layout(hardware):
+        packed |= micro_ops[name].astype(np.uint64) << np.uint64(shift)
     result: NDArray[np.uint32] = packed.astype(np.uint32)
     return result
 
 
 def unpack_micro_ops(words: NDArray[np.uint32], hardware: VTAConfig) -> Records:
     """Micro-ops of their binary form; the inverse of :func:`pack_micro_ops`."""
-    log = log_depths(hardware)
-    source = max(log["acc"], log["inp"])
     micro_ops = np.zeros(len(words), dtype=MICRO_OP)
-    shift = 0
-    for name, width in (("dst_idx", log["acc"]), ("src_idx", source), ("wgt_idx", log["wgt"])):
+    for name, shift, width in _micro_op_layout(hardware):
         micro_ops[name] = (words >> np.uint32(shift)) & np.uint32((1 << width) - 1)
-        shift += width
     return micro_ops
 
 

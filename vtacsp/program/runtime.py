@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
+from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
 from vtacsp.program.kernel import KERNEL
@@ -30,7 +31,6 @@ __all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 MAX_TRANSFER = 1 << 22
 """Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
 
-INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.errors import DeadlockError
+from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program
 from vtacsp.timing.engine import Schedule, first_tokens, schedule
@@ -179,7 +180,7 @@ class TimingResult:
         """Bytes moved per memory, the instructions themselves included."""
         names = ("inp_load", "wgt_load", "acc_load", "uop_load", "out_store")
         moved = {name: self.counters[f"{name}_nbytes"] for name in names}
-        return {**moved, "instructions": 16 * len(self.program)}
+        return {**moved, "instructions": INSTRUCTION_BYTES * len(self.program)}
 
     @property
     def arithmetic_intensity(self) -> float:
@@ -199,7 +200,7 @@ class TimingResult:
     @property
     def read_utilisation(self) -> float:
         """Share of the cycles in which the memory returns a beat."""
-        fetched = 16 * len(self.program) // self.timing.bus_bytes
+        fetched = INSTRUCTION_BYTES * len(self.program) // self.timing.bus_bytes
         return (sum(int(part.beats.sum()) for part in self.launches) + fetched) / self.cycles
 
     @property

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stream
 from vtacsp.timing import plan as p
-from vtacsp.timing.model import INSTRUCTION_BYTES, TimingModel
+from vtacsp.timing.model import TimingModel
 
 __all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Schedule", "first_tokens", "schedule"]
 

@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from vtacsp.errors import TimingError, shortened
+from vtacsp.machine.fields import INSTRUCTION_BYTES
 
 __all__ = ["PRESETS", "PYNQ", "RTL", "TimingModel", "constants"]
 
@@ -26,7 +27,6 @@ def _constant(default: int, unit: str, source: str, meaning: str, low: int = 0) 
 
 _LARGEST = 1 << 30
 _INTEGER = re.compile(r" *-?[0-9]{1,30} *")
-INSTRUCTION_BYTES = 16
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from vtacsp.arrays import IntArray
 from vtacsp.errors import SearchError, WorkloadError
 from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2
+from vtacsp.machine.fields import INSTRUCTION_BYTES, UOP_BYTES
 from vtacsp.operators.nest import LoopNest, Mean
 from vtacsp.operators.registry import part
 from vtacsp.rules.symbols import (
@@ -27,7 +28,7 @@ from vtacsp.rules.symbols import (
     TENSORS,
 )
 from vtacsp.space.problem import Problem
-from vtacsp.timing.model import INSTRUCTION_BYTES, RTL, TimingModel
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["cycle_bound", "cycle_bounds"]
 
@@ -37,7 +38,6 @@ OUT_BYTES = INP_BYTES  # LOG_OUT_WIDTH is LOG_INP_WIDTH
 ACC_BYTES = pow2(_TENSOR + LOG_ACC_WIDTH)
 WGT_BYTES = pow2(LOG_BLOCK + LOG_BLOCK - 3 + LOG_WGT_WIDTH)
 
-UOP_BYTES = 4
 EARLY = 16  # instructions, among them the first kernel that waits for a load
 
 
