@@ -18,7 +18,7 @@ from vtacsp import Conv2D, Problem, StudyError, VTAConfig, compile, find_workloa
 from vtacsp.study import METHODS, Study, prepare, recorded_cycles, search, validity, write_report
 from vtacsp.study.cost_model import judge, ndcg, pairwise, precision
 from vtacsp.study.layer import StudyLayer
-from vtacsp.study.run import Task
+from vtacsp.study.run import Job
 from vtacsp.study.summary import Summary
 from vtacsp.tune import ModelSearcher, RandomSearcher, search_space
 
@@ -300,7 +300,7 @@ def test_means_and_bars_are_those_of_invented_results(finished, tmp_path):
         (tmp_path / name).symlink_to(finished.folder / name)
     counts = {"autotvm": (100, 300), "uniform": (30, 50), "simulator": (1, 1)}
     tasks = {
-        Task("search", "d-small", method, seed): outcome(n, first=0.004 if seed else 0.0)
+        Job("search", "d-small", method, seed): outcome(n, first=0.004 if seed else 0.0)
         for method, pair in counts.items()
         for seed, n in enumerate(pair)
     }
@@ -320,7 +320,7 @@ def test_means_and_bars_are_those_of_invented_results(finished, tmp_path):
     }
     # the worst seed is worse than the baseline's median, the ratio more than the bar
     file = tmp_path / "results.jsonl"
-    worse = Task("search", "d-small", "uniform", 1)
+    worse = Job("search", "d-small", "uniform", 1)
     file.write_text("".join(lines) + json.dumps(
         {"task": worse.__dict__, "result": outcome(201)}) + "\n")  # fmt: skip
     assert [bar.met for bar in Summary(study).bars()] == [False, True, False, True]

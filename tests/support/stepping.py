@@ -377,7 +377,7 @@ class TensorLoad:
         self.busy = False
         self.in_flight = 0
         self.data = False  # vmeDataValidPipe
-        self.padding_start = None  # the narrow design stages start and inst
+        self.padding_start = None  # the narrow design modules_of start and inst
         self.commands = Commands(element_bits // 8)
         self.padding = ZeroPadding()
         self.events: set[str] = set()
@@ -412,14 +412,14 @@ class TensorLoad:
 
 
 class MicroOps:
-    """TensorGemm.scala and TensorAlu.scala: index generator, and four stages behind it."""
+    """TensorGemm.scala and TensorAlu.scala: index generator, and four modules_of behind it."""
 
     def __init__(self) -> None:
         self.state = "idle"
         self.running = self.stutter = False
         self.outer = self.inner = self.uop = 0
         self.in_flight = 0
-        self.stages = [False] * 4  # uop, tensors, multiply, add; valid_r1 to valid_r4
+        self.modules_of = [False] * 4  # uop, tensors, multiply, add; valid_r1 to valid_r4
 
     @property
     def done(self) -> bool:
@@ -429,7 +429,7 @@ class MicroOps:
         if self.state == "idle" and not start:
             return
         advance = ins is not None and (ins.kind == "gemm" or ins.immediate or self.stutter)
-        valid, last, out = self.running and advance, False, self.stages[-1]
+        valid, last, out = self.running and advance, False, self.modules_of[-1]
         if not self.running:
             self.outer = self.inner = 0
             self.uop = ins.uops[0] if ins else 0
@@ -442,7 +442,7 @@ class MicroOps:
         elif self.done:
             self.state = "idle"
         self.in_flight += valid - out
-        self.stages = [valid, *self.stages[:-1]]
+        self.modules_of = [valid, *self.modules_of[:-1]]
         self.stutter = self.running and not advance
         self.running = start or (self.running and not last)
 

@@ -17,7 +17,7 @@ from tests.support.truth import truth
 from vtacsp import VTAConfig, build
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, Records
 from vtacsp.program import Program, Stream
-from vtacsp.timing.engine import Schedule, first_tokens, schedule
+from vtacsp.timing.engine import Launch, first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel, constants
 
 DEFAULT = VTAConfig()
@@ -61,7 +61,7 @@ MOST_TOKENS = 200  # a semaphore of the hardware counts to 255
 
 def planned(
     stream: Stream, hardware: VTAConfig, timing: TimingModel, waits: bool = False
-) -> Schedule:
+) -> Launch:
     """One launch; a load that is served is what a load is whose cycles are known."""
     whole, tokens = [slice(0, len(stream.which))], first_tokens(waits)
     (served,) = schedule(stream, whole, hardware, timing, tokens, record=True)
@@ -71,7 +71,7 @@ def planned(
     return served
 
 
-def same(plan: Schedule, stepped: Stepped) -> dict[str, bool]:
+def same(plan: Launch, stepped: Stepped) -> dict[str, bool]:
     """What the engine and the stepped hardware agree on."""
     return {
         name: np.array_equal(np.asarray(getattr(plan, name)), getattr(stepped, name))

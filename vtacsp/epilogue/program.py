@@ -10,7 +10,7 @@ from vtacsp.causes import ALU_PATTERN, OTHER
 from vtacsp.epilogue.steps import CHANNEL, NARROW, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import AluOp, Memory, Stage
+from vtacsp.machine.instructions import AluOp, Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
 from vtacsp.program.kernel import KernelLoop, alu_loops, alu_micro_ops, record_alu
@@ -137,7 +137,7 @@ def wrap_epilogue(chain: Epilogue) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
 
 
 def _scope(calls: list[Node]) -> tuple[Node, ...]:
-    return (Scope(Stage.COMPUTE, calls),) if calls else ()
+    return (Scope(Module.COMPUTE, calls),) if calls else ()
 
 
 def operand_bases(sizes: Iterable[int], hardware: VTAConfig) -> tuple[list[int], int]:

@@ -27,7 +27,7 @@ from vtacsp.functional.reference import (
     value_type,
 )
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import Memory, Stage, stages
+from vtacsp.machine.instructions import Memory, Module, modules_of
 from vtacsp.operators import registry
 from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
@@ -94,7 +94,7 @@ def simulate(
     counters = np.zeros(7, dtype=np.int64)
     ins = program.instructions
     words = ins.view(np.uint32).reshape(len(ins), -1)
-    modules = stages(ins).astype(np.int64) - 1
+    modules = modules_of(ins).astype(np.int64) - 1
     for segment in program.segments:
         part = slice(segment.start, segment.stop)
         images = [segment.micro_ops[n] for n in ("dst_idx", "src_idx", "wgt_idx")]
@@ -222,7 +222,7 @@ def _report(
         )
     if code == machine.DEADLOCK:
         waiting = [
-            f"{Stage(module + 1).name} waits at {text(int(i))}"
+            f"{Module(module + 1).name} waits at {text(int(i))}"
             for module, i in enumerate(where)
             if i >= 0
         ]

@@ -35,8 +35,8 @@ __all__ = [
     "MICRO_OP",
     "AluOp",
     "Memory",
+    "Module",
     "Opcode",
-    "Stage",
     "as_stored",
     "decode",
     "depths",
@@ -44,9 +44,9 @@ __all__ = [
     "field_bits",
     "fits",
     "log_depths",
+    "modules_of",
     "pack_micro_ops",
     "places",
-    "stages",
     "unpack_micro_ops",
 ]
 
@@ -84,7 +84,7 @@ class AluOp(IntEnum):
     MUL = 4
 
 
-class Stage(IntEnum):
+class Module(IntEnum):
     """Modules that execute instructions; the numbers of the runtime's dependency calls."""
 
     NONE = 0
@@ -266,13 +266,13 @@ def unpack_micro_ops(words: NDArray[np.uint32], hardware: VTAConfig) -> Records:
     return micro_ops
 
 
-def stages(instructions: Records) -> NDArray[np.uint8]:
-    """Module (:class:`Stage`) that executes each instruction; FINISH is a compute one."""
+def modules_of(instructions: Records) -> NDArray[np.uint8]:
+    """Module (:class:`Module`) that executes each instruction; FINISH is a compute one."""
     loads = (instructions["opcode"] == Opcode.LOAD) & np.isin(
         instructions["memory_type"], (Memory.INP, Memory.WGT)
     )
     stores = instructions["opcode"] == Opcode.STORE
-    result = np.full(len(instructions), Stage.COMPUTE, dtype=np.uint8)
-    result[loads] = Stage.LOAD
-    result[stores] = Stage.STORE
+    result = np.full(len(instructions), Module.COMPUTE, dtype=np.uint8)
+    result[loads] = Module.LOAD
+    result[stores] = Module.STORE
     return result

@@ -13,15 +13,15 @@ from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import (
     Memory,
+    Module,
     Opcode,
-    Stage,
     as_stored,
     depths,
     fits,
     places,
 )
 from vtacsp.operators.workload import Workload
-from vtacsp.program.copies import MOVE, Copy, Table
+from vtacsp.program.copies import MOVE, Copy, PerTile
 from vtacsp.program.kernel import KERNEL, Kernel
 from vtacsp.program.nest import VARIABLES, Loop
 from vtacsp.program.order import schedule
@@ -53,24 +53,24 @@ class Assembly:
         self._kernels: list[Kernel] = []
         self._moves: list[tuple[int, ...]] = []
         self._rows: dict[str, list[list[int]]] = {}
-        self._tables: dict[str, Mapping[str, Table]] = {}
+        self._tables: dict[str, Mapping[str, PerTile]] = {}
 
     def load(self, name: str, memory: Memory, copy: Copy, sram: Sequence[int]) -> None:
         """A DMA load to element ``sram[thread]``.
 
         Bias goes through the compute module, the rest through the load module.
         """
-        stage = Stage.COMPUTE if memory == Memory.ACC else Stage.LOAD
+        stage = Module.COMPUTE if memory == Memory.ACC else Module.LOAD
         self._move(name, stage, Opcode.LOAD, memory, copy, sram)
 
     def store(self, name: str, copy: Copy, sram: Sequence[int]) -> None:
         """A DMA store of the accumulators, cut to the output width."""
-        self._move(name, Stage.STORE, Opcode.STORE, Memory.OUT, copy, sram)
+        self._move(name, Module.STORE, Opcode.STORE, Memory.OUT, copy, sram)
 
     def _move(
         self,
         name: str,
-        stage: Stage,
+        stage: Module,
         opcode: Opcode,
         memory: Memory,
         copy: Copy,

@@ -17,7 +17,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD
 from vtacsp.errors import ProgramError
 
-__all__ = ["MOVE", "Axis", "Copy", "Pads", "Shape", "Table", "padded", "plain"]
+__all__ = ["MOVE", "Axis", "Copy", "Pads", "PerTile", "Transfer", "padded", "plain"]
 
 
 class Axis(NamedTuple):
@@ -27,7 +27,7 @@ class Axis(NamedTuple):
     stride: int
 
 
-class Shape(NamedTuple):
+class Transfer(NamedTuple):
     """Fields of a load or store that say what is moved where in the scratchpad, in elements."""
 
     sram_base: int = 0
@@ -40,15 +40,15 @@ class Shape(NamedTuple):
     x_pad_1: int = 0
 
 
-MOVE = ("opcode", "memory_type", *Shape._fields)
+MOVE = ("opcode", "memory_type", *Transfer._fields)
 """Columns of a table of loads and stores."""
 
 
-class Table(NamedTuple):
+class PerTile(NamedTuple):
     """What the iterations of a loop add to an instruction.
 
-    Iteration ``i`` adds the fields of :class:`Shape` in ``shapes[which[i]]`` and ``dram[i]`` DRAM
-    elements; ``shapes`` (s, 8) has each of them once, both others have shape (iterations,).
+    Iteration ``i`` adds the fields of :class:`Transfer` in ``shapes[which[i]]`` and ``dram[i]``
+    DRAM elements; ``shapes`` (s, 8) has each of them once, both others have shape (iterations,).
     """
 
     shapes: IntArray
@@ -56,7 +56,7 @@ class Table(NamedTuple):
     dram: IntArray
 
     @classmethod
-    def of(cls, shapes: Sequence[Shape], dram: Sequence[int]) -> Table:
+    def of(cls, shapes: Sequence[Transfer], dram: Sequence[int]) -> PerTile:
         """The table of one shape per iteration; those that are alike become one."""
         number = {shape: k for k, shape in enumerate(dict.fromkeys(shapes))}
         which = np.array([number[shape] for shape in shapes])
@@ -70,9 +70,9 @@ class Copy(NamedTuple):
     variable adds ``strides`` DRAM elements and what ``tables`` say.
     """
 
-    shape: Shape
+    shape: Transfer
     strides: Mapping[str, int]
-    tables: Mapping[str, Table] = MappingProxyType({})
+    tables: Mapping[str, PerTile] = MappingProxyType({})
     start: int = 0
 
 
@@ -110,7 +110,7 @@ class Pads(NamedTuple):
         return self.tile <= self.step and begins_at_bound
 
 
-def plain(axes: Sequence[Axis], cause: str) -> Shape:
+def plain(axes: Sequence[Axis], cause: str) -> Transfer:
     """Sizes of a copy without padding: unit axes vanish, contiguous neighbours merge."""
     groups: list[Axis] = []
     for axis in reversed([a for a in axes if a.extent != 1]):
@@ -124,13 +124,13 @@ def plain(axes: Sequence[Axis], cause: str) -> Shape:
         extents = " x ".join(f"{g.extent} (stride {g.stride})" for g in reversed(groups))
         raise ProgramError(cause, f"a copy of {extents} elements is not a 2-D pattern")
     columns, rows = groups[0], groups[1] if len(groups) == 2 else Axis(1, groups[0].extent)
-    return Shape(y_size=rows.extent, x_size=columns.extent, x_stride=rows.stride)
+    return Transfer(y_size=rows.extent, x_size=columns.extent, x_stride=rows.stride)
 
 
 @lru_cache(maxsize=1024)
 def padded(
     channels: int, y: Pads, x: Pads, batch: int, cause: str = DMA_2D_INP
-) -> tuple[Shape, Table, Table]:
+) -> tuple[Transfer, PerTile, PerTile]:
     """Sizes of a padded load, and what the tiles along y and along x add to them.
 
     ``channels`` blocks of ``y.tile`` by ``x.tile`` elements of ``batch`` rows; nothing merges,
@@ -163,14 +163,14 @@ def padded(
     fields |= {field: channels for field, name in axis_of.items() if name == "c"}
     pads = dict(zip(names[first : first + 2], "yx", strict=True))
 
-    def table(name: str, axis: Pads) -> Table:
+    def table(name: str, axis: Pads) -> PerTile:
         sizes = tuple(field for field, of in axis_of.items() if of == name)
         return _edges(axis, strides[name], sizes, pads.get(name))
 
-    return Shape(**fields), table("y", y), table("x", x)
+    return Transfer(**fields), table("y", y), table("x", x)
 
 
-def _edges(axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None) -> Table:
+def _edges(axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None) -> PerTile:
     """Extents, pads and first element of the data of every tile along an axis."""
     around = [axis.around(number) for number in range(axis.tiles)]
     shapes = {}
@@ -178,5 +178,5 @@ def _edges(axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None) -> 
         fields = dict.fromkeys(sizes, axis.tile - before - after)
         if pad:
             fields |= {f"{pad}_pad_0": before, f"{pad}_pad_1": after}
-        shapes[before, after] = Shape(**fields)
-    return Table.of([shapes[a] for a in around], [before * stride for before, _ in around])
+        shapes[before, after] = Transfer(**fields)
+    return PerTile.of([shapes[a] for a in around], [before * stride for before, _ in around])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from vtacsp.machine.instructions import Stage
+from vtacsp.machine.instructions import Module
 
 __all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "simplify"]
 
@@ -22,8 +22,8 @@ class Token:
     """A dependency call: the module ``source`` signals the module ``target``."""
 
     push: bool
-    source: Stage
-    target: Stage
+    source: Module
+    target: Module
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Call:
 class Scope:
     """Calls of one module.  Tokens popped in front of and pushed behind them live inside."""
 
-    stage: Stage
+    stage: Module
     body: list[Node]
 
 

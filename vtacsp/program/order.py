@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from vtacsp.program.nest import VARIABLES, Call, Loop, Node, Scope, Token, simplify
 from vtacsp.program.tokens import inject_tokens
 
-__all__ = ["CALL", "END", "POP", "PUSH", "SYNC", "Schedule", "schedule"]
+__all__ = ["CALL", "END", "POP", "PUSH", "SYNC", "Steps", "schedule"]
 
 END, CALL, PUSH, POP, SYNC = range(5)
 """Kinds of steps."""
 
 
-class Schedule(NamedTuple):
+class Steps(NamedTuple):
     """Steps with two operands each, shape (steps, 3).
 
     END of a loop: its variable, the step to go back to.  CALL: a number of ``calls`` times
@@ -45,7 +45,7 @@ class Schedule(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def schedule(nest: Loop, looped: frozenset[str], threads: int, loop_is_function: bool) -> Schedule:
+def schedule(nest: Loop, looped: frozenset[str], threads: int, loop_is_function: bool) -> Steps:
     """The steps of a nest of which the loops over ``looped`` run more than once.
 
     ``loop_is_function``: the accelerator's loop is all there is in the function, so the
@@ -62,7 +62,7 @@ def schedule(nest: Loop, looped: frozenset[str], threads: int, loop_is_function:
     flat.walk(tree[:end], range(threads), ())
     flat.add((), SYNC)
     flat.walk(tree[end:], range(threads), ())
-    return Schedule(np.array(flat.steps), tuple(flat.calls), dict(flat.inside))
+    return Steps(np.array(flat.steps), tuple(flat.calls), dict(flat.inside))
 
 
 class _Flat:

@@ -13,14 +13,14 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import (
     MICRO_OP,
     Memory,
+    Module,
     Opcode,
     Records,
     Words,
     encode,
+    modules_of,
     pack_micro_ops,
-    stages,
 )
-from vtacsp.machine.instructions import Stage as Module
 from vtacsp.operators.workload import Workload
 from vtacsp.program.stream import Stream
 
@@ -115,7 +115,7 @@ class Program:
         result["gemm_reset"] = total(gemm & reset)
         result["alu"] = total(alu)
         result["store"] = total(stores & ~empty)
-        module = stages(ins)
+        module = modules_of(ins)
         for name in ("load", "compute", "store"):
             result[f"nop_{name}"] = total(empty & (module == Module[name.upper()]))
         result["finish"] = total(opcode == Opcode.FINISH)

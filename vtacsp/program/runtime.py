@@ -23,7 +23,7 @@ from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
 from vtacsp.program.kernel import KERNEL
 from vtacsp.program.nest import VARIABLES
-from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Schedule
+from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Steps
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
 __all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
@@ -96,7 +96,7 @@ class Issued(NamedTuple):
 
 
 def issue(
-    schedule: Schedule,
+    schedule: Steps,
     extents: Mapping[str, int],
     calls: Calls,
     uop_depth: int,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vtacsp.machine.instructions import Stage
+from vtacsp.machine.instructions import Module
 from vtacsp.program.nest import Loop, Node, Scope, Token
 
 __all__ = ["inject_tokens"]
 
-Edge = tuple[Stage, Stage]
+Edge = tuple[Module, Module]
 
 
 @dataclass
@@ -22,8 +22,8 @@ class _State:
     """A scope or loop as its neighbours see it: the modules at both ends, open tokens."""
 
     node: Scope | Loop
-    enters: Stage
-    leaves: Stage
+    enters: Module
+    leaves: Module
     pops: list[Edge] = field(default_factory=list)
     pushes: list[Edge] = field(default_factory=list)
 

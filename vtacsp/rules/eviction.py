@@ -17,7 +17,7 @@ import numpy as np
 from vtacsp.arrays import IntArray
 from vtacsp.epilogue.rules import REUSE_RANGE
 from vtacsp.expr import Bool, Int, if_else, pow2, table
-from vtacsp.rules.kernels import Loop, unrolled
+from vtacsp.rules.kernels import MicroOpLoop, unrolled
 from vtacsp.rules.symbols import PASS_CODE, PASSES, uop_bits
 
 __all__ = ["batched_eviction_is_harmless", "eviction_is_harmless", "program_micro_ops"]
@@ -34,15 +34,15 @@ def program_micro_ops(reset: Int, gemm: Int, threads: Int, variants: Int) -> Int
 
 def eviction_is_harmless(
     largest: Int,
-    reset: Sequence[Loop],
-    gemm: Sequence[Loop],
+    reset: Sequence[MicroOpLoop],
+    gemm: Sequence[MicroOpLoop],
     tile: tuple[Int, Int, Int],
     operands: Int,
     channel: Int,
     threads: Int,
     reductions: Int,
     tiles: Int,
-    unrolled_inside: tuple[Sequence[Loop], Sequence[Loop]] = ((), ()),
+    unrolled_inside: tuple[Sequence[MicroOpLoop], Sequence[MicroOpLoop]] = ((), ()),
 ) -> Bool:
     """Every load of a convolution program still finds micro-ops that do the same.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vtacsp.expr import Bool, Int, any_of, const, count, if_else, truth
 from vtacsp.machine import fields as isa
 
-__all__ = ["KEY_LIMIT", "LOOP_LIMIT", "Loop", "loop_fields_fit", "micro_ops", "unrolled"]
+__all__ = ["KEY_LIMIT", "LOOP_LIMIT", "MicroOpLoop", "loop_fields_fit", "micro_ops", "unrolled"]
 
 HARDWARE_LOOPS = 2
 KEY_LIMIT = 99
@@ -20,7 +20,7 @@ ALWAYS = truth(True)
 
 
 @dataclass(frozen=True)
-class Loop:
+class MicroOpLoop:
     """A loop of a kernel: what one iteration adds to the ACC, source and WGT index.
 
     ``linear`` when every index is linear in it.
@@ -36,7 +36,7 @@ class Loop:
         return self.extent > 1
 
 
-def unrolled(loops: Sequence[Loop]) -> list[Bool]:
+def unrolled(loops: Sequence[MicroOpLoop]) -> list[Bool]:
     """For each loop, whether it is part of the micro-op list.
 
     The two outermost loops that exist become hardware loops, as long as every index is linear
@@ -53,7 +53,7 @@ def unrolled(loops: Sequence[Loop]) -> list[Bool]:
     return result
 
 
-def micro_ops(loops: Sequence[Loop]) -> Int:
+def micro_ops(loops: Sequence[MicroOpLoop]) -> Int:
     """Length of the micro-op list of a kernel."""
     length: Int = const(1)
     for loop, inside in zip(loops, unrolled(loops), strict=True):
@@ -61,7 +61,7 @@ def micro_ops(loops: Sequence[Loop]) -> Int:
     return length
 
 
-def loop_fields_fit(loops: Sequence[Loop]) -> Bool:
+def loop_fields_fit(loops: Sequence[MicroOpLoop]) -> Bool:
     """Hardware loop extents fit 14 bits."""
     bad = [
         loop.exists & ~inside & (loop.extent >= LOOP_LIMIT)

@@ -27,7 +27,7 @@ from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.search import METHODS, search
 from vtacsp.workers import process_pool, stop_workers
 
-__all__ = ["PARTS", "Study", "Task"]
+__all__ = ["PARTS", "Job", "Study"]
 
 PARTS = ("validity", "model", "search")
 
@@ -38,7 +38,7 @@ _PACKAGES = ("numpy", "scipy", "xgboost", "ortools", "numba")
 
 
 @dataclass(frozen=True)
-class Task:
+class Job:
     """A piece of work that ends with one line of results; ``method`` is empty for the model."""
 
     part: str
@@ -127,13 +127,13 @@ class Study:
                     append(line)
                     callback()
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[Job]:
         """Everything that this study consists of, besides the layers' tables."""
         names = [workload.name for workload in self.workloads]
         seeds = range(self.seeds)
-        model = [Task("model", name, "", seed) for name in names for seed in seeds]
+        model = [Job("model", name, "", seed) for name in names for seed in seeds]
         runs = [
-            Task("search", name, method, seed)
+            Job("search", name, method, seed)
             for name in names
             for method in self.methods
             for seed in seeds
@@ -146,17 +146,17 @@ class Study:
         files = [self._layer_file(workload.name) for workload in self.workloads]
         return [_load(str(file)) for file in files if file.is_file()]
 
-    def results(self) -> dict[Task, Any]:
+    def results(self) -> dict[Job, Any]:
         """What is known, by task; a torn last line is as if it were not there."""
         file = self.folder / "results.jsonl"
-        found: dict[Task, Any] = {}
+        found: dict[Job, Any] = {}
         lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
         for number, line in enumerate(lines, start=1):
             if not line:
                 continue
             try:
                 data = json.loads(line)
-                found[Task(**data["task"])] = data["result"]
+                found[Job(**data["task"])] = data["result"]
             except (ValueError, KeyError, TypeError) as error:
                 if number == len(lines):  # nothing ends it: it was being written
                     continue
@@ -171,7 +171,7 @@ class Study:
     def _missing(self) -> list[Workload]:
         return [w for w in self.workloads if not self._layer_file(w.name).is_file()]
 
-    def _undone(self) -> list[Task]:
+    def _undone(self) -> list[Job]:
         known = self.results()
         return [task for task in self.tasks() if task not in known]
 
@@ -224,7 +224,7 @@ def _prepare(workload: dict[str, Any], hardware: VTAConfig) -> dict[str, Any]:
     return prepare(workload_from_dict(workload), hardware).to_dict()
 
 
-def _perform(folder: str, task: Task) -> str:
+def _perform(folder: str, task: Job) -> str:
     layer = _load(str(Path(folder) / "layers" / f"{quote(task.layer, safe='')}.json"))
     result: Any
     if task.part == "model":

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtacsp.study.cost_model import LOSSES, SHARES, TREATMENTS
 from vtacsp.study.layer import RTL, SIMULATOR, StudyLayer
-from vtacsp.study.run import Study, Task
+from vtacsp.study.run import Job, Study
 from vtacsp.study.search import BASELINE, METHODS
 
 __all__ = ["SOURCES", "Bar", "Summary"]
@@ -80,7 +80,7 @@ class Summary:
         trained: dict[tuple[str, str, float], dict[str, list[Row]]] = {}
         for layer in layers:
             for seed in range(self.seeds):
-                for model in self.results.get(Task("model", layer.name, "", seed), []):
+                for model in self.results.get(Job("model", layer.name, "", seed), []):
                     key = (model["loss"], model["treatment"], model["share"])
                     trained.setdefault(key, {}).setdefault(layer.name, []).append(model)
         rows = []
@@ -99,7 +99,7 @@ class Summary:
 
     def runs(self, layer: StudyLayer, method: str) -> list[Row]:
         """Results of one method on one layer, by seed."""
-        tasks = [Task("search", layer.name, method, seed) for seed in range(self.seeds)]
+        tasks = [Job("search", layer.name, method, seed) for seed in range(self.seeds)]
         return [self.results[task] for task in tasks if task in self.results]
 
     def search(self) -> list[Row]:

@@ -14,7 +14,7 @@ from vtacsp.errors import DeadlockError
 from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program
-from vtacsp.timing.engine import Schedule, first_tokens, schedule
+from vtacsp.timing.engine import Launch, first_tokens, schedule
 from vtacsp.timing.model import TimingModel
 
 __all__ = [
@@ -76,7 +76,7 @@ class Span(NamedTuple):
     waited_for: str
 
 
-def spans(launch: Schedule, module: str) -> Iterator[Span]:
+def spans(launch: Launch, module: str) -> Iterator[Span]:
     """The instructions of a module in the order in which it ran them."""
     idle = 0
     for i in np.flatnonzero(launch.module == MODULES.index(module)).tolist():
@@ -145,14 +145,14 @@ class TimingResult:
         return sum(int(launch.cycles) for launch in self._schedule(record=False))
 
     @cached_property
-    def launches(self) -> tuple[Schedule, ...]:
-        """The cycles of every instruction and read (:class:`~vtacsp.timing.engine.Schedule`).
+    def launches(self) -> tuple[Launch, ...]:
+        """The cycles of every instruction and read (:class:`~vtacsp.timing.engine.Launch`).
 
         Only a program that overflows the instruction queue has more than one launch.
         """
         return tuple(self._schedule(record=True))
 
-    def _schedule(self, record: bool) -> Iterator[Schedule]:
+    def _schedule(self, record: bool) -> Iterator[Launch]:
         program = self.program
         parts = [slice(segment.start, segment.stop) for segment in program.segments]
         tokens = first_tokens(program.waits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vtacsp.expr import Bool, all_of, any_of, const, if_else, maximum, minimum, named
 from vtacsp.operators.nest import Reads, spatial_nest
 from vtacsp.rules.eviction import program_micro_ops
-from vtacsp.rules.kernels import Loop, micro_ops, unrolled
+from vtacsp.rules.kernels import MicroOpLoop, micro_ops, unrolled
 from vtacsp.rules.patterns import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.symbols import (
     BATCH,
@@ -97,17 +97,17 @@ _group_step = if_else(per_group == 1, CI * rows * cols, 0)
 _none = const(0)
 _plane = tile_h * tile_w
 reset_loops = [
-    Loop(tile_w, (const(1), _none, _none)),
-    Loop(tile_co, (_plane, _none, _none)),
-    Loop(tile_h, (tile_w, _none, _none)),
+    MicroOpLoop(tile_w, (const(1), _none, _none)),
+    MicroOpLoop(tile_co, (_plane, _none, _none)),
+    MicroOpLoop(tile_h, (tile_w, _none, _none)),
 ]
 gemm_loops = [
-    Loop(tile_ci, (_none, rows * cols, taps)),
-    Loop(tile_w, (const(1), SW, _none)),
-    Loop(KW, (_none, const(1), const(1))),
-    Loop(KH, (_none, cols, KW)),
-    Loop(tile_co, (_plane, _group_step, tile_ci * taps), _linear & ~straddles),
-    Loop(tile_h, (tile_w, SH * cols, _none)),
+    MicroOpLoop(tile_ci, (_none, rows * cols, taps)),
+    MicroOpLoop(tile_w, (const(1), SW, _none)),
+    MicroOpLoop(KW, (_none, const(1), const(1))),
+    MicroOpLoop(KH, (_none, cols, KW)),
+    MicroOpLoop(tile_co, (_plane, _group_step, tile_ci * taps), _linear & ~straddles),
+    MicroOpLoop(tile_h, (tile_w, SH * cols, _none)),
 ]
 _, _, kw_listed, kh_listed, _, _ = unrolled(gemm_loops)
 reset_ops = named("reset_uops", micro_ops(reset_loops))

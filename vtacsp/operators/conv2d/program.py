@@ -23,11 +23,11 @@ from vtacsp.epilogue.program import (
 from vtacsp.epilogue.steps import CHANNEL, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import Memory, Stage
+from vtacsp.machine.instructions import Memory, Module
 from vtacsp.operators.conv2d.tiling import Tiling
 from vtacsp.operators.workload import Workload
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Pads, Shape, Table, padded, plain
+from vtacsp.program.copies import Axis, Copy, Pads, PerTile, Transfer, padded, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
@@ -111,10 +111,10 @@ def _nest(chain: Epilogue) -> Loop:
     before, after = wrap_epilogue(chain)
     body: list[Node] = [
         *before,
-        Scope(Stage.COMPUTE, [reset]),
-        Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])]),
+        Scope(Module.COMPUTE, [reset]),
+        Loop("k", [Scope(Module.LOAD, [inp, wgt]), Scope(Module.COMPUTE, [gemm])]),
         *after,
-        Scope(Stage.STORE, [out]),
+        Scope(Module.STORE, [out]),
     ]
     return Loop("b", [Loop("h", [Loop("co", [Loop("w", body)])])])
 
@@ -134,10 +134,10 @@ def _inp_copy(t: Tiling) -> Copy:
         "w": w_step,
         "k": t.ci1 * area,
     }
-    tables: dict[str, Table] = {}
+    tables: dict[str, PerTile] = {}
     if s["G"] > 1:
         first = [tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0)]
-        tables["co"] = Table.of([Shape()] * t.co0, first)
+        tables["co"] = PerTile.of([Transfer()] * t.co0, first)
     if not t.padded:
         axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
         return Copy(plain(axes, DMA_2D_INP), strides, tables)

@@ -13,7 +13,7 @@ from vtacsp.operators.conv2d.nest import ci0, co0, h0, taps, threads, w0
 from vtacsp.operators.conv2d_transpose.overflow import COL_SPLIT, ROW_SPLIT
 from vtacsp.operators.nest import Reads, spatial_nest
 from vtacsp.rules.eviction import program_micro_ops
-from vtacsp.rules.kernels import Loop, micro_ops
+from vtacsp.rules.kernels import MicroOpLoop, micro_ops
 from vtacsp.rules.patterns import Copy2D, PaddedCopy, SpatialAxis
 from vtacsp.rules.symbols import (
     BATCH,
@@ -64,22 +64,25 @@ plain_inp = Copy2D("inp", tile_ci, rows, cols, dilated_h, dilated_w)
 _none, _one = const(0), const(1)
 _plane = tile_h * tile_w
 reset_loops = [
-    Loop(outer_w, (inner_w, _none, _none)),
-    Loop(tile_co, (_plane, _none, _none)),
-    Loop(outer_h, (inner_h * tile_w, _none, _none)),
+    MicroOpLoop(outer_w, (inner_w, _none, _none)),
+    MicroOpLoop(tile_co, (_plane, _none, _none)),
+    MicroOpLoop(outer_h, (inner_h * tile_w, _none, _none)),
 ]
 gemm_loops = [
-    Loop(tile_ci, (_none, rows * cols, taps)),
-    Loop(outer_w, (inner_w, inner_w, _none)),
-    Loop(tile_co, (_plane, _none, tile_ci * taps)),
-    Loop(outer_h, (inner_h * tile_w, inner_h * cols, _none)),
+    MicroOpLoop(tile_ci, (_none, rows * cols, taps)),
+    MicroOpLoop(outer_w, (inner_w, inner_w, _none)),
+    MicroOpLoop(tile_co, (_plane, _none, tile_ci * taps)),
+    MicroOpLoop(outer_h, (inner_h * tile_w, inner_h * cols, _none)),
 ]
-reset_unrolled = [Loop(inner_w, (_one, _none, _none)), Loop(inner_h, (tile_w, _none, _none))]
+reset_unrolled = [
+    MicroOpLoop(inner_w, (_one, _none, _none)),
+    MicroOpLoop(inner_h, (tile_w, _none, _none)),
+]
 gemm_unrolled = [
-    Loop(inner_w, (_one, _one, _none)),
-    Loop(KW, (_none, _one, _one)),
-    Loop(KH, (_none, cols, KW)),
-    Loop(inner_h, (tile_w, cols, _none)),
+    MicroOpLoop(inner_w, (_one, _one, _none)),
+    MicroOpLoop(KW, (_none, _one, _one)),
+    MicroOpLoop(KH, (_none, cols, KW)),
+    MicroOpLoop(inner_h, (tile_w, cols, _none)),
 ]
 reset_ops = named("reset_uops", micro_ops(reset_loops) * inner_h * inner_w)
 gemm_ops = named("gemm_uops", micro_ops(gemm_loops) * inner_h * inner_w * taps)

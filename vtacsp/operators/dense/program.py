@@ -28,10 +28,10 @@ from vtacsp.epilogue.program import (
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import Memory, Stage
+from vtacsp.machine.instructions import Memory, Module
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Shape, Table, plain
+from vtacsp.program.copies import Axis, Copy, PerTile, Transfer, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
 from vtacsp.program.nest import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
@@ -101,9 +101,9 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
     a.load("wgt", Memory.WGT, Copy(wgt, {"co": ci, "k": ci1}), wgt_at)
     a.kernels("gemm", (record(row, reset=False) for row in range(rows)), by="row")
     epilogue(a, chain, tile, tile, slots, acc_at, operands)
-    next_row = Table.of([Shape(sram_base=row) for row in range(rows)], [0] * rows)
+    next_row = PerTile.of([Transfer(sram_base=row) for row in range(rows)], [0] * rows)
     out = Copy(
-        Shape(y_size=1, x_size=1, x_stride=1),
+        Transfer(y_size=1, x_size=1, x_stride=1),
         {"b": rows * co, "row": co, "co": 1},
         {"row": next_row},
     )
@@ -115,12 +115,12 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
 @lru_cache(maxsize=256)
 def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
-    steps = Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])])
+    steps = Loop("k", [Scope(Module.LOAD, [inp, wgt]), Scope(Module.COMPUTE, [gemm])])
     before, after = wrap_epilogue(chain)
     body: list[Node] = [
         *before,
-        Loop("row", [Scope(Stage.COMPUTE, [reset]), steps]),
+        Loop("row", [Scope(Module.COMPUTE, [reset]), steps]),
         *after,
-        Scope(Stage.STORE, [Loop("row", [out])]),
+        Scope(Module.STORE, [Loop("row", [out])]),
     ]
     return Loop("b", [Loop("co", body)])
