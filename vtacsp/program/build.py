@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from vtacsp.errors import TooLongError
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
 from vtacsp.program.dense import build_dense
@@ -32,15 +33,20 @@ def build(
     bytes; a program that needs more is split into launches (:attr:`Program.segments`).
 
     Raises :class:`~vtacsp.errors.ProgramError`, with the cause, where the stack would stop,
+    :class:`~vtacsp.errors.TooLongError` for a program of more than ``MAX_STEPS`` steps
     and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
     """
     space = _space(workload, hardware)
     index = config if isinstance(config, int) else space.index(config)
     knobs = space.config(index)
     queue = Queue(waits, max_transfer)
-    if isinstance(workload, Dense):
-        return build_dense(workload, hardware, knobs, queue)
-    return build_spatial(workload, hardware, knobs, queue)
+    try:
+        if isinstance(workload, Dense):
+            return build_dense(workload, hardware, knobs, queue)
+        return build_spatial(workload, hardware, knobs, queue)
+    except TooLongError as error:
+        name = f"the program of {workload.name}, index {index},"
+        raise TooLongError(error.steps, error.most, name) from None
 
 
 _space = lru_cache(maxsize=256)(KnobSpace.of)

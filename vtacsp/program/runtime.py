@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.errors import TooLongError
 from vtacsp.jit import jit
 from vtacsp.program.copies import MOVE
 from vtacsp.program.isa import INSTRUCTION, Memory, Opcode
@@ -23,10 +24,13 @@ from vtacsp.program.nest import VARIABLES
 from vtacsp.program.schedule import CALL, END, POP, PUSH, SYNC, Schedule
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
-__all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
+__all__ = ["MAX_STEPS", "MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 
 MAX_TRANSFER = 1 << 22
 """Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
+
+MAX_STEPS = 1 << 26
+"""Steps of the longest program that is built: at most two instructions each, 10 bytes apiece."""
 
 INSTRUCTION_BYTES = 16
 RESERVE = 6  # instructions that a synchronisation may add to the queue
@@ -96,8 +100,13 @@ def issue(
     uop_depth: int,
     queue: Queue,
 ) -> Issued:
-    """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad."""
+    """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad.
+
+    Raises :class:`~vtacsp.errors.TooLongError` for more than :data:`MAX_STEPS`.
+    """
     steps = schedule.length(extents)
+    if steps > MAX_STEPS:
+        raise TooLongError(steps, MAX_STEPS)
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
     room = 2 * steps + SYNCHRONISATION * syncs

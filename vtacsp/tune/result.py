@@ -127,6 +127,7 @@ _ERRORS = {
     "wrong_result": MeasureErrorNo.WRONG_ANSWER,
     "race": MeasureErrorNo.WRONG_ANSWER,
     "deadlock": MeasureErrorNo.RUN_TIMEOUT,
+    "too_long": MeasureErrorNo.UNKNOWN_ERROR,  # ours, not the stack's
 }
 
 
