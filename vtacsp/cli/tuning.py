@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,14 @@ class _Search:
     seed: int
     log: str
 
-    def run(self, simulator: Simulator, live: Live, log: TuningLog) -> TuningResult:
+    def run(
+        self,
+        simulator: Simulator,
+        live: Live,
+        log: TuningLog,
+        keep: Callable[[TuningResult], None],
+    ) -> None:
+        """Search a layer; ``keep`` has what was found before workers are stopped."""
         from vtacsp.tune import FeasibleSet, WholeGrid, tune
 
         feasible = FeasibleSet(simulator.space.collapsed())  # no program is measured twice
@@ -65,13 +73,15 @@ class _Search:
             live.layer(simulator, min(self.trials, len(space))) as callback,
             _measurer(simulator, self.jobs) as measurer,
         ):
-            return tune(
-                searcher,
-                measurer,
-                trials=self.trials,
-                log=log,
-                batch_size=BATCH,
-                callback=callback,
+            keep(
+                tune(
+                    searcher,
+                    measurer,
+                    trials=self.trials,
+                    log=log,
+                    batch_size=BATCH,
+                    callback=callback,
+                )
             )
 
     def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
@@ -199,14 +209,18 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
     tuned: list[TunedLayer] = []
     with TuningLog(search.log) as log, Live(len(layers)) as live:
         for simulator in layers:
+            found: list[TuningResult] = []
+            interrupted = False
             try:
-                result = search.run(simulator, live, log)
-            except KeyboardInterrupt:  # before the first measurement
-                return tuned, True
-            live.done(simulator, result)
-            if result.trials:
-                tuned.append(TunedLayer(simulator, result))
-            if result.interrupted:
+                search.run(simulator, live, log, found.append)
+            except KeyboardInterrupt:  # before the first measurement, or after the last
+                interrupted = True
+            for result in found:
+                live.done(simulator, result)
+                if result.trials:
+                    tuned.append(TunedLayer(simulator, result))
+                interrupted |= result.interrupted
+            if interrupted:
                 return tuned, True
     return tuned, False
 

@@ -6,12 +6,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vtacsp.epilogue import Epilogue
 from vtacsp.errors import ConfigError, LogError
@@ -332,7 +333,8 @@ class TuningLog:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
+        self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
         self._mended = self._created = False
         self._known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] | None = None
 
@@ -381,24 +383,56 @@ class TuningLog:
 
     def append(self, record: Record) -> None:
         """Write one record."""
-        try:
+        self._write(record, _encoded(record))
+
+    def complete(self, record: Record) -> None:
+        """Write a record of which nobody knows whether :meth:`append` was interrupted in it.
+
+        What the last call of it wrote of this record stays or is replaced, so that the log has the
+        record once.
+        """
+        data, (begin, last) = _encoded(record), self._last
+        if data == last:
+            with self._errors():
+                file = self._open()
+                written = _size(file) - begin
+                if 0 < written < len(data):
+                    file.truncate(begin)
+            if written == len(data):
+                self._remember(record)
+                return
+        self._write(record, data)
+
+    def _write(self, record: Record, data: bytes) -> None:
+        with self._errors():
             file = self._open()
             if not self._mended:
                 _mend(file)
                 self._mended = True
-            file.write(record.encode().encode() + b"\n")
-            file.flush()
-        except OSError as failure:
-            raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+            self._last = _size(file), data
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+        self._remember(record)
+
+    def _remember(self, record: Record) -> None:
         if self._known is not None:  # a log that is read again holds it too
             self._known.setdefault(record.task.on("").key, {})[_origin(record)] = record.result
 
-    def _open(self) -> IO[bytes]:
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as failure:
+            raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+
+    def _open(self) -> FileIO:
         if self._file is None:
             check_writable(self.path, LogError)
             self._created = not self.path.exists()
             try:
-                file = self.path.open("a+b")
+                # without a buffer: what is written is in the file, all of it or a known part
+                file = self.path.open("a+b", buffering=0)
             except OSError as failure:
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
             _lock(file, self.path)
@@ -434,7 +468,15 @@ def _origin(record: Record) -> tuple[Any, ...]:
     return task.bias, task.epilogue, record.device, task.device, tuple(record.config.items())
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
+def _encoded(record: Record) -> bytes:
+    return record.encode().encode() + b"\n"
+
+
+def _size(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _lock(file: FileIO, path: Path) -> None:
     """Keep other runs off a file until it is closed; the system ends a lock with its process."""
     if fcntl is None or not path.is_file():
         return
@@ -448,7 +490,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
         ) from None
 
 
-def _mend(file: IO[bytes]) -> None:
+def _mend(file: FileIO) -> None:
     """End the last line; what is torn becomes a comment."""
     end = file.seek(0, os.SEEK_END)
     start, tail = end, b""
