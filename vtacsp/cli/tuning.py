@@ -52,6 +52,7 @@ class _Search:
     jobs: int
     seed: int
     log: str
+    assumed: str | None
 
     def run(
         self,
@@ -134,6 +135,13 @@ class _Search:
     metavar="FILE",
     help="AutoTVM's tuning log, appended to; what it holds is not measured again.",
 )
+@click.option(
+    "--assume",
+    "assumed",
+    metavar="DEVICE",
+    help="What measured the records of the log that do not say, such as AutoTVM's own; they are "
+    "left out otherwise.",
+)
 @click.option("--html", metavar="FILE", help="Also write a page with curves, maps and timelines.")
 @timing_options
 @click.option(
@@ -155,6 +163,7 @@ def tune(
     space: str,
     seed: int,
     log: str,
+    assumed: str | None,
     html: str | None,
     preset: str,
     overrides: tuple[str, ...],
@@ -166,7 +175,7 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log)
-    search = _Search(space, initial, searcher, trials, jobs, seed, log)
+    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed)
     simulators = packed_simulators(workload, hardware_file, preset, overrides).results
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
@@ -207,7 +216,8 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
     from vtacsp.tune import TuningLog
 
     tuned: list[TunedLayer] = []
-    with TuningLog(search.log) as log, Live(len(layers)) as live:
+    with TuningLog(search.log, search.assumed) as log, Live(len(layers)) as live:
+        _say_nameless(log, layers)
         for simulator in layers:
             found: list[TuningResult] = []
             interrupted = False
@@ -223,6 +233,25 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
             if interrupted:
                 return tuned, True
     return tuned, False
+
+
+def _say_nameless(log: TuningLog, layers: list[Simulator]) -> None:
+    """What becomes of the records that do not say what measured them: a board may have."""
+    from vtacsp.tune import Task, device_of
+
+    tasks = {Task.of(layer.workload, layer.hardware).key: layer for layer in layers}.values()
+    count = sum(log.nameless(Task.of(layer.workload, layer.hardware)) for layer in tasks)
+    if not count:
+        return
+    here = device_of(layers[0].timing)
+    named = "records name" if count > 1 else "record names"
+    if not log.assume:
+        fate = f'left out; --assume DEVICE says which, such as "{here}"'
+    elif log.assume == here:
+        fate = f'taken as "{here}"'
+    else:
+        fate = f'taken as "{log.assume}", which is not what measures here ("{here}"): left out'
+    say(f"{log.path}: {count:,} {named} no device: {fate}")
 
 
 def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:

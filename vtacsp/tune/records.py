@@ -20,7 +20,7 @@ from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.knobs import Config, KnobSpace
 from vtacsp.tune.layer import knobs_of
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
-from vtacsp.tune.task import Task
+from vtacsp.tune.task import RTL_DEVICE, Task
 
 try:
     import fcntl
@@ -41,6 +41,8 @@ __all__ = [
     "scan_log",
     "write_records",
 ]
+
+_Known = dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]  # by task, then by origin
 
 LONGEST_LINE = 1 << 20
 """Bytes of the longest line of a log that is looked at."""
@@ -327,31 +329,33 @@ class TuningLog:
     It is read once, when something first asks for its results, and what is kept is the fastest
     result of each configuration.  Every record is on its way to the disk before :meth:`append`
     returns.  A torn last line that an earlier run left becomes a comment, so that AutoTVM can read
-    the log and nothing is lost.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
+    the log and nothing is lost.  ``assume`` is the device of the records that name none, such as
+    AutoTVM's own: the simulated RTL, whose records are of the same target; with None they count
+    for no device that has a name.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
     written, and when another run has it open: neither would know what the other measures.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, assume: str | None = RTL_DEVICE) -> None:
         self.path = Path(path)
+        self.assume = assume
+        self._nameless: Counter[tuple[Any, ...]] = Counter()
         self._file: FileIO | None = None
         self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
         self._mended = self._created = False
-        self._known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] | None = None
+        self._known: _Known | None = None
 
     def results(
         self, task: Task, knob_space: KnobSpace, device: str | None = None
     ) -> dict[int, Result]:
         """Results of a task by index, the best of several for the same configuration.
 
-        Without ``device`` those of every device; with it, what is known to come from another one
-        is left out, and for a nameless one (empty) what is of another target.  Raises
+        Without ``device`` those of every device; with it, what another one measured is left out,
+        and for a nameless one (empty) what is of another target.  Raises
         :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
         """
-        if self._known is None:
-            self._known = self._read()
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
-        known = self._known.get(task.key, {})
+        known = self._read_once().get(task.key, {})
         for (bias, epilogue, measured_on, of_target, config), result in known.items():
             said = None not in (bias, task.bias)
             unlike = (bias, epilogue) != (task.bias, task.epilogue)
@@ -365,9 +369,19 @@ class TuningLog:
                 found[index] = result
         return found
 
-    def _read(self) -> dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]:
+    def nameless(self, task: Task) -> int:
+        """How many records of a task name no device, as far as the log was there to be read."""
+        self._read_once()
+        return self._nameless[task.on("").key]
+
+    def _read_once(self) -> _Known:
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> _Known:
         """The fastest result by task, then by bias, epilogue, device and configuration."""
-        known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] = {}
+        known: _Known = {}
         if not self.path.exists():
             return known
         keys: dict[Task, tuple[Any, ...]] = {}
@@ -377,6 +391,9 @@ class TuningLog:
                 keys[task] = task.on("").key
             mine = known.setdefault(keys[task], {})
             key = _origin(record)
+            if not record.device:
+                self._nameless[keys[task]] += 1
+                key = _origin(record, self.assume or "")
             if key not in mine or record.result.seconds < mine[key].seconds:
                 mine[key] = record.result
         return known
@@ -459,13 +476,14 @@ class TuningLog:
 def _may_be_of(measured_on: str, of_target: str, device: str | None) -> bool:
     if device is None:
         return True
-    return measured_on in ("", device) if device else not of_target
+    return measured_on == device if device else not of_target
 
 
-def _origin(record: Record) -> tuple[Any, ...]:
+def _origin(record: Record, device: str | None = None) -> tuple[Any, ...]:
     """Bias, epilogue, device by its name and by its target, configuration."""
     task = record.task
-    return task.bias, task.epilogue, record.device, task.device, tuple(record.config.items())
+    measured_on = record.device if device is None else device
+    return task.bias, task.epilogue, measured_on, task.device, tuple(record.config.items())
 
 
 def _encoded(record: Record) -> bytes:
