@@ -19,9 +19,9 @@ from vtacsp.hardware import VTAConfig
 from vtacsp.program import Program
 from vtacsp.simulate.simulator import simulate_timing
 from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Workload
+from vtacsp.workload import Dense, Workload
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "ready", "search"]
 
 GAP = 0.005
 SIMULATIONS = 9000
@@ -30,6 +30,14 @@ _YOUTH = 0.15  # share of an island's life in which it is settled at random
 _CROSS = 0.25
 _PATIENCE = 20  # proposals per simulation that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
+
+
+def ready() -> None:
+    """Have all that a search runs compiled before workers start: once, and not in each."""
+    hardware = VTAConfig()
+    block = hardware.block
+    layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
+    search(layer, hardware, simulations=_ISLANDS)
 
 
 class _Member(NamedTuple):
