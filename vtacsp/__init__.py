@@ -29,6 +29,7 @@ from vtacsp.errors import (
     VtacspError,
     WorkloadError,
 )
+from vtacsp.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
         load_workloads,
         workload_from_dict,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "PYNQ",

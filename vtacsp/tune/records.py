@@ -104,7 +104,7 @@ class Record:
         """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
         if self.line:
             return self.line
-        from vtacsp import __version__
+        from vtacsp.version import __version__
 
         entity = [
             [name, "sp", [-1, value]] if name.startswith("tile_") else [name, "ot", value]
