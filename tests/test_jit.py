@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import vtacsp
+import vtacsp.free.walk
+import vtacsp.functional.interpreter
+import vtacsp.timing.engine
+from vtacsp.jit import _what
 
 PACKAGE = Path(vtacsp.__file__).parent
 
@@ -81,6 +84,38 @@ def test_says_once_that_it_compiles(installation):
     assert first.stderr.startswith("vtacsp: compiling the simulator")
     assert second.stderr == ""
     assert [path.parent.parent.name for path in installation.kept] == ["program", "program"]
+
+
+def test_what_is_said_names_what_is_compiled():
+    functions = (vtacsp.free.walk, vtacsp.functional.interpreter, vtacsp.timing.engine)
+    said = [
+        {_what(value.py_func) for value in vars(module).values() if hasattr(value, "py_func")}
+        for module in functions
+    ]
+    assert [len(words) for words in said] == [1, 1, 1]
+    assert "beyond the template, which takes 20 to 40 seconds" in said[0].pop()
+    assert "functional simulator" in said[1].pop()
+    assert said[2].pop().startswith("the simulator, ")
+
+
+def test_nothing_is_left_to_compile_in_the_workers_of_a_search():
+    code = """
+import sys
+from vtacsp import VTAConfig, find_workloads
+from vtacsp.free.search import ready, search
+def compiled():
+    functions = [f for n, m in sys.modules.items() if n.startswith("vtacsp.")
+                 for f in vars(m).values() if hasattr(f, "nopython_signatures")]
+    return sum(len(f.nopython_signatures) for f in {id(f): f for f in functions}.values())
+before = compiled()
+ready()
+first = compiled()
+for name in ("resnet18.C8", "dcgan.CT1", "mobilenet.D2"):
+    search(*find_workloads(name), VTAConfig(), simulations=40)
+print(before, first > 20, compiled() - first)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "0 True 0\n", done.stderr
 
 
 @pytest.mark.parametrize("setting", ["file", "file/below"])

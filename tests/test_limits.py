@@ -1,10 +1,12 @@
 """Large but legal inputs: bounded memory, exact numbers, and limits that are said."""
 
 import os
+import pickle
 import resource
 import subprocess
 import sys
 from itertools import product
+from json import dumps
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 import vtacsp.expr.compiled
 import vtacsp.operators.knobs
+import vtacsp.program.runtime
 import vtacsp.space.network
 import vtacsp.space.problem
 from vtacsp import (
@@ -26,9 +29,12 @@ from vtacsp import (
     Problem,
     Rule,
     RuleError,
+    Simulator,
     SpaceError,
+    TooLongError,
     VTAConfig,
     WorkloadError,
+    build,
     compile,
     compile_network,
     statistics,
@@ -38,8 +44,11 @@ from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.operators.conv2d_transpose.overflow import HARMLESS, RACE, WRONG, overflow
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.html import render
+from vtacsp.report.outlook import best_change
 from vtacsp.rules import eviction
+from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.sampling import ordered
+from vtacsp.tune import MeasureErrorNo, SimulatorMeasurer
 
 GIB = 1 << 30
 
@@ -124,6 +133,28 @@ print(overflow(tile_h=90, tile_w=89, tile_ci=1, tile_co=1, oc_nthread=1, h_nthre
     assert out == "0\n"
 
 
+def test_a_page_of_programs_that_are_too_long_in_two_gigabytes(tmp_path):
+    # it was a MemoryError after the table, and no page: room for 10^11 instructions
+    file = tmp_path / "long.json"
+    file.write_text(dumps(LONG.to_dict()))
+    out = bounded(
+        f"""
+from vtacsp.__main__ import main
+import sys
+sys.argv = ["vtacsp", "report", {str(file)!r}, "--html", {str(tmp_path / "page.html")!r}]
+try:
+    main()
+except SystemExit as end:
+    print(end.code)
+""",
+        2 * GIB,  # addresses, of which compiled code takes a part
+    )
+    assert out.endswith("\n0\n")
+    page = (tmp_path / "page.html").read_text()
+    assert "Cycles are left out: the programs are longer than the limit." in page
+    assert "have more than 67,108,864 steps" in page
+
+
 # -- blocks
 
 
@@ -136,6 +167,7 @@ LAYERS = [
                 kernel=(3, 3), padding=(1, 1), groups=2),
     Dense(name="d", batch=4, in_features=128, out_features=64),
 ]  # fmt: skip
+LONG = Dense(name="long", batch=(1 << 22) - 3, in_features=1024, out_features=1024)  # a prime
 SMALL = VTAConfig().replace(LOG_UOP_BUFF_SIZE=8, LOG_ACC_BUFF_SIZE=13)
 
 
@@ -542,6 +574,68 @@ def test_a_grid_too_large_to_compile_is_refused(monkeypatch):
     monkeypatch.setattr(vtacsp.space.problem, "MAX_GRID", 100)
     with pytest.raises(SpaceError, match=r"c: the grid has [\d,]+ configurations, at most 100"):
         compile(LAYERS[0])
+
+
+def test_a_program_too_long_to_build_is_named(monkeypatch):
+    name = r"too_long: the program of long, index 0, has 1[\d,]+ steps, at most 67,108,864 are"
+    assert 0 in FeasibleSpace.of(Problem(LONG, VTAConfig())).indices
+    with pytest.raises(TooLongError, match=name) as info:
+        Simulator(LONG).cycles(0)
+    again = pickle.loads(pickle.dumps(info.value))
+    assert (str(again), again.cause, again.steps) == (str(info.value), "too_long", info.value.steps)
+    result = SimulatorMeasurer(LONG)(0)
+    assert (result.error, result.cause) == (MeasureErrorNo.UNKNOWN_ERROR, "too_long")
+    # one step less than there are
+    steps = steps_of(LAYERS[3], 0)
+    monkeypatch.setattr(vtacsp.program.runtime, "MAX_STEPS", steps)
+    Simulator(LAYERS[3]).cycles(0)
+    monkeypatch.setattr(vtacsp.program.runtime, "MAX_STEPS", steps - 1)
+    with pytest.raises(TooLongError):
+        Simulator(LAYERS[3]).cycles(0)
+
+
+def steps_of(layer, index):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vtacsp.program.runtime, "MAX_STEPS", 0)
+        with pytest.raises(TooLongError) as info:
+            build(layer, SMALL, index)
+    return info.value.steps
+
+
+def test_the_outlook_leaves_out_cycles_of_programs_that_are_too_long(monkeypatch):
+    conv, dense = LAYERS[0], Dense(name="small", batch=1, in_features=32, out_features=32)
+    whole = best_change([conv, dense], SMALL)
+    assert whole.unknown == {}
+    spaces = [compile(layer, SMALL) for layer in (conv, dense)]
+    # a limit that all programs of dense meet and those of conv do not
+    most = max(steps_of(dense, int(index)) for index in spaces[1].indices)
+    assert most < min(steps_of(conv, int(index)) for index in spaces[0].indices)
+    monkeypatch.setattr(vtacsp.program.runtime, "MAX_STEPS", most)
+    part = best_change([conv, dense], SMALL)
+    assert list(part.unknown) == [0]
+    assert part.compares
+    alone = best_change([dense], SMALL)
+    for one, other in zip((part.now, *part.changes), (alone.now, *alone.changes), strict=True):
+        assert (one.changes, one.cycles, one.best) == (
+            other.changes,
+            other.cycles,
+            (None, *other.best),
+        )
+    counted = {str(change): change.counts for change in whole.changes}
+    assert {str(change): change.counts for change in part.changes} == counted
+    outcomes = [(space.workload, space) for space in spaces]
+    page = render("layers", outcomes, SMALL)
+    assert "Cycles are left out</b> of c (one has " in page
+    assert f"have more than {most:,} steps" in page
+    assert f"{alone.now.cycles:,}</td>" in page
+
+    nothing = best_change([conv], SMALL)
+    assert (nothing.compares, nothing.best, nothing.smaller) == (False, None, None)
+    page = render("layers", outcomes[:1], SMALL)
+    assert "Cycles are left out: the programs are longer than the limit." in page
+    assert "as fast as now" not in page
+    assert ">left out</td>" in page
+    assert "left out" not in render("layers", outcomes[1:], SMALL)
 
 
 def test_a_map_too_large_to_draw_leaves_the_rest_of_the_page(monkeypatch):

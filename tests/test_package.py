@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import vtacsp
 
@@ -35,3 +37,17 @@ def test_every_export_exists():
 def test_errors_share_one_root():
     for name in ("HardwareError", "WorkloadError", "ConfigError", "RuleError", "SpaceError"):
         assert issubclass(getattr(vtacsp, name), vtacsp.VtacspError)
+
+
+def test_the_version_is_said_in_one_place_and_is_that_of_the_changelog():
+    root = Path(__file__).parent.parent
+    project = (root / "pyproject.toml").read_text().partition("[project]")[2].partition("\n[")[0]
+    assert 'dynamic = ["version"]' in project
+    assert not re.search(r"^version\b", project, re.MULTILINE)
+    newest = re.search(r"^## (\S+) ?(.*)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = newest[2] != "(unreleased)"
+    assert vtacsp.__version__ == newest[1] + ("" if released else ".dev0")
+    said = [
+        path.name for path in root.glob("vtacsp/**/*.py") if "__version__ =" in path.read_text()
+    ]
+    assert said == ["version.py"]

@@ -10,11 +10,10 @@ from __future__ import annotations
 import lazy_loader
 
 from vtacsp.moved import accept_old_names
+from vtacsp.version import __version__ as __version__
 
 # the names are in __init__.pyi, for people and type checkers; importing the package costs nothing
 # of the solver, or of what compiles
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-
-__version__ = "0.1.0"
 
 accept_old_names()

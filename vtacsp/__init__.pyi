@@ -40,6 +40,9 @@ from .errors import (
     TimingError as TimingError,
 )
 from .errors import (
+    TooLongError as TooLongError,
+)
+from .errors import (
     UnwrittenError as UnwrittenError,
 )
 from .errors import (

@@ -26,6 +26,7 @@ __all__ = [
     "SRAM_UOP",
     "SRAM_WGT",
     "TENSORIZE",
+    "TOO_LONG",
     "UOP_HAZARD",
     "UOP_SIGNATURE",
     "VTHREAD_SPLIT",
@@ -93,6 +94,7 @@ RACE: Final = "race"
 WRONG_RESULT: Final = "wrong_result"
 SHAPE: Final = "shape"
 DEADLOCK: Final = "deadlock"
+TOO_LONG: Final = "too_long"
 
 
 # The templates never call ``raise_error``, so nothing is an INSTANTIATION_ERROR.  An exception of
@@ -237,6 +239,12 @@ _ALL = (
         Met.RESULT,
         MeasureErrorNo.RUN_TIMEOUT,
         "Every module waits for a token that no other gives.",
+    ),
+    Cause(
+        TOO_LONG,
+        Met.NOWHERE,  # ours, not the stack's
+        MeasureErrorNo.UNKNOWN_ERROR,
+        "The program has more steps than are built here.",
     ),
 )
 CAUSES: Mapping[str, Cause] = {cause.label: cause for cause in _ALL}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import reprlib
+from typing import Any
 
-from vtacsp.causes import DEADLOCK, RACE, WRONG_RESULT
+from vtacsp.causes import DEADLOCK, RACE, TOO_LONG, WRONG_RESULT
 
 __all__ = [
     "ConfigError",
@@ -23,6 +24,7 @@ __all__ = [
     "SpaceError",
     "StudyError",
     "TimingError",
+    "TooLongError",
     "UnwrittenError",
     "VtacspError",
     "WorkloadError",
@@ -67,11 +69,24 @@ class ProgramError(VtacspError, ValueError):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(f"{cause}: {message}")
         self.cause = cause
-        self._arguments = (cause, message)
+        self._arguments: tuple[Any, ...] = (cause, message)
 
-    def __reduce__(self) -> tuple[type[ProgramError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[ProgramError], tuple[Any, ...]]:
         # an exception is pickled by its message alone; this one travels between processes
         return type(self), self._arguments
+
+
+class TooLongError(ProgramError):
+    """The program of a configuration has more steps than are built: a limit of vtacsp.
+
+    The stack has no such limit; ``steps`` are those of the program, ``most`` is the limit.
+    """
+
+    def __init__(self, steps: int, most: int, name: str = "the program") -> None:
+        super().__init__(TOO_LONG, f"{name} has {steps:,} steps, at most {most:,} are built")
+        self.steps = steps
+        self.most = most
+        self._arguments = (steps, most, name)
 
 
 class SimulationError(VtacspError, RuntimeError):

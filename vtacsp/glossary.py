@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import fill
 
 from vtacsp import causes
-from vtacsp.causes import DEADLOCK, SHAPE
+from vtacsp.causes import DEADLOCK, SHAPE, TOO_LONG
 
 __all__ = ["CAUSES", "SECTIONS", "TERMS", "glossary_page", "look_up"]
 
@@ -93,7 +93,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Section -> word -> meaning, one or two sentences each."""
 
-_UNSEEN = (SHAPE, DEADLOCK)  # no rule has them: they are not in reports
+_UNSEEN = (SHAPE, DEADLOCK, TOO_LONG)  # no rule has them: they are not in reports
 
 CAUSES: Mapping[str, str] = {
     label: cause.meaning for label, cause in causes.CAUSES.items() if label not in _UNSEEN

@@ -46,7 +46,7 @@ def _cache(function: Any) -> caching._Cache:
         remark = f"; package and home cannot be written: kept in {config.CACHE_DIR}"
         return _Cache(function, remark)
     except (RuntimeError, OSError):
-        return _NoCache()
+        return _NoCache(function)
     finally:
         config.CACHE_DIR = usual
 
@@ -63,19 +63,33 @@ def _own_folder() -> str:
     return str(folder)
 
 
+def _what(function: Any) -> str:
+    """What a function is part of, and how long all of that takes to compile (measured)."""
+    module = function.__module__
+    if module.startswith("vtacsp.free."):
+        return "the search beyond the template, which takes 20 to 40 seconds"
+    if module == "vtacsp.functional.interpreter":
+        return "the functional simulator, which takes 8 to 16 seconds"
+    return "the simulator, which takes 10 to 20 seconds"
+
+
 @cache
-def _announce(kept: str) -> None:
+def _announce(what: str, kept: str) -> None:
     """Say once that something is compiled; processes that another one started keep silent."""
     if multiprocessing.parent_process() is None:
-        text = f"vtacsp: compiling the simulator, which takes 10 to 20 seconds, {kept}"
-        print(text, file=sys.stderr, flush=True)
+        print(f"vtacsp: compiling {what}, {kept}", file=sys.stderr, flush=True)
 
 
 class _NoCache(caching.NullCache):
     """For a process that can write nowhere."""
 
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self._what = _what(function)
+
     def load_overload(self, *_: Any) -> None:
-        _announce("in each process: no folder to keep it in can be written, see NUMBA_CACHE_DIR")
+        kept = "in each process: no folder to keep it in can be written, see NUMBA_CACHE_DIR"
+        _announce(self._what, kept)
 
 
 class _File(caching.IndexDataCacheFile):
@@ -97,6 +111,7 @@ class _Cache(caching.FunctionCache):
 
     def __init__(self, function: Any, remark: str) -> None:
         super().__init__(function)
+        self._what = _what(function)
         self._remark = remark
         # numba looks at the one file of the function; constants come from others too
         self._cache_file = _File(self.cache_path, self._impl.filename_base, _stamp())
@@ -108,7 +123,7 @@ class _Cache(caching.FunctionCache):
         except Exception:  # unpickling what is no pickle raises anything
             self._unless_unwritable(self.flush)
         if found is None:
-            _announce(f"once{self._remark}")
+            _announce(self._what, f"once{self._remark}")
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:

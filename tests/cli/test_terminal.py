@@ -72,6 +72,23 @@ def test_a_layer_that_cannot_be_packed_is_named_and_the_others_go_on(net, words)
     assert "other" in result.stdout
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(
+    "words", [["report"], ["best", "--free"], *GOES_ON], ids=lambda words: "-".join(map(str, words))
+)
+def test_nothing_that_can_be_packed_is_bad_input(net, words, layers):
+    thin = json.loads((net / "net.json").read_text())[0]
+    (net / "thin.json").write_text(json.dumps([thin, {**thin, "name": "too"}][:layers]))
+    command, *options = words
+    result = run(command, "thin.json", *options, code=2)
+    last = result.stderr.splitlines()[-1]
+    if layers == 1 and command != "report":
+        assert last.startswith("error: thin: in_channels is 3")
+    else:
+        assert last == "error: no layer can be packed for this machine"
+    assert not (net / "vtacsp.log").exists()
+
+
 def test_check_says_by_its_exit_code_whether_anything_is_feasible():
     run("check", "resnet18.C8", "--index", 700, code=3)
     run("check", "resnet18.C8", "--index", 700, "--index", 0)

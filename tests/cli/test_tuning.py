@@ -76,6 +76,25 @@ def test_another_timing_is_another_device(here):
     ]
 
 
+def test_records_that_name_no_device_are_left_out_unless_it_is_assumed(here):
+    tuned("conv.json", "--trials", 5, "--init", "uniform")
+    log, text = here / "vtacsp.log", ""
+    for line in log.read_text().splitlines():  # as AutoTVM writes them
+        record = json.loads(line)
+        del record["vtacsp"]
+        text += json.dumps(record) + "\n"
+    for extra, said, measured in (
+        ([], 'left out; --assume DEVICE says which, such as "simulator rtl"', 5),
+        (["--assume", "simulator rtl"], 'taken as "simulator rtl"', 0),
+        (["--assume", "b"], 'taken as "b", which is not what measures here ("simulator rtl"): ', 5),
+    ):
+        log.write_text(text)
+        done = run("tune", "conv.json", "--trials", 5, "--init", "uniform", *extra)
+        assert f"vtacsp.log: 5 records name no device: {said}" in done.stderr
+        assert f"{measured} measured now, {5 - measured} known from before" in done.stderr
+        assert len(load_records(log)) == 5 + measured
+
+
 def test_a_torn_log_is_mended(here):
     tuned("conv.json", "--trials", 6)
     log = here / "vtacsp.log"
@@ -356,7 +375,8 @@ def test_a_log_of_other_tasks_is_listed_under_its_task(here):
     (here / "theirs.log").write_text("\n".join(map(json.dumps, rows)))
     (listed,) = json.loads(run("log", "theirs.log", "--format", "json").stdout)
     assert (listed["workload"], listed["task"]) == ("", "conv2d_packed.vta")
-    (row,) = tuned("conv.json", "--trials", 3, "--log", "theirs.log")
+    theirs = ("--log", "theirs.log", "--assume", "simulator rtl")
+    (row,) = tuned("conv.json", "--trials", 3, *theirs)
     assert row["measured"] == 0
 
 

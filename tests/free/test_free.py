@@ -11,11 +11,12 @@ import pytest
 
 from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
-from vtacsp.free import Schedule, emit, geometry, limit, search
+from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.dense.workload import Dense

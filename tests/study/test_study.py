@@ -6,6 +6,8 @@ import dataclasses
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -214,6 +216,18 @@ def test_processes_and_one_process_give_the_same(finished, tmp_path):
     assert len(counted) == 2 + 2 * (len(FAST) + 1)
     assert parallel.results() == finished.results()
     assert reports(parallel) == reports(finished)
+
+
+def test_versions_are_those_of_modules_whatever_distribution_has_them(tmp_path, monkeypatch):
+    expected = small(tmp_path).about["versions"]
+
+    def lookup(name):
+        if name == "xgboost":  # it is installed as xgboost-cpu
+            raise PackageNotFoundError(name)
+        return metadata.version(name)
+
+    monkeypatch.setattr("vtacsp.study.run.version", lookup)
+    assert small(tmp_path).about["versions"] == expected
 
 
 def test_a_study_goes_on_where_it_ended(finished, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from vtacsp import LogError, MeasureError, SearchError
@@ -209,3 +211,76 @@ def test_ctrl_c_keeps_what_came_before_its_turn(tmp_path):
     assert len(result.trials) == 5
     assert tuple(seen) == result.trials
     assert {t.index for t in result.trials} == {r.index for r in load_records(log)}
+
+
+# -- Ctrl-C at every point of the loop
+
+
+class Interrupt:
+    """Raises at the n-th event of the traced files: a line, a call or, in some functions, a step
+    of the interpreter."""
+
+    FILES = ("vtacsp/tune/loop.py", "vtacsp/tune/records.py")
+    CLOSELY = ("_measured", "_rest", "_end", "_write", "_remember", "append", "write", "trials")
+
+    def __init__(self, at: int) -> None:
+        self.at, self.seen, self.where = at, 0, ""
+
+    def __call__(self, frame, event, arg):
+        if not frame.f_code.co_filename.endswith(self.FILES):
+            return None
+        frame.f_trace_opcodes = frame.f_code.co_name in self.CLOSELY
+        self.seen += 1
+        if self.seen == self.at:
+            self.where = f"{event} {frame.f_code.co_name}:{frame.f_lineno}"
+            raise KeyboardInterrupt
+        return self
+
+    def run(self, function):
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            return function()
+        finally:
+            sys.settrace(before)
+
+
+# a file that was just opened is closed by the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("make", "known"), [(FunctionMeasurer, 0), (Backwards, 0), (Backwards, 2)])
+def test_log_and_trials_are_the_same_wherever_ctrl_c_comes(make, known, tmp_path):
+    def measurer():
+        return Backwards() if make is Backwards else FunctionMeasurer(lambda index: 1.0)
+
+    def records():
+        return sorted(r.index for r in load_records(log)) if log.exists() else []
+
+    log = tmp_path / "tune.log"
+    tune(GridSearcher(SPACE), measurer(), trials=3, batch_size=2, log=log)
+    start = b"".join(log.read_bytes().splitlines(keepends=True)[:known])
+    ends, places, at = set(), set(), 0
+    while True:
+        at += 1
+        log.unlink(missing_ok=True)
+        if start:
+            log.write_bytes(start)
+        interrupt = Interrupt(at)
+        try:
+            result = interrupt.run(
+                lambda: tune(GridSearcher(SPACE), measurer(), trials=3, batch_size=2, log=log)
+            )
+        except KeyboardInterrupt:  # nothing was measured yet, or tune had returned
+            assert len(records()) == known or interrupt.where.startswith("return tune:")
+            continue
+        trials = sorted(trial.index for trial in result.trials)
+        assert trials == records(), interrupt.where
+        assert len(trials) == len(set(trials)), interrupt.where
+        assert [t.number for t in result.trials] == list(range(1, len(trials) + 1))
+        if interrupt.seen < at:
+            break
+        assert result.interrupted, interrupt.where
+        ends.add(len(trials))
+        places.add(interrupt.where.split(":")[0])
+    assert not result.interrupted
+    assert ends == set(range(known, 4))
+    assert {"opcode _measured", "opcode _write", "opcode _end", "opcode trials"} <= places

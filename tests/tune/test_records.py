@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.strategies import machines, workloads
 from vtacsp import KnobSpace, LogError, VTAConfig, find_workloads, suite, workload_from_dict
 from vtacsp.tune import (
+    RTL_DEVICE,
     MeasureErrorNo,
     Record,
     Result,
@@ -266,9 +267,14 @@ def test_results_of_another_device_are_no_results_of_this_one(tmp_path):
     write_records(path, [here, there, somewhere])
     assert load_records(path) == [here, there, somewhere]
     log = TuningLog(path)
-    assert set(log.results(task, space, "a")) == {1, 3}
+    assert set(log.results(task, space, "a")) == {1}
     assert set(log.results(task, space)) == {1, 2, 3}
     assert set(log.results(task, space, "")) == {3}  # a nameless one writes to VTA's own target
+    assert set(log.results(task, space, RTL_DEVICE)) == {3}  # so does the simulated RTL
+    assert log.nameless(task) == log.nameless(task.on("a")) == 1
+    assert set(TuningLog(path, assume="a").results(task, space, "a")) == {1, 3}
+    assert set(TuningLog(path, assume="a").results(task, space, RTL_DEVICE)) == set()
+    assert set(TuningLog(path, assume=None).results(task, space, RTL_DEVICE)) == set()
     assert len(best_records(load_records(path))) == 3
 
 
@@ -299,7 +305,8 @@ def test_a_log_of_before_is_read_and_its_estimates_are_written_apart(tmp_path):
     assert (first.device, second.device) == ("", ESTIMATE)
     assert second == _by(ESTIMATE)
     task, space = Task.of(C10, VTAConfig(), ESTIMATE), KnobSpace.of(C10, VTAConfig())
-    assert set(TuningLog(path).results(task, space, ESTIMATE)) == {7, 8}
+    assert set(TuningLog(path).results(task, space, ESTIMATE)) == {7}
+    assert set(TuningLog(path, assume=ESTIMATE).results(task, space, ESTIMATE)) == {7, 8}
     write_records(path, merge_records([first, second]))
     plain, moved = (json.loads(line) for line in path.read_text().splitlines())
     assert plain == json.loads(record(8).encode())

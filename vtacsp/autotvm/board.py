@@ -13,11 +13,12 @@ from tvm.autotvm.measure.measure import Builder, Runner
 from tvm.autotvm.measure.measure_methods import BuildResult
 
 from vtacsp.autotvm.task import check_knobs, config_of, problem_of
+from vtacsp.causes import OK
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 from vtacsp.space.explanation import explain
-from vtacsp.space.problem import OK, Space
+from vtacsp.space.problem import Space
 from vtacsp.timing import RTL, Simulator, TimingModel
 from vtacsp.tune.result import error_of
 from vtacsp.tune.task import RTL_DEVICE, Task, device_of

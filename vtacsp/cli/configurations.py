@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from vtacsp.arrays import IntArray
+from vtacsp.causes import OK
 from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import NOTHING_FEASIBLE, compile_all, each
 from vtacsp.cli.options import (
@@ -25,7 +26,7 @@ from vtacsp.cli.output import Row, check_outputs, emit
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.space.problem import OK, Problem
+from vtacsp.space.problem import Problem
 from vtacsp.space.sampling import METHODS
 
 __all__ = ["COMMANDS"]

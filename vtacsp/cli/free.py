@@ -30,6 +30,9 @@ def free_best(
     """A row per layer, with the schedule as an object, None when the template is faster."""
     if executor is None:
         return each(simulators, lambda s: _row(s, _search(s, gap, seed), None))
+    from vtacsp.free.search import ready
+
+    ready()
     tasks = {s.workload.name: executor.submit(_search, s, gap, seed) for s in simulators}
     return each(simulators, lambda s: _row(s, tasks[s.workload.name].result(), executor))
 

@@ -14,7 +14,7 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
 
-__all__ = ["NOTHING_FEASIBLE", "Done", "compile_all", "each", "exit_infeasible"]
+__all__ = ["NOTHING_FEASIBLE", "Done", "compile_all", "each", "exit_infeasible", "nothing_packed"]
 
 NOTHING_FEASIBLE = 3
 
@@ -46,7 +46,7 @@ def each(
     """Do something for every layer, with a progress bar.
 
     A layer that cannot be packed is named on standard error and left out, or is what ``refused``
-    makes of it; the error of the only layer is raised.  When nothing is left the command ends.
+    makes of it; the error of the only layer is raised, and one of its own when nothing is left.
     Ctrl-C ends the work and keeps what is done; :meth:`Done.end` raises it again.
     """
     done: Done[B] = Done(len(layers))
@@ -68,8 +68,7 @@ def each(
         if not done.results:
             done.end()
     if not done.results:
-        say("no layer can be packed for this machine")
-        sys.exit(NOTHING_FEASIBLE)
+        raise nothing_packed()
     return done
 
 
@@ -78,6 +77,11 @@ def compile_all(
 ) -> Done[FeasibleSpace]:
     """The compiled space of every layer that can be packed."""
     return each(layers, lambda layer: compile(layer, hardware, stack_only=stack_only))
+
+
+def nothing_packed() -> WorkloadError:
+    """What a command ends with when the machine can pack none of its layers: bad input."""
+    return WorkloadError("no layer can be packed for this machine")
 
 
 def exit_infeasible() -> None:

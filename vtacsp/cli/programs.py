@@ -13,7 +13,7 @@ from vtacsp.cli.layers import each
 from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write
 from vtacsp.cli.terminal import printable
-from vtacsp.errors import ProgramError, VtacspError
+from vtacsp.errors import ProgramError, TooLongError, VtacspError
 from vtacsp.machine.instructions import INSTRUCTION
 from vtacsp.operators.workload import Workload
 
@@ -67,6 +67,8 @@ def pointing_to_explain(
     """An error about a configuration that cannot run says which command tells why."""
     try:
         yield
+    except TooLongError:  # no rule refuses it
+        raise
     except ProgramError as error:
         words = ["vtacsp", "explain", workload]
         words += ["--hardware", hardware_file] if hardware_file else []

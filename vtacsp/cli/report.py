@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from vtacsp.cli.layers import each
+from vtacsp.cli.layers import each, nothing_packed
 from vtacsp.cli.options import (
     hardware_option,
     load_layers,
@@ -75,6 +75,8 @@ def report(
         write(render(workload, done.results, hardware, Origin.now(typed_command())), html)
         wrote(html)
     spaces = [space for _, space in done.results if isinstance(space, FeasibleSpace)]
+    if not spaces and not done.interrupted:
+        raise nothing_packed()
     done.end(feasible=any(map(len, spaces)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,16 @@ class _Search:
     jobs: int
     seed: int
     log: str
+    assumed: str | None
 
-    def run(self, simulator: Simulator, live: Live, log: TuningLog) -> TuningResult:
+    def run(
+        self,
+        simulator: Simulator,
+        live: Live,
+        log: TuningLog,
+        keep: Callable[[TuningResult], None],
+    ) -> None:
+        """Search a layer; ``keep`` has what was found before workers are stopped."""
         from vtacsp.tune import FeasibleGrid, WholeGrid, tune
 
         feasible = FeasibleGrid(simulator.space.collapsed())  # no program is measured twice
@@ -64,13 +73,15 @@ class _Search:
             live.layer(simulator, min(self.trials, len(space))) as callback,
             _measurer(simulator, self.jobs) as measurer,
         ):
-            return tune(
-                searcher,
-                measurer,
-                trials=self.trials,
-                log=log,
-                batch_size=BATCH,
-                callback=callback,
+            keep(
+                tune(
+                    searcher,
+                    measurer,
+                    trials=self.trials,
+                    log=log,
+                    batch_size=BATCH,
+                    callback=callback,
+                )
             )
 
     def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
@@ -123,6 +134,13 @@ class _Search:
     metavar="FILE",
     help="AutoTVM's tuning log, appended to; what it holds is not measured again.",
 )
+@click.option(
+    "--assume",
+    "assumed",
+    metavar="DEVICE",
+    help="What measured the records of the log that do not say, such as AutoTVM's own; they are "
+    "left out otherwise.",
+)
 @click.option("--html", metavar="FILE", help="Also write a page with curves, maps and timelines.")
 @timing_options
 @click.option(
@@ -144,6 +162,7 @@ def tune(
     space: str,
     seed: int,
     log: str,
+    assumed: str | None,
     html: str | None,
     preset: str,
     overrides: tuple[str, ...],
@@ -155,7 +174,7 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log)
-    search = _Search(space, initial, searcher, trials, jobs, seed, log)
+    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed)
     simulators = packed_simulators(workload, hardware_file, preset, overrides).results
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
@@ -196,18 +215,42 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
     from vtacsp.tune import TuningLog
 
     tuned: list[TunedLayer] = []
-    with TuningLog(search.log) as log, Live(len(layers)) as live:
+    with TuningLog(search.log, search.assumed) as log, Live(len(layers)) as live:
+        _say_nameless(log, layers)
         for simulator in layers:
+            found: list[TuningResult] = []
+            interrupted = False
             try:
-                result = search.run(simulator, live, log)
-            except KeyboardInterrupt:  # before the first measurement
-                return tuned, True
-            live.done(simulator, result)
-            if result.trials:
-                tuned.append(TunedLayer(simulator, result))
-            if result.interrupted:
+                search.run(simulator, live, log, found.append)
+            except KeyboardInterrupt:  # before the first measurement, or after the last
+                interrupted = True
+            for result in found:
+                live.done(simulator, result)
+                if result.trials:
+                    tuned.append(TunedLayer(simulator, result))
+                interrupted |= result.interrupted
+            if interrupted:
                 return tuned, True
     return tuned, False
+
+
+def _say_nameless(log: TuningLog, layers: list[Simulator]) -> None:
+    """What becomes of the records that do not say what measured them: a board may have."""
+    from vtacsp.tune import Task, device_of
+
+    tasks = {Task.of(layer.workload, layer.hardware).key: layer for layer in layers}.values()
+    count = sum(log.nameless(Task.of(layer.workload, layer.hardware)) for layer in tasks)
+    if not count:
+        return
+    here = device_of(layers[0].timing)
+    named = "records name" if count > 1 else "record names"
+    if not log.assume:
+        fate = f'left out; --assume DEVICE says which, such as "{here}"'
+    elif log.assume == here:
+        fate = f'taken as "{here}"'
+    else:
+        fate = f'taken as "{log.assume}", which is not what measures here ("{here}"): left out'
+    say(f"{log.path}: {count:,} {named} no device: {fate}")
 
 
 def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:

@@ -15,13 +15,14 @@ from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.free.schedule import Schedule
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import simulate_timing
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "ready", "search"]
 
 GAP = 0.005
 SIMULATIONS = 9000
@@ -30,6 +31,14 @@ _YOUTH = 0.15  # share of an island's life in which it is settled at random
 _CROSS = 0.25
 _PATIENCE = 20  # proposals per simulation that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
+
+
+def ready() -> None:
+    """Have all that a search runs compiled before workers start: once, and not in each."""
+    hardware = VTAConfig()
+    block = hardware.block
+    layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
+    search(layer, hardware, simulations=_ISLANDS)
 
 
 class _Member(NamedTuple):

@@ -3,8 +3,9 @@
 It executes instructions and knows no rule: independent on purpose, so that the two can be compared.
 """
 
-from vtacsp.functional.reference import Operands, random_operands, reference
+from vtacsp.functional.reference import random_operands, reference
 from vtacsp.functional.simulation import SimulationResult, simulate, verdict
+from vtacsp.operators.operands import Operands
 
 __all__ = [
     "Operands",

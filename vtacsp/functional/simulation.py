@@ -20,15 +20,11 @@ from vtacsp.errors import (
     UnwrittenError,
 )
 from vtacsp.functional import interpreter as machine
-from vtacsp.functional.reference import (
-    Operands,
-    random_operands,
-    reference,
-    value_type,
-)
+from vtacsp.functional.reference import random_operands, reference, value_type
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module, modules_of
 from vtacsp.operators import registry
+from vtacsp.operators.operands import Operands
 from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from vtacsp.errors import TooLongError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.knobs import Choice, KnobSpace
 from vtacsp.operators.registry import part
@@ -33,12 +34,17 @@ def build(
     bytes; a program that needs more is split into launches (:attr:`Program.segments`).
 
     Raises :class:`~vtacsp.errors.ProgramError`, with the cause, where the stack would stop,
+    :class:`~vtacsp.errors.TooLongError` for a program of more than ``MAX_STEPS`` steps
     and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
     """
     space = _space(workload, hardware)
     knobs = space.config(space.index(config))
     queue = Queue(waits, max_transfer)
-    program: Program = part(workload.op, "program").build(workload, hardware, knobs, queue)
+    try:
+        program: Program = part(workload.op, "program").build(workload, hardware, knobs, queue)
+    except TooLongError as error:
+        name = f"the program of {workload.name}, index {space.index(config)},"
+        raise TooLongError(error.steps, error.most, name) from None
     return program
 
 

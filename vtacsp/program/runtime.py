@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
+from vtacsp.errors import TooLongError
 from vtacsp.jit import jit
 from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
@@ -26,10 +27,13 @@ from vtacsp.program.nest import VARIABLES
 from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Steps
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
-__all__ = ["MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
+__all__ = ["MAX_STEPS", "MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
 
 MAX_TRANSFER = 1 << 22
 """Bytes of the largest DMA transfer, which bounds the queue (``VTA_MAX_XFER``)."""
+
+MAX_STEPS = 1 << 26
+"""Steps of the longest program that is built: at most two instructions each, 10 bytes apiece."""
 
 RESERVE = 6  # instructions that a synchronisation may add to the queue
 SYNCHRONISATION = 8  # what it adds at most, the last one included
@@ -102,9 +106,14 @@ def issue(
     uop_depth: int,
     queue: Queue,
 ) -> Issued:
-    """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad."""
+    """Run the steps of a schedule.  No kernel may be larger than the micro-op scratchpad.
+
+    Raises :class:`~vtacsp.errors.TooLongError` for more than :data:`MAX_STEPS`.
+    """
     keep_freed_memory()
     steps = schedule.length(extents)
+    if steps > MAX_STEPS:
+        raise TooLongError(steps, MAX_STEPS)
     capacity = queue.max_transfer // INSTRUCTION_BYTES
     syncs = 1 + 2 * steps // max(1, capacity - RESERVE)  # no step issues more than two
     room = 2 * steps + SYNCHRONISATION * syncs

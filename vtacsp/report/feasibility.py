@@ -14,10 +14,10 @@ from math import prod
 import numpy as np
 
 from vtacsp.arrays import IntArray
+from vtacsp.causes import OK
 from vtacsp.errors import SpaceError
 from vtacsp.operators.knobs import Config, Knob
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.space.problem import OK
 
 __all__ = ["MAX_CELLS", "FeasibilityMap"]
 

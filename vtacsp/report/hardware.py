@@ -69,13 +69,14 @@ def outlook_card(outlook: Outlook, names: Sequence[str]) -> str:
     """The best change in words, and the best few in a table."""
     now, best = outlook.now, outlook.best
     rows = [now, *outlook.changes[:SHOWN_CHANGES]]
-    table = "".join(_row(change, now, change is best) for change in rows)
+    table = "".join(_row(change, now, change is best, outlook.compares) for change in rows)
     gains = _by_layer(outlook, best, names) if best is not None else ""
     return (
         f'<section><h2>The nearest better hardware</h2><p class="headline">{_headline(outlook)}</p>'
         '<table><thead><tr><th>log2 of scratchpad bytes</th><th class="n">Bytes</th>'
         '<th class="n">Feasible</th><th class="n">Best cycles</th><th class="n">Change</th></tr>'
-        f"</thead><tbody>{table}</tbody></table>{gains}{_blocked(outlook)}"
+        f"</thead><tbody>{table}</tbody></table>{gains}{_left_out(outlook, names)}"
+        f"{_blocked(outlook)}"
         f'<p class="note">The {len(outlook.changes):,} machines that the stack can build within '
         "two doublings or halvings of a scratchpad; fewest cycles first, then fewest bytes. Best "
         "cycles: the fastest configuration of each layer, simulated as the RTL runs it, all "
@@ -86,7 +87,9 @@ def outlook_card(outlook: Outlook, names: Sequence[str]) -> str:
 
 def _headline(outlook: Outlook) -> str:
     now, best, smaller = outlook.now, outlook.best, outlook.smaller
-    if best is None:
+    if best is None and not outlook.compares:
+        fastest = "Cycles are left out: the programs are longer than the limit."
+    elif best is None:
         fastest = "No change of up to two steps makes the layers faster."
     elif best.idle < now.idle:
         fastest = (
@@ -125,7 +128,7 @@ def _short(change: Change) -> str:
     )
 
 
-def _row(change: Change, now: Change, best: bool) -> str:
+def _row(change: Change, now: Change, best: bool, compares: bool) -> str:
     mine, other = change.order[:2], now.order[:2]
     kind = "gain" if mine < other else "loss" if mine > other else "soft"
     gain = _gain(change, now) if change.changes else ""
@@ -133,7 +136,26 @@ def _row(change: Change, now: Change, best: bool) -> str:
     return (
         f'<tr{" class=best" if best else ""}><td title="{full}">{escape(_short(change))}</td>'
         f'<td class="n">{size_text(change.bytes)}</td><td class="n">{change.feasible:,}</td>'
-        f'<td class="n">{change.cycles:,}</td><td class="n {kind}">{gain}</td></tr>'
+        f'<td class="n">{f"{change.cycles:,}" if compares else "left out"}</td>'
+        f'<td class="n {kind}">{gain if compares or change.idle != now.idle else ""}</td></tr>'
+    )
+
+
+def _left_out(outlook: Outlook, names: Sequence[str]) -> str:
+    """Layers without cycles, and why."""
+    if not outlook.unknown:
+        return ""
+    layers = ", ".join(
+        f"{escape(names[layer])} (one has {error.steps:,} steps)"
+        for layer, error in list(outlook.unknown.items())[:SHOWN_CHANGES]
+    )
+    more = len(outlook.unknown) - SHOWN_CHANGES
+    most = next(iter(outlook.unknown.values())).most
+    return (
+        f'<p class="note"><b>Cycles are left out</b> of {layers}'
+        f"{f' and {more} more' if more > 0 else ''}: programs that may be the fastest have more "
+        f"than {most:,} steps, which is the limit of what is built and simulated. Their feasible "
+        "configurations count.</p>"
     )
 
 

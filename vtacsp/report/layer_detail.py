@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from vtacsp.causes import OK
 from vtacsp.errors import SpaceError
 from vtacsp.report import drawing
 from vtacsp.report.feasibility import FeasibilityMap
@@ -14,7 +15,6 @@ from vtacsp.report.legend import Legend
 from vtacsp.report.overview import percent
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.occupancy import Occupancy, occupancy
-from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
 __all__ = ["detail"]

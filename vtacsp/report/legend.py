@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from vtacsp.causes import OK
 from vtacsp.glossary import CAUSES
 from vtacsp.report.palette import colours
 from vtacsp.rules import Rule, Stage
-from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
 __all__ = ["Legend"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from html import escape
 
-from vtacsp import __version__
+from vtacsp.version import __version__
 
 __all__ = ["Origin"]
 

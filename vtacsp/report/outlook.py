@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from vtacsp.errors import HardwareError
+from vtacsp.errors import HardwareError, TooLongError
 from vtacsp.machine.configuration import BUFFER_FIELDS, BUFFERS, MAX_LOG, VTAConfig
 from vtacsp.operators.workload import Workload
 from vtacsp.report.fastest import Fastest
@@ -25,7 +25,7 @@ class Change:
     """A machine some steps away: ``changes`` maps a key to its value now and then.
 
     ``counts`` are the feasible configurations of each layer on that machine, ``best`` the cycles
-    of the fastest one, None where nothing runs.
+    of the fastest one, None where nothing runs or the layer is left out.
     """
 
     hardware: VTAConfig
@@ -40,13 +40,13 @@ class Change:
 
     @property
     def cycles(self) -> int:
-        """Cycles of the fastest configurations, summed over the layers that run."""
+        """Cycles of the fastest configurations, summed over the layers that run and are known."""
         return sum(cycles for cycles in self.best if cycles is not None)
 
     @property
     def idle(self) -> int:
         """Layers of which nothing runs."""
-        return self.best.count(None)
+        return self.counts.count(0)
 
     @property
     def steps(self) -> int:
@@ -71,12 +71,15 @@ class Change:
 class Outlook:
     """The machine as it is and every legal machine near it, best first.
 
-    ``blocked`` maps keys of which one step more is no legal machine to the reason.
+    ``blocked`` maps keys of which one step more is no legal machine to the reason.  ``unknown``
+    maps layers (positions) of which cycles are left out, on every machine, to the reason: what is
+    left of the others is compared.
     """
 
     now: Change
     changes: tuple[Change, ...]
     blocked: dict[str, str]
+    unknown: dict[int, TooLongError] = field(default_factory=dict)
 
     @property
     def better(self) -> tuple[Change, ...]:
@@ -89,8 +92,15 @@ class Outlook:
         return next(iter(self.better), None)
 
     @property
+    def compares(self) -> bool:
+        """Whether the cycles of some layer are known."""
+        return len(self.unknown) < len(self.now.counts)
+
+    @property
     def smaller(self) -> Change | None:
         """The machine with the fewest bytes that is as fast as now, if it has fewer than now."""
+        if not self.compares:
+            return None
         rivals = [c for c in self.changes if c.order[:2] == self.now.order[:2]]
         return next((c for c in rivals if c.bytes < self.now.bytes), None)
 
@@ -127,27 +137,36 @@ def best_change(
 
     Counts are exact and so are the cycles, those of the RTL: of the fastest configuration of each
     layer.  Machines on which most layers run come first, then those with the fewest cycles, among
-    equals fewer bytes.  ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
+    equals fewer bytes.  A layer of which a program that may be the fastest is too long to be built
+    counts without its cycles.  ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
     """
     near, rules = _Near(hardware or VTAConfig(), steps), tuple(rules)
     counts: list[list[int]] = [[] for _ in near.sizes]
     best: list[list[int | None]] = [[] for _ in near.sizes]
-    for workload in workloads:  # one at a time: memory for one layer
+    unknown: dict[int, TooLongError] = {}
+    for layer, workload in enumerate(workloads):  # one at a time: memory for one layer
         joint = compile_network([workload], near, rules, stack_only=stack_only)
         fastest = Fastest(Problem(workload, near.base, rules, stack_only=stack_only))
         for machine in range(len(near)):
             indices = joint.feasible(machine)
             counts[machine].append(len(indices))
-            best[machine].append(fastest.cycles(near[machine], indices))
+            try:
+                least = None if layer in unknown else fastest.cycles(near[machine], indices)
+            except TooLongError as error:
+                least, unknown[layer] = None, error
+            best[machine].append(least)
+        if layer in unknown:
+            for row in best:
+                row[layer] = None
     found = [
         _change(near, machine, tuple(row), tuple(cycles))
         for machine, (row, cycles) in enumerate(zip(counts, best, strict=True))
     ]
     now = next(change for change in found if not change.changes)
     changed = sorted((c for c in found if c.changes), key=lambda change: change.order)
-    return Outlook(now, tuple(changed), _blocked(near))
+    return Outlook(now, tuple(changed), _blocked(near), unknown)
 
 
 def _blocked(near: _Near) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from vtacsp.causes import OK
 from vtacsp.report.layer import Layer, shape_text
 from vtacsp.report.legend import Legend, label
-from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
 __all__ = ["anchor", "number_class", "overview", "percent"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vtacsp.space.problem import OK
+from vtacsp.causes import OK
 
 __all__ = ["COLOURS", "ORDER", "colours"]
 

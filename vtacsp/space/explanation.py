@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vtacsp.causes import OK
 from vtacsp.errors import HardwareError
 from vtacsp.expr import Env
 from vtacsp.machine.configuration import MAX_LOG
 from vtacsp.operators.catalogue import catalogue
 from vtacsp.operators.knobs import Config
 from vtacsp.rules import Rule
-from vtacsp.space.problem import OK, Problem
+from vtacsp.space.problem import Problem
 
 __all__ = ["Explanation", "Violation", "explain"]
 

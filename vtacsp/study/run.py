@@ -12,12 +12,12 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vtacsp import __version__
 from vtacsp.errors import StudyError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.loading import workload_from_dict
@@ -25,6 +25,7 @@ from vtacsp.operators.workload import Workload
 from vtacsp.study.cost_model import judge
 from vtacsp.study.layer import StudyLayer, prepare
 from vtacsp.study.search import METHODS, search
+from vtacsp.version import __version__
 from vtacsp.workers import process_pool, stop_workers
 
 __all__ = ["PARTS", "Job", "Study"]
@@ -184,7 +185,7 @@ class Study:
             "versions": {
                 "vtacsp": __version__,
                 "python": platform.python_version(),
-                **{name: version(name) for name in _PACKAGES},
+                **{name: _version(name) for name in _PACKAGES},
             },
             "commands": [],
         }
@@ -271,6 +272,14 @@ class _pool:  # noqa: N801 - used like a function
             raise StudyError(
                 "a worker process died; what was done is kept, run the same study again"
             ) from error
+
+
+def _version(module: str) -> str:
+    """The version of a module that is mostly the distribution of the same name."""
+    try:
+        return version(module)
+    except PackageNotFoundError:  # xgboost may come as xgboost-cpu, say
+        return str(import_module(module).__version__)
 
 
 class _appended:  # noqa: N801 - used like a function

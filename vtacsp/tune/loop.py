@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vtacsp.errors import MeasureError, SearchError
 from vtacsp.operators.knobs import Config
@@ -88,7 +89,8 @@ def tune(
     ``early_stopping`` ends the run after so many trials without a new best.  ``callback`` sees
     every trial as it ends.
 
-    Ctrl-C ends the run: the result holds everything measured so far.  Raises
+    Ctrl-C ends the run, wherever it comes: the result holds everything that is in the log, and
+    the log everything that is in the result.  Raises
     :class:`~vtacsp.errors.SearchError` for a number out of range,
     :class:`~vtacsp.errors.LogError` for a log that cannot be read or written and
     :class:`~vtacsp.errors.MeasureError` when the measurer is of another layer or machine, or
@@ -100,30 +102,33 @@ def tune(
         if value is not None and value < 1:
             raise SearchError(f"{name} is {value}, must be at least 1")
     _refuse_another_machine(searcher.space, measurer)
-    with ExitStack() as stack:
-        book = _Book(
-            searcher.space,
-            stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log,
-            measurer.device,
-        )
-        run = _Run(searcher, measurer, book)
-        interrupted = False
-        try:
-            for trial in run.trials(trials, size):
-                if callback is not None:
-                    callback(trial)
-                if early_stopping is not None and run.since_best() >= early_stopping:
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-            measurer.close()
-            for trial in run.rest():
-                if callback is not None:
-                    callback(trial)
-        except BaseException:
-            measurer.close()
+    run: _Run | None = None
+    try:
+        with ExitStack() as stack:
+            opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
+            run = _Run(searcher, measurer, _Book(searcher.space, opened, measurer.device))
+            interrupted = False
+            try:
+                for trial in run.trials(trials, size):
+                    if callback is not None:
+                        callback(trial)
+                    if early_stopping is not None and run.since_best() >= early_stopping:
+                        break
+            except KeyboardInterrupt:
+                interrupted = True
+                run.finish(callback)
+                measurer.close()
+            except BaseException:
+                measurer.close()
+                raise
+        return TuningResult(searcher.space, tuple(run.done), interrupted)
+    except KeyboardInterrupt:  # on the way in or out, or once more
+        if run is None:
             raise
-    return TuningResult(searcher.space, tuple(run.done), interrupted)
+        run.finish(callback)
+        if isinstance(log, (str, Path)):
+            run.book.close()
+        return TuningResult(searcher.space, tuple(run.done), interrupted=True)
 
 
 def _refuse_another_machine(space: SearchSpace, measurer: Measurer) -> None:
@@ -154,24 +159,51 @@ class _Book:
 
     def write(self, index: int, result: Result) -> None:
         if self.log is not None:
-            name, config = self.space.workload.name, self.space.config(index)
-            self.log.append(Record(self.task, index, config, result, name, self.device))
+            self.log.append(self._record(index, result))
+
+    def complete(self, index: int, result: Result) -> None:
+        """Write the last result if the call that was to do it did not come to its end."""
+        if self.log is not None:
+            self.log.complete(self._record(index, result))
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def _record(self, index: int, result: Result) -> Record:
+        name, config = self.space.workload.name, self.space.config(index)
+        return Record(self.task, index, config, result, name, self.device)
+
+
+class _Batch(NamedTuple):
+    """What came back of the configurations under way; trials of before are not of it."""
+
+    trials_before: int
+    arrived: list[tuple[int, Result]]
 
 
 class _Run:
+    """One run, of which Ctrl-C may end any line.
+
+    A result counts from the moment at which it is in ``arrived``, then it is written, then it
+    becomes a trial; a trial counts from the moment at which it is in ``done``.  Each is one call
+    that is made or not, so that :meth:`finish` finds what is left.
+    """
+
     def __init__(self, searcher: Searcher, measurer: Measurer, book: _Book) -> None:
         self.searcher = searcher
         self.measurer = measurer
         self.book = book
         self.done: list[Trial] = []
-        self._early: dict[int, Result] = {}
+        # replayed while the searcher proposes what it proposed then
+        self._known = {i: r for i, r in sorted(book.known.items()) if i in searcher.space}
+        self._batch = _Batch(0, [])
         self._best = float("inf")
         self._best_number = 0
 
     def trials(self, limit: int, size: int) -> Iterator[Trial]:
         """Trials until the limit or the end of the space."""
-        # replayed while the searcher proposes what it proposed then
-        known = {i: r for i, r in sorted(self.book.known.items()) if i in self.searcher.space}
+        known = dict(self._known)
         while len(self.done) < limit:
             batch = self.searcher.next_batch(min(size, limit - len(self.done)))
             if not batch:
@@ -196,20 +228,38 @@ class _Run:
 
     def _measured(self, fresh: list[int], results: dict[int, Result]) -> Iterator[Trial]:
         """Trials in the order of the proposals, whatever comes back first; a log has it at once."""
-        self._early = {}
-        waiting = deque(fresh)
+        batch = self._batch = _Batch(len(self.done), [])
+        waiting, early = deque(fresh), dict[int, Result]()
         for index, result in self.measurer.measure(fresh) if fresh else ():
+            batch.arrived.append((index, result))
             self.book.write(index, result)
-            results[index] = self._early[index] = result
-            while waiting and waiting[0] in self._early:
+            results[index] = early[index] = result
+            while waiting and waiting[0] in early:
                 first = waiting.popleft()
-                yield self._end(first, self._early.pop(first), recorded=False)
+                yield self._end(first, early.pop(first), recorded=False)
 
-    def rest(self) -> Iterator[Trial]:
-        """Trials of an interrupted batch that wait for others before them."""
-        while self._early:
-            index = next(iter(self._early))
-            yield self._end(index, self._early.pop(index), recorded=False)
+    def finish(self, callback: Callable[[Trial], None] | None) -> None:
+        """Bring log and trials together after an interrupt; may be called again."""
+        for trial in self._rest():
+            if callback is not None:
+                callback(trial)
+
+    def _rest(self) -> Iterator[Trial]:
+        """Trials of an interrupted run that were measured and not seen, or are known and were not.
+
+        What the log has is a trial, and the other way round.
+        """
+        before, arrived = self._batch
+        ended = {trial.index for trial in self.done[before:]}
+        if arrived and arrived[-1][0] not in ended:  # all but the last one are written
+            self.book.complete(*arrived[-1])
+        for index, result in arrived:
+            if index not in ended:
+                yield self._end(index, result, recorded=False)
+        ended = {trial.index for trial in self.done}
+        for index, result in self._known.items():
+            if index not in ended:
+                yield self._end(index, result, recorded=True)
 
     def _end(self, index: int, result: Result, recorded: bool) -> Trial:
         trial = Trial(len(self.done) + 1, index, result, recorded)

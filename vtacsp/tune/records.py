@@ -6,12 +6,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, LogError
@@ -19,7 +20,7 @@ from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.operators.knobs import Config, KnobSpace
 from vtacsp.tune.layer import knobs_of
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
-from vtacsp.tune.task import Task
+from vtacsp.tune.task import RTL_DEVICE, Task
 
 try:
     import fcntl
@@ -40,6 +41,8 @@ __all__ = [
     "scan_log",
     "write_records",
 ]
+
+_Known = dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]  # by task, then by origin
 
 LONGEST_LINE = 1 << 20
 """Bytes of the longest line of a log that is looked at."""
@@ -101,7 +104,7 @@ class Record:
         """The line of a log, as AutoTVM encodes it; ``vtacsp`` is a key that AutoTVM ignores."""
         if self.line:
             return self.line
-        from vtacsp import __version__
+        from vtacsp.version import __version__
 
         entity = [
             [name, "sp", [-1, value]] if name.startswith("tile_") else [name, "ot", value]
@@ -326,30 +329,33 @@ class TuningLog:
     It is read once, when something first asks for its results, and what is kept is the fastest
     result of each configuration.  Every record is on its way to the disk before :meth:`append`
     returns.  A torn last line that an earlier run left becomes a comment, so that AutoTVM can read
-    the log and nothing is lost.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
+    the log and nothing is lost.  ``assume`` is the device of the records that name none, such as
+    AutoTVM's own: the simulated RTL, whose records are of the same target; with None they count
+    for no device that has a name.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
     written, and when another run has it open: neither would know what the other measures.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, assume: str | None = RTL_DEVICE) -> None:
         self.path = Path(path)
-        self._file: IO[bytes] | None = None
+        self.assume = assume
+        self._nameless: Counter[tuple[Any, ...]] = Counter()
+        self._file: FileIO | None = None
+        self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
         self._mended = self._created = False
-        self._known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] | None = None
+        self._known: _Known | None = None
 
     def results(
         self, task: Task, knob_space: KnobSpace, device: str | None = None
     ) -> dict[int, Result]:
         """Results of a task by index, the best of several for the same configuration.
 
-        Without ``device`` those of every device; with it, what is known to come from another one
-        is left out, and for a nameless one (empty) what is of another target.  Raises
+        Without ``device`` those of every device; with it, what another one measured is left out,
+        and for a nameless one (empty) what is of another target.  Raises
         :class:`~vtacsp.errors.LogError` for a record that is not of the knob space.
         """
-        if self._known is None:
-            self._known = self._read()
         found: dict[int, Result] = {}
         task = task.on("")  # who measured is compared apart: a record may not say
-        known = self._known.get(task.key, {})
+        known = self._read_once().get(task.key, {})
         for (bias, epilogue, measured_on, of_target, config), result in known.items():
             said = None not in (bias, task.bias)
             unlike = (bias, epilogue) != (task.bias, task.epilogue)
@@ -363,9 +369,19 @@ class TuningLog:
                 found[index] = result
         return found
 
-    def _read(self) -> dict[tuple[Any, ...], dict[tuple[Any, ...], Result]]:
+    def nameless(self, task: Task) -> int:
+        """How many records of a task name no device, as far as the log was there to be read."""
+        self._read_once()
+        return self._nameless[task.on("").key]
+
+    def _read_once(self) -> _Known:
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> _Known:
         """The fastest result by task, then by bias, epilogue, device and configuration."""
-        known: dict[tuple[Any, ...], dict[tuple[Any, ...], Result]] = {}
+        known: _Known = {}
         if not self.path.exists():
             return known
         keys: dict[Task, tuple[Any, ...]] = {}
@@ -375,30 +391,65 @@ class TuningLog:
                 keys[task] = task.on("").key
             mine = known.setdefault(keys[task], {})
             key = _origin(record)
+            if not record.device:
+                self._nameless[keys[task]] += 1
+                key = _origin(record, self.assume or "")
             if key not in mine or record.result.seconds < mine[key].seconds:
                 mine[key] = record.result
         return known
 
     def append(self, record: Record) -> None:
         """Write one record."""
-        try:
+        self._write(record, _encoded(record))
+
+    def complete(self, record: Record) -> None:
+        """Write a record of which nobody knows whether :meth:`append` was interrupted in it.
+
+        What the last call of it wrote of this record stays or is replaced, so that the log has the
+        record once.
+        """
+        data, (begin, last) = _encoded(record), self._last
+        if data == last:
+            with self._errors():
+                file = self._open()
+                written = _size(file) - begin
+                if 0 < written < len(data):
+                    file.truncate(begin)
+            if written == len(data):
+                self._remember(record)
+                return
+        self._write(record, data)
+
+    def _write(self, record: Record, data: bytes) -> None:
+        with self._errors():
             file = self._open()
             if not self._mended:
                 _mend(file)
                 self._mended = True
-            file.write(record.encode().encode() + b"\n")
-            file.flush()
-        except OSError as failure:
-            raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+            self._last = _size(file), data
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+        self._remember(record)
+
+    def _remember(self, record: Record) -> None:
         if self._known is not None:  # a log that is read again holds it too
             self._known.setdefault(record.task.on("").key, {})[_origin(record)] = record.result
 
-    def _open(self) -> IO[bytes]:
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as failure:
+            raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+
+    def _open(self) -> FileIO:
         if self._file is None:
             check_writable(self.path, LogError)
             self._created = not self.path.exists()
             try:
-                file = self.path.open("a+b")
+                # without a buffer: what is written is in the file, all of it or a known part
+                file = self.path.open("a+b", buffering=0)
             except OSError as failure:
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
             _lock(file, self.path)
@@ -425,16 +476,25 @@ class TuningLog:
 def _may_be_of(measured_on: str, of_target: str, device: str | None) -> bool:
     if device is None:
         return True
-    return measured_on in ("", device) if device else not of_target
+    return measured_on == device if device else not of_target
 
 
-def _origin(record: Record) -> tuple[Any, ...]:
+def _origin(record: Record, device: str | None = None) -> tuple[Any, ...]:
     """Bias, epilogue, device by its name and by its target, configuration."""
     task = record.task
-    return task.bias, task.epilogue, record.device, task.device, tuple(record.config.items())
+    measured_on = record.device if device is None else device
+    return task.bias, task.epilogue, measured_on, task.device, tuple(record.config.items())
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
+def _encoded(record: Record) -> bytes:
+    return record.encode().encode() + b"\n"
+
+
+def _size(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _lock(file: FileIO, path: Path) -> None:
     """Keep other runs off a file until it is closed; the system ends a lock with its process."""
     if fcntl is None or not path.is_file():
         return
@@ -448,7 +508,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
         ) from None
 
 
-def _mend(file: IO[bytes]) -> None:
+def _mend(file: FileIO) -> None:
     """End the last line; what is torn becomes a comment."""
     end = file.seek(0, os.SEEK_END)
     start, tail = end, b""
