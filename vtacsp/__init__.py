@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vtacsp.errors import (
+    CalibrationError,
     ConfigError,
     DeadlockError,
     HardwareError,
@@ -65,6 +66,7 @@ __all__ = [
     "RTL",
     "SUITES",
     "Advice",
+    "CalibrationError",
     "Check",
     "Config",
     "ConfigError",

@@ -6,6 +6,7 @@ import math
 import reprlib
 
 __all__ = [
+    "CalibrationError",
     "ConfigError",
     "DeadlockError",
     "HardwareError",
@@ -120,6 +121,10 @@ class MeasureError(VtacspError, RuntimeError):
 
 class LogError(VtacspError, ValueError):
     """A tuning log cannot be read or written; the message names file and line."""
+
+
+class CalibrationError(VtacspError, ValueError):
+    """Measurements that no timing model can be fitted to: too few, or of no device."""
 
 
 class StudyError(VtacspError, ValueError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from vtacsp.errors import VtacspError
+from vtacsp.errors import VtacspError, WorkloadError, shortened
 from vtacsp.hardware import VTAConfig
 from vtacsp.knobs import KnobSpace
 from vtacsp.tune.task import Task, hardware_of
-from vtacsp.workload import workload_from_dict
+from vtacsp.workload import Workload, workload_from_dict
 
-__all__ = ["knobs_of"]
+__all__ = ["knobs_of", "layer_of"]
 
 
 @lru_cache(maxsize=256)
@@ -25,6 +26,26 @@ def knobs_of(task: Task) -> KnobSpace | None:
         return KnobSpace.of(workload, hardware)
     except (VtacspError, LookupError, TypeError, ValueError):
         return None
+
+
+def layer_of(task: Task, hardware: VTAConfig, name: str) -> Workload:
+    """The layer of a task on a machine, under a name; without a bias where the task does not say.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` for a task that is not VTA's, or not packed so.
+    """
+    try:
+        shape = {**_layer(task, hardware), "name": name, "bias": bool(task.bias)}
+        layer = workload_from_dict(shape)
+        if task.epilogue is not None:
+            layer = replace(layer, epilogue=task.epilogue, bias=False)
+        if Task.of(layer, hardware).key[2:] == task.key[2:]:
+            return layer
+    except (LookupError, TypeError, ValueError) as failure:
+        why = f": {failure}" if isinstance(failure, VtacspError) else ""
+        raise WorkloadError(
+            f"{name}: {shortened(task.name)} is no layer that {hardware.model} packs{why}"
+        ) from None
+    raise WorkloadError(f"{name}: {shortened(task.name)} is no layer that {hardware.model} packs")
 
 
 def _layer(task: Task, hardware: VTAConfig) -> dict[str, Any]:
