@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.support import ROOT
 
 LAYERS: dict[str, str] = {
-    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|glossary|moved",
+    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|glossary|moved|version",
     "expr": "expr.*",
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",
@@ -35,6 +35,7 @@ LAYERS: dict[str, str] = {
     "timing: layers": "timing.*",
     "free": "free.*",
     "tune": "tune.*",
+    "calibrate": "calibrate.*",
     "report": "report.*",
     "study": "study.*",
     "metaschedule": "metaschedule.*|operators.tir|operators.?.tir",
