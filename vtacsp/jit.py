@@ -25,7 +25,7 @@ from numba.core import caching
 __all__ = ["jit"]
 
 # folders with compiled functions and the constants in them
-_SOURCES = ("program", "simulate", "free")
+_SOURCES = ("program", "simulate", "free", "audit")
 _DIGEST = sha256().digest_size
 
 
