@@ -1,6 +1,12 @@
 """The public names of the package, once: ``__init__.py`` imports each when it is first used."""
 
 from .errors import (
+    AuditError as AuditError,
+)
+from .errors import (
+    BundleError as BundleError,
+)
+from .errors import (
     CalibrationError as CalibrationError,
 )
 from .errors import (
@@ -8,6 +14,9 @@ from .errors import (
 )
 from .errors import (
     DeadlockError as DeadlockError,
+)
+from .errors import (
+    DriverError as DriverError,
 )
 from .errors import (
     HardwareError as HardwareError,

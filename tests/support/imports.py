@@ -36,6 +36,8 @@ LAYERS: dict[str, str] = {
     "free": "free.*",
     "tune": "tune.*",
     "calibrate": "calibrate.*",
+    "bundle": "bundle.*",
+    "audit": "audit.*",
     "report": "report.*",
     "study": "study.*",
     "metaschedule": "metaschedule.*|operators.tir|operators.?.tir",

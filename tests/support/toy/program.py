@@ -19,7 +19,7 @@ from vtacsp.epilogue.program import (
 )
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import Memory, Stage
+from vtacsp.machine.instructions import Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, plain
 from vtacsp.program.kernel import KernelLoop, record_gemm
@@ -72,7 +72,7 @@ def build(
 
 def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
-    steps = Loop("k", [Scope(Stage.LOAD, [inp, wgt]), Scope(Stage.COMPUTE, [gemm])])
+    steps = Loop("k", [Scope(Module.LOAD, [inp, wgt]), Scope(Module.COMPUTE, [gemm])])
     before, after = wrap_epilogue(chain)
-    body = [*before, Scope(Stage.COMPUTE, [reset]), steps, *after, Scope(Stage.STORE, [out])]
+    body = [*before, Scope(Module.COMPUTE, [reset]), steps, *after, Scope(Module.STORE, [out])]
     return Loop("b", [Loop("co", body)])
