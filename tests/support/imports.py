@@ -38,6 +38,7 @@ LAYERS: dict[str, str] = {
     "calibrate": "calibrate.*",
     "bundle": "bundle.*",
     "audit": "audit.*",
+    "codesign": "codesign.*",
     "report": "report.*",
     "study": "study.*",
     "metaschedule": "metaschedule.*|operators.tir|operators.?.tir",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "packed_simulators"]
+__all__ = ["COMMANDS", "jobs_option", "packed_simulators"]
 
 MANY = 400  # programs that are worth the start of worker processes
 MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated")
