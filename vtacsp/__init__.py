@@ -16,6 +16,7 @@ from vtacsp.errors import (
     HardwareError,
     LogError,
     MeasureError,
+    NetworkError,
     ProgramError,
     RaceError,
     RuleError,
@@ -32,6 +33,8 @@ from vtacsp.errors import (
 if TYPE_CHECKING:
     from vtacsp.hardware import VTAConfig
     from vtacsp.knobs import Config, Knob, KnobSpace
+    from vtacsp.network.load import load_network
+    from vtacsp.network.value import Network
     from vtacsp.program.build import build
     from vtacsp.program.program import Program
     from vtacsp.rules.catalogue import catalogue, quantity
@@ -83,6 +86,8 @@ __all__ = [
     "KnobSpace",
     "LogError",
     "MeasureError",
+    "Network",
+    "NetworkError",
     "Operands",
     "Problem",
     "Program",
@@ -113,6 +118,7 @@ __all__ = [
     "compile",
     "compile_network",
     "find_workloads",
+    "load_network",
     "load_workloads",
     "quantity",
     "random_operands",
@@ -128,6 +134,8 @@ __all__ = [
 _HOME = {
     "vtacsp.hardware": ["VTAConfig"],
     "vtacsp.knobs": ["Config", "Knob", "KnobSpace"],
+    "vtacsp.network.load": ["load_network"],
+    "vtacsp.network.value": ["Network"],
     "vtacsp.program.build": ["build"],
     "vtacsp.program.program": ["Program"],
     "vtacsp.rules.catalogue": ["catalogue", "quantity"],

@@ -27,6 +27,7 @@ __all__ = [
     "Workload",
     "load_workloads",
     "workload_from_dict",
+    "workloads_from",
 ]
 
 Shape = tuple[int, ...]
@@ -467,7 +468,11 @@ def load_workloads(path: str | Path) -> list[Workload]:
     a row, a record or a picture is about: a name that is there twice is refused.  Raises
     :class:`~vtacsp.errors.WorkloadError` naming the file.
     """
-    data = read_json(path, WorkloadError)
+    return workloads_from(read_json(path, WorkloadError), path)
+
+
+def workloads_from(data: Any, path: str | Path) -> list[Workload]:
+    """The same from the JSON value of a file; ``path`` is what messages call it."""
     if not isinstance(data, list):
         return [_from_file(data, str(path))]
     if not data:
