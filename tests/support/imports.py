@@ -35,6 +35,7 @@ LAYERS: dict[str, str] = {
     "timing: layers": "timing.*",
     "free": "free.*",
     "tune": "tune.*",
+    "network": "network.*",
     "calibrate": "calibrate.*",
     "bundle": "bundle.*",
     "audit": "audit.*",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,15 +13,27 @@ import numpy as np
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
+from vtacsp.cli.network import (
+    Asked,
+    layers_of,
+    network_options,
+    print_answer,
+    suite_total,
+)
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
-from vtacsp.cli.preset import timing_options
-from vtacsp.cli.simulation import packed_simulators
+from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.simulation import pack_all
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
+from vtacsp.errors import VtacspError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
+    from vtacsp.network.answer import LayerAnswer
     from vtacsp.report.tuned import TunedLayer
+    from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
 
@@ -33,7 +45,9 @@ PLAN = 16  # proposals between two trainings of the model, parents of a generati
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
 
 COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
-           "failed")  # fmt: skip
+           "failed", "count")  # fmt: skip
+TUNED = ("best_possible", "gap", "found_at", "measured", "from_log", "failed")
+NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "gap", "measured", "failed")
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
@@ -143,6 +157,13 @@ class _Search:
     "left out otherwise.",
 )
 @click.option("--html", metavar="FILE", help="Also write a page with curves, maps and timelines.")
+@click.option(
+    "--best-log",
+    metavar="FILE",
+    help="Of a network: also write a log with one record per AutoTVM task, for TVM to compile "
+    "with.",
+)
+@network_options
 @timing_options
 @click.option(
     "--jobs",
@@ -165,18 +186,27 @@ def tune(
     log: str,
     assumed: str | None,
     html: str | None,
+    best_log: str | None,
     preset: str,
     overrides: tuple[str, ...],
     jobs: int,
+    asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
 
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
     and keeps everything, the next run goes on where it was.
     """
-    check_outputs(html, output, log)
+    check_outputs(html, output, log, best_log)
     search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed)
-    simulators = packed_simulators(workload, hardware_file, preset, overrides).results
+    found, machine = asked.find(workload, hardware_file)
+    if isinstance(found, Network):
+        outputs = _Outputs(form, output, html, best_log)
+        _tune_network(search, found, machine, timing_model(preset, overrides), outputs)
+        return
+    if best_log is not None:
+        raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
+    simulators = pack_all(found, machine, timing_model(preset, overrides)).results
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
     if form == "table":
@@ -188,6 +218,8 @@ def tune(
         f"{workload}: {layers[0].timing.note}\n"
         "configuration: knobs that are not 1; gap: cycles above the lower bound"
     )
+    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
+    title += "" if interrupted else suite_total(cycles, layers[0].timing.clock_hz)
     if tuned:
         emit(rows, columns, form, output, title)
     if html is not None:
@@ -208,6 +240,80 @@ def tune(
 
 
 COMMANDS = (tune,)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the answer of a network goes."""
+
+    form: str
+    output: str | None
+    html: str | None
+    best_log: str | None
+
+
+def _tune_network(
+    search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
+) -> None:
+    """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
+    from vtacsp.network.tuning import LayerSearch, tune_network
+    from vtacsp.report.tuned import TunedLayer
+    from vtacsp.tune import TuningLog, write_records
+
+    layers_of(network)
+
+    class Shown(LayerSearch):
+        """The search that the options ask for, with its progress."""
+
+        def search(self, simulator: Simulator, log: TuningLog | None) -> TuningResult:
+            assert log is not None
+            found: list[TuningResult] = []
+            try:
+                search.run(simulator, live, log, found.append)
+            except KeyboardInterrupt:  # after the last measurement, while workers were stopped
+                if not found:
+                    raise
+                return replace(found[0], interrupted=True)
+            return found[0]
+
+        def measurer(self, simulator: Simulator) -> Measurer:
+            return _measurer(simulator, search.jobs)
+
+    with TuningLog(search.log, search.assumed) as log, Live(len(network.layers)) as live:
+        found = tune_network(
+            network, machine, timing, search=Shown(search.trials), log=log, done=live.done
+        )
+    answer = found.answer
+    tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
+
+    def extra(layer: LayerAnswer) -> Row:
+        mine = tuned.get(layer.layer.name)
+        if mine is None:
+            return {}
+        row = _shown(mine) if out.form == "table" else _row(mine)
+        row["best_possible"] = row.pop("bound", None)
+        names = ("gap", "measured", "failed") if out.form == "table" else TUNED
+        return {name: row[name] for name in names if name in row}
+
+    print_answer(answer, out.form, out.output, NETWORK, extra, TUNED)
+    if out.best_log is not None:
+        write_records(out.best_log, found.records)
+        wrote(out.best_log)
+    if out.html is not None:
+        from vtacsp.report.origin import Origin
+        from vtacsp.report.tuning_page import render
+
+        origin = Origin.now(typed_command(), search.seed)
+        page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
+        write(page, out.html)
+        wrote(out.html)
+    fresh = sum(layer.result.measured for layer in tuned.values())
+    before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
+    say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
+    if found.interrupted:
+        raise KeyboardInterrupt("interrupted; the same command goes on from the log")
+    if not answer.answered:
+        exit_infeasible()
 
 
 def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
@@ -314,6 +420,7 @@ def _row(layer: TunedLayer) -> Row:
         "measured": result.measured,
         "from_log": len(result.trials) - result.measured,
         "failed": result.failed,
+        "count": layer.workload.extra.get("count"),
     }
 
 
