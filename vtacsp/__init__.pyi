@@ -82,6 +82,7 @@ from .functional.simulation import (
     verdict as verdict,
 )
 from .machine.configuration import VTAConfig as VTAConfig
+from .network.find import find_workloads as find_workloads
 from .network.load import load_network as load_network
 from .network.value import Network as Network
 from .operators.catalogue import (
@@ -112,9 +113,6 @@ from .operators.loading import (
 from .operators.programs import build as build
 from .operators.suites import (
     SUITES as SUITES,
-)
-from .operators.suites import (
-    find_workloads as find_workloads,
 )
 from .operators.suites import (
     suite as suite,

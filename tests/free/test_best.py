@@ -13,7 +13,7 @@ from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import random_operands, reference, simulate
-from vtacsp.operators.suites import find_workloads
+from vtacsp.network.find import find_workloads
 from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()

@@ -16,13 +16,13 @@ from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.network.find import find_workloads
 from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
 from vtacsp.operators.loading import workload_from_dict
-from vtacsp.operators.suites import find_workloads
 from vtacsp.operators.workload import Workload
 from vtacsp.timing import TimingModel, simulate_timing
 

@@ -12,8 +12,8 @@ from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.output import FORMATS
 from vtacsp.errors import ConfigError, HardwareError, VtacspError, shortened
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
+from vtacsp.network.find import find_workloads
 from vtacsp.operators.knobs import Config
-from vtacsp.operators.suites import find_workloads
 from vtacsp.operators.workload import Workload
 
 __all__ = [

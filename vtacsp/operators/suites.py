@@ -7,12 +7,11 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from vtacsp.errors import NetworkError, WorkloadError, shortened
-from vtacsp.machine.configuration import VTAConfig
+from vtacsp.errors import WorkloadError, shortened
 from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.workload import Workload
 
-__all__ = ["SUITES", "find_workloads", "host_nodes", "in_suite", "suite"]
+__all__ = ["SUITES", "host_nodes", "in_suite", "suite"]
 
 SUITES = (
     *("resnet18", "resnet50", "mobilenet", "mobilenet_v2", "mlperf_tiny", "dcgan"),
@@ -60,24 +59,3 @@ def in_suite(reference: str) -> list[Workload] | None:
         members = ", ".join(w.name for w in workloads)
         raise WorkloadError(f"{name} has no member {shortened(member)}; it has {members}")
     return found
-
-
-def find_workloads(reference: str, hardware: VTAConfig | None = None) -> list[Workload]:
-    """Workloads by suite (``resnet18``), suite member (``resnet18.C8``) or file.
-
-    A file is JSON with one workload or a list of them, a ``network.json`` or an ONNX model; of a
-    network it is the distinct layers, filled to the blocks of ``hardware`` (the default machine).
-    Raises :class:`~vtacsp.errors.WorkloadError` listing what there is, and
-    :class:`~vtacsp.errors.NetworkError` for a network that cannot be read.
-    """
-    known = in_suite(reference)
-    if known is not None:
-        return known
-    from vtacsp.network.load import load_file
-
-    found = load_file(reference, hardware or VTAConfig())
-    if isinstance(found, list):
-        return found
-    if not found.layers:
-        raise NetworkError(f"{found.name}: no node runs on VTA; `vtacsp network` says why of each")
-    return found.workloads
