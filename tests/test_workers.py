@@ -107,3 +107,29 @@ def test_a_pool_that_is_stopped_with_cancelled_work_says_nothing(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stderr == ""
+
+
+NEWBORN = """
+import multiprocessing, os, signal
+from vtacsp.workers import process_pool, stop_workers
+
+def handler():  # before any initializer
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as the resource tracker does
+    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(signal.getsignal(signal.SIGINT) != signal.SIG_IGN)
+
+if __name__ == "__main__":
+    pool = process_pool(1)
+    worker = multiprocessing.get_context("forkserver").Process(target=handler)
+    worker.start()
+    worker.join()
+    stop_workers(pool)
+    print(worker.exitcode, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def test_workers_never_see_an_interrupt(tmp_path):
+    script = tmp_path / "newborn.py"
+    script.write_text(NEWBORN)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("0 True\n", "")

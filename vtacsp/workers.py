@@ -22,7 +22,7 @@ def process_pool(jobs: int, preload: Sequence[str] = ()) -> ProcessPoolExecutor:
     fork = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if fork else "spawn")
     if fork:
-        context.set_forkserver_preload(["__main__", *preload])
+        context.set_forkserver_preload(["vtacsp.uninterrupted", "__main__", *preload])
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
     with _uninterrupted():
         pool.submit(_nothing)  # starts the workers

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.support import ROOT
 
 LAYERS: dict[str, str] = {
-    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|glossary|moved|version",
+    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|glossary|moved|version|uninterrupted",
     "expr": "expr.*",
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",
