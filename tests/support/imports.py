@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.support import ROOT
 
 LAYERS: dict[str, str] = {
-    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|glossary|moved|version|uninterrupted",
+    "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|uninterrupted|glossary|moved|"
+    "version",
     "expr": "expr.*",
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",
