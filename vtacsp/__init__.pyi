@@ -1,6 +1,9 @@
 """The public names of the package, once: ``__init__.py`` imports each when it is first used."""
 
 from .errors import (
+    CalibrationError as CalibrationError,
+)
+from .errors import (
     ConfigError as ConfigError,
 )
 from .errors import (

@@ -8,6 +8,7 @@ import reprlib
 from vtacsp.causes import DEADLOCK, RACE, WRONG_RESULT
 
 __all__ = [
+    "CalibrationError",
     "ConfigError",
     "DeadlockError",
     "HardwareError",
@@ -122,6 +123,10 @@ class MeasureError(VtacspError, RuntimeError):
 
 class LogError(VtacspError, ValueError):
     """A tuning log cannot be read or written; the message names file and line."""
+
+
+class CalibrationError(VtacspError, ValueError):
+    """Measurements that no timing model can be fitted to: too few, or of no device."""
 
 
 class StudyError(VtacspError, ValueError):

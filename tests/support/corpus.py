@@ -56,7 +56,7 @@ def prepare(folder: Path, case: Case) -> None:
 def corpus() -> list[Case]:
     """All cases, always in the same order."""
     cases = [*_workloads(), *_lists(), *_hardware(), *_files(), *_logs(), *_options()]
-    return [*cases, *_words()]
+    return [*cases, *_presets(), *_words()]
 
 
 # -- what is valid
@@ -90,6 +90,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "best": ("layer.json",),
     "tune": ("layer.json", "--trials", "1", "--init", "none", "--searcher", "random"),
     "log": ("good.log",),
+    "calibrate": ("good.log", "--fit", "clock_hz"),
     "study": ("layer.json", "--seeds", "1", "--part", "validity"),
 }
 """A valid command line of every command, which the options are added to."""
@@ -314,6 +315,7 @@ def _files() -> Iterator[Case]:
         "workload": ("enumerate", "bad.json"),
         "hardware": ("hardware", "bad.json"),
         "option": ("check", "layer.json", "--index", "0", "--hardware", "bad.json"),
+        "preset": ("simulate", "layer.json", "--best", "--preset", "bad.json"),
     }
     for reader, arguments in readers.items():
         contents = dict(_CONTENTS)
@@ -428,7 +430,7 @@ _RECORD_VALUES: dict[tuple[Any, ...], Mapping[str, object]] = {
 
 # -- options
 
-_OUTPUTS = ("output", "html", "trace_file", "plot_file", "merge", "log")
+_OUTPUTS = ("output", "html", "trace_file", "plot_file", "merge", "log", "preset_file")
 _PLACES = ("folder", "absent/page", "layer.json/page", "", "/dev/full/x", "a\0b", "a" * 300)
 _NO_INTEGERS = ("", "x", "1.5", "1e3", "NaN", "²", "0x10", "--", "9" * 5000, "1 2")
 
@@ -450,15 +452,15 @@ def _options() -> Iterator[Case]:
         if name not in ("study", "log"):
             yield Case(f"argument-{name}", (name, *base, "another"), ("another",))
         if name not in ("study", "hardware"):
-            yield Case(f"no-argument-{name}", (name, *base[1:]), ("FILE" if name == "log" else
-                       "WORKLOAD",))  # fmt: skip
+            missing = {"log": "FILE", "calibrate": "LOG"}.get(name, "WORKLOAD")
+            yield Case(f"no-argument-{name}", (name, *base[1:]), (missing,))
     for word in ("nosuch", "Report", "--nosuch", "report2"):
         yield Case(f"command-{word}", (word,), (word,))
 
 
 def _named(option: click.Option, value: str) -> tuple[str, ...]:
     """What a message has to name: the file, or the option (the library says ``index``)."""
-    if option.name in (*_OUTPUTS, "hardware_file"):
+    if option.name in (*_OUTPUTS, "hardware_file", "preset"):
         return (value if value.isprintable() and len(value) < 100 else value[:1],)
     return (option.opts[-1].removeprefix("--"),)
 
@@ -483,7 +485,7 @@ def _wrong_values(option: click.Option) -> Iterator[str]:
         yield from (*_NO_INTEGERS, "-1", "-9999999999999999999999")
     elif option.name in _OUTPUTS:
         yield from _PLACES
-    elif option.name == "hardware_file":
+    elif option.name in ("hardware_file", "preset"):
         yield from ("absent.json", "folder", "layer.json", "", "/dev/zero")
 
 
@@ -507,6 +509,35 @@ _NO_TIMINGS = (
     "bus_bytes=3", "burst_beats=0", "queue_entries=0", f"queue_entries={'9' * 15}",
     "read_requests=0", f"{LONG}=1",
 )  # fmt: skip
+
+
+def _presets() -> Iterator[Case]:
+    """Timing presets with one thing wrong; the message names it."""
+    valid = {"note": "a board", "constants": {"memory_latency": 64}}
+    for name in ("note", "constants"):
+        without = {key: value for key, value in valid.items() if key != name}
+        yield _preset(f"{name}-missing", without, f"{name} is missing")
+        yield _preset(f"{name}-misspelt", {**without, f"{name}s": valid[name]}, f"{name}s")
+    for value in ("", None, 3, [], {}, "a\x1b[31mb", LONG):
+        yield _preset(f"note={_label(value)}", {**valid, "note": value}, "note")
+    for value in (None, 3, [], "x", ["memory_latency"]):
+        yield _preset(f"constants={_label(value)}", {**valid, "constants": value}, "constants")
+    for value in (None, True, "64", 64.0, [], {}, 0, -1, 2**30, 10**30):
+        wrong = {"constants": {"memory_latency": value}}
+        yield _preset(f"latency={_label(value)}", {**valid, **wrong}, "memory_latency")
+    for key in ("note", "Memory_latency", "memory_latencies", "", LONG):
+        wrong = {"constants": {key: 1}}
+        yield _preset(f"constant={_label(key)}", {**valid, **wrong}, shortened(key)[:20])
+    for key in ("rtl", "hardware", "memory_latency", "Comment", LONG):
+        yield _preset(f"key={_label(key)}", {**valid, key: 1}, shortened(key)[:20])
+    yield _preset("bus", {**valid, "constants": {"bus_bytes": 12}}, "bus_bytes")
+
+
+def _preset(what: str, data: Json, word: str) -> Case:
+    commands = ("best", "layer.json"), ("calibrate", "good.log"), ("tune", "layer.json")
+    arguments = commands[len(what) % 3]
+    return Case(f"preset-{what}", (*arguments, "--preset=bad.json"), ("bad.json", word),
+                {"bad.json": _text(data)})  # fmt: skip
 
 
 def _words() -> Iterator[Case]:

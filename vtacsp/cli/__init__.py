@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from vtacsp.cli import (
+    calibrate,
     configurations,
     glossary,
     logs,
@@ -44,6 +45,7 @@ NOUNS = (
     simulation,
     tuning,
     logs,
+    calibrate,
     study,
     glossary,
 )

@@ -23,6 +23,7 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.errors import VtacspError
 from vtacsp.workers import process_pool, stop_workers
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "packed_simulators", "timing_options"]
+__all__ = ["COMMANDS", "packed_simulators"]
 
 MANY = 400  # programs that are worth the start of worker processes
 MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated")
@@ -47,24 +48,6 @@ jobs_option = click.option(
     metavar="N",
     help="Worker processes; all cores by default.",
 )
-
-
-def timing_options(function: F) -> F:
-    """``--preset`` and ``--timing``."""
-    function = click.option(
-        "--timing",
-        "overrides",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A constant of the timing model, such as memory_latency=64 (repeatable).",
-    )(function)
-    return click.option(
-        "--preset",
-        type=click.Choice(("rtl", "pynq")),
-        default="rtl",
-        show_default=True,
-        help="The RTL as measured, or an estimate of a Pynq-class board.",
-    )(function)
 
 
 @click.command()
@@ -282,10 +265,9 @@ def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
 ) -> Done[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""
-    from vtacsp.timing.model import PRESETS
     from vtacsp.timing.simulator import Simulator
 
-    timing = PRESETS[preset].override(overrides)
+    timing = timing_model(preset, overrides)
     layers, machine = load_layers(workload, hardware_file)
 
     def pack(layer: Workload) -> Simulator:

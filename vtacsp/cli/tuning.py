@@ -14,7 +14,8 @@ from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
-from vtacsp.cli.simulation import packed_simulators, timing_options
+from vtacsp.cli.preset import timing_options
+from vtacsp.cli.simulation import packed_simulators
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
 

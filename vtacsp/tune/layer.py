@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
-from vtacsp.errors import VtacspError
+from vtacsp.errors import VtacspError, WorkloadError, shortened
+from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.arguments import Arguments
 from vtacsp.operators.knobs import KnobSpace
 from vtacsp.operators.registry import part
+from vtacsp.operators.workload import Workload
 from vtacsp.tune.task import Task, hardware_of
 
-__all__ = ["knobs_of"]
+__all__ = ["knobs_of", "layer_of"]
 
 
 @lru_cache(maxsize=256)
@@ -18,10 +21,33 @@ def knobs_of(task: Task) -> KnobSpace | None:
     """The knob space that VTA's template defines for a task; None for a task that is not VTA's."""
     try:
         hardware = hardware_of(task.target)
-        op = task.name.removesuffix("_packed.vta")
-        workload = part(op, "task").read(Arguments(task), hardware, bias=False)
+        workload = _read(task, hardware, bias=False)
         if Task.of(workload, hardware, task.device).key != task.key:
             return None
         return KnobSpace.of(workload, hardware)
     except (VtacspError, LookupError, TypeError, ValueError):
         return None
+
+
+def layer_of(task: Task, hardware: VTAConfig, name: str) -> Workload:
+    """The layer of a task on a machine, under a name; without a bias where the task does not say.
+
+    Raises :class:`~vtacsp.errors.WorkloadError` for a task that is not VTA's, or not packed so.
+    """
+    why = ""
+    try:
+        bias = bool(task.bias) and task.epilogue is None
+        layer = replace(_read(task, hardware, bias), name=name, epilogue=task.epilogue)
+        if Task.of(layer, hardware).key[2:] == task.key[2:]:
+            return layer
+    except (LookupError, TypeError, ValueError) as failure:
+        why = f": {failure}" if isinstance(failure, VtacspError) else ""
+    raise WorkloadError(
+        f"{name}: {shortened(task.name)} is no layer that {hardware.model} packs{why}"
+    )
+
+
+def _read(task: Task, hardware: VTAConfig, bias: bool) -> Workload:
+    op = task.name.removesuffix("_packed.vta")
+    layer: Workload = part(op, "task").read(Arguments(task), hardware, bias=bias)
+    return layer

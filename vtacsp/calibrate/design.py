@@ -1,0 +1,177 @@
+"""Which configurations to measure next: those that tell the constants apart.
+
+A measurement adds the outer product of its row of the Jacobian to the information on the constants,
+and the determinant of that is the inverse volume of their joint confidence region.  The greedy
+choice takes what enlarges it most, one after the other (D-optimal design: Fedorov, Theory of
+Optimal Experiments, 1972; the greedy choice by Wynn, 1970).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtacsp.calibrate.coordinates import CLOCK, DEFAULT, DELAY, coordinates
+from vtacsp.calibrate.programs import Programs
+from vtacsp.calibrate.regression import weights_of
+from vtacsp.calibrate.result import Calibration
+from vtacsp.errors import CalibrationError
+from vtacsp.program import build
+from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.workload import Workload
+
+__all__ = ["NOISE", "Proposal", "Proposals", "propose"]
+
+FloatArray = NDArray[np.float64]
+
+NOISE = 0.01
+"""The noise that is assumed, relative, as long as nothing was measured."""
+
+CANDIDATES = 400
+"""Programs that are looked at, drawn evenly from the layers when there are more."""
+
+_PRIOR = 1.0  # standard deviation before anything is measured, relative to the value
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to be measured: what it is expected to take."""
+
+    workload: Workload
+    index: int
+    cycles: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Configurations in the order of what they tell.
+
+    ``now`` and ``then`` are the relative standard errors of the constants before and after they are
+    measured (of launch_delay and latencies: relative to their value).
+    """
+
+    rows: tuple[Proposal, ...]
+    candidates: int
+    now: dict[str, float]
+    then: dict[str, float]
+
+
+def propose(
+    count: int,
+    spaces: Sequence[FeasibleSpace],
+    calibration: Calibration | None = None,
+    fit: Sequence[str] = DEFAULT,
+    start: TimingModel = RTL,
+    seed: int = 0,
+) -> Proposals:
+    """``count`` configurations of these layers that tell the constants ``fit`` apart best.
+
+    What ``calibration`` has measured is counted and not proposed again; without one nothing is
+    known but ``start``.  Several constants are told from each other at the values that they have
+    now.
+
+    Raises :class:`~vtacsp.errors.CalibrationError` for names that are no constants, and when the
+    layers have fewer programs left.
+    """
+    axes = coordinates(fit)
+    names = [*(axis.name for axis in axes), *(name for name in (CLOCK, DELAY) if name in fit)]
+    timing = start if calibration is None else calibration.timing
+    noise = NOISE if calibration is None else calibration.noise
+    known: set[tuple[Workload, int]] = set()
+    if calibration is not None:
+        known = {(row.workload, row.index) for row in calibration.measured.rows}
+    choices = _candidates(spaces, known, seed)
+    if len(choices) < count:
+        raise CalibrationError(
+            f"--propose {count}: {len(choices)} programs of these layers can run and were not "
+            "measured"
+        )
+    programs = Programs([build(layer, space.hardware, index) for space, layer, index in choices],
+                        timing)  # fmt: skip
+    rows, cycles = _rows(programs, names, timing)
+    information = np.eye(len(names)) / _PRIOR**2
+    if calibration is not None:
+        measured = Programs([row.program for row in calibration.measured.rows], timing)
+        before, _ = _rows(measured, names, timing)
+        errors = np.array([residual.error for residual in calibration.residuals])
+        kept = before[weights_of(errors, noise) > 0] / noise
+        information += kept.T @ kept
+    now = _spreads(information, names)
+    chosen: list[int] = []
+    inverse = np.linalg.inv(information)
+    left = rows / noise
+    for _ in range(count):
+        gain = np.einsum("ij,jk,ik->i", left, inverse, left)
+        gain[chosen] = -1
+        best = int(gain.argmax())
+        chosen.append(best)
+        information += np.outer(left[best], left[best])
+        inverse = np.linalg.inv(information)
+    found = tuple(
+        Proposal(choices[i][1], choices[i][2], int(cycles[i]), float(cycles[i] / timing.clock_hz))
+        for i in chosen
+    )
+    return Proposals(found, len(choices), now, _spreads(information, names))
+
+
+def _candidates(
+    spaces: Sequence[FeasibleSpace], known: Collection[tuple[Workload, int]], seed: int
+) -> list[tuple[FeasibleSpace, Workload, int]]:
+    """Programs that can run and were not measured, evenly drawn when there are many."""
+    generator = np.random.default_rng(seed)
+    share = -(-CANDIDATES // max(len(spaces), 1))
+    found = []
+    for space in spaces:
+        layer = space.workload
+        programs = np.unique(space.knob_space.program(space.indices)).tolist()
+        mine = [index for index in programs if (layer, index) not in known]
+        if len(mine) > share:
+            picked = np.sort(generator.choice(len(mine), share, replace=False))
+            mine = [mine[place] for place in picked.tolist()]
+        found += [(space, layer, index) for index in mine]
+    return found
+
+
+def _rows(
+    programs: Programs, names: Sequence[str], timing: TimingModel
+) -> tuple[FloatArray, FloatArray]:
+    """Relative change of seconds per relative change of each constant, (n, k), and cycles (n,)."""
+    cycles = programs.cycles()
+    if cycles is None:
+        raise CalibrationError("the programs of these layers do not run under these constants")
+    cycles = cycles + timing.launch_delay * programs.launches
+    columns = []
+    for name in names:
+        value = getattr(timing, name)
+        if name == CLOCK:
+            columns.append(np.full(len(programs), -1.0))
+            continue
+        if name == DELAY:
+            columns.append(programs.launches * max(value, 1) / cycles)
+            continue
+        (axis,) = coordinates([name])
+        position = axis.position(value)
+        # a tenth of the value to both sides: one cycle may fall between two pieces
+        width = 1 if axis.power else max(1, position // 10)
+        ends = []
+        for other in (max(position - width, axis.low), min(position + width, axis.high)):
+            changed = programs.cycles(**{name: axis.value(other)})
+            if changed is not None:
+                ends.append((other, changed))
+        if len(ends) < 2 or ends[0][0] == ends[1][0]:
+            columns.append(np.zeros(len(programs)))
+            continue
+        slope = (ends[1][1] - ends[0][1]) / (ends[1][0] - ends[0][0])
+        columns.append(slope * (1 if axis.power else max(value, 1)) / cycles)
+    return np.column_stack(columns), cycles
+
+
+def _spreads(information: FloatArray, names: Sequence[str]) -> dict[str, float]:
+    covariance = np.linalg.inv(information)
+    spreads = np.sqrt(np.diag(covariance))
+    return dict(zip(names, spreads.tolist(), strict=True))
