@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vtacsp.errors import CalibrationError, shortened
-from vtacsp.simulate.timing import TimingModel, constants
+from vtacsp.timing.model import TimingModel, constants
 
 __all__ = ["CLOCK", "DEFAULT", "DELAY", "Coordinate", "coordinates", "known_constants"]
 

@@ -12,21 +12,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import CLOCK, DEFAULT, DELAY, coordinates
 from vtacsp.calibrate.programs import Programs
 from vtacsp.calibrate.regression import weights_of
 from vtacsp.calibrate.result import Calibration
 from vtacsp.errors import CalibrationError
-from vtacsp.program import build
-from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
-from vtacsp.workload import Workload
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["NOISE", "Proposal", "Proposals", "propose"]
 
-FloatArray = NDArray[np.float64]
 
 NOISE = 0.01
 """The noise that is assumed, relative, as long as nothing was measured."""
@@ -140,7 +139,7 @@ def _candidates(
 
 def _rows(
     programs: Programs, names: Sequence[str], timing: TimingModel
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[DoubleArray, DoubleArray]:
     """Relative change of seconds per scale of each constant, (n, k), and cycles (n,)."""
     cycles = programs.cycles()
     if cycles is None:
@@ -180,7 +179,7 @@ def _scale(name: str, timing: TimingModel) -> float:
 
 
 def _spreads(
-    information: FloatArray, names: Sequence[str], timing: TimingModel
+    information: DoubleArray, names: Sequence[str], timing: TimingModel
 ) -> dict[str, float]:
     covariance = np.linalg.inv(information)
     spreads = np.sqrt(np.diag(covariance)) * [_scale(name, timing) for name in names]

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vtacsp.errors import CalibrationError, HardwareError, ProgramError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.knobs import KnobSpace
-from vtacsp.program import Program, build
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
+from vtacsp.program import Program
 from vtacsp.tune.layer import layer_of
 from vtacsp.tune.records import Record
 from vtacsp.tune.task import Task, hardware_of
-from vtacsp.workload import Workload
 
 __all__ = ["Measurement", "Measurements", "machine_of", "measurements"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from vtacsp.errors import TimingError, shortened
 from vtacsp.files import read_json, write_text
 from vtacsp.names import check_name
-from vtacsp.simulate.timing import PRESETS, RTL, TimingModel, constants
+from vtacsp.timing.model import PRESETS, RTL, TimingModel, constants
 
 __all__ = ["find_preset", "load_preset", "preset_from_dict", "preset_to_dict", "save_preset"]
 

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from vtacsp.calibrate.measured import Measurement, Measurements
 from vtacsp.calibrate.preset import preset_to_dict
-from vtacsp.simulate.timing import TimingModel
+from vtacsp.timing.model import TimingModel
 
 __all__ = ["FITTED", "HELD", "UNTOLD", "Calibration", "Estimate", "Residual"]
 
-FloatArray = NDArray[np.float64]
 
 FITTED, HELD, UNTOLD = "fitted", "held", "not told"
 """A constant that the log told; one that was not asked for; one that the log cannot tell."""

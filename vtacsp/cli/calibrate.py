@@ -26,10 +26,10 @@ from vtacsp.errors import (
 
 if TYPE_CHECKING:
     from vtacsp.calibrate import Calibration
-    from vtacsp.hardware import VTAConfig
-    from vtacsp.simulate.timing import TimingModel
+    from vtacsp.machine.configuration import VTAConfig
+    from vtacsp.operators.workload import Workload
     from vtacsp.space.feasible import FeasibleSpace
-    from vtacsp.workload import Workload
+    from vtacsp.timing.model import TimingModel
 
 __all__ = ["COMMANDS"]
 
@@ -181,8 +181,8 @@ def _named(log: str) -> Iterator[None]:
 
 def _load(workload: str) -> list[Workload]:
     """The layers that --workload names."""
-    from vtacsp.suites import find_workloads
-    from vtacsp.workload import load_workloads
+    from vtacsp.operators.loading import load_workloads
+    from vtacsp.operators.suites import find_workloads
 
     return load_workloads(STDIN) if workload == "-" else find_workloads(workload)
 

@@ -15,7 +15,7 @@ from vtacsp.cli.terminal import printable, width
 
 if TYPE_CHECKING:
     from vtacsp.calibrate import Calibration, Estimate, Proposals
-    from vtacsp.hardware import VTAConfig
+    from vtacsp.machine.configuration import VTAConfig
 
 __all__ = ["Answer", "print_calibration"]
 

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from vtacsp.simulate.timing import TimingModel
+    from vtacsp.timing.model import TimingModel
 
     ParamType = click.ParamType[str]
 else:

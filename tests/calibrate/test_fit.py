@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from tests.test_program import golden
+from tests.program.test_program import golden
 from vtacsp import RTL, KnobSpace, TimingModel, VTAConfig, build, compile, workload_from_dict
 from vtacsp.calibrate import (
     DEFAULT,
@@ -30,7 +30,7 @@ from vtacsp.calibrate.identification import identify, partner
 from vtacsp.calibrate.leave_one_out import leave_one_out
 from vtacsp.calibrate.regression import Line, Samples, absolute, biweight, scale_of
 from vtacsp.errors import CalibrationError, HardwareError, TimingError, WorkloadError
-from vtacsp.simulate import simulate_timing
+from vtacsp.timing import simulate_timing
 from vtacsp.tune import MeasureErrorNo, Record, Result, Task
 
 SMALL = ("k1-pad1", "d-small", "group.small")

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.test_calibrate import programs, record, simulated, tables
-from tests.test_cli import run
+from tests.calibrate.test_fit import programs, record, simulated, tables
+from tests.cli.test_commands import run
 from vtacsp import RTL, Simulator, VTAConfig
 from vtacsp.calibrate import load_preset
 from vtacsp.tune import write_records
