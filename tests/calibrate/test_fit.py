@@ -252,11 +252,28 @@ def test_nothing_told_is_an_error():
         calibrate(measured, ())
 
 
-def test_costs_that_are_no_seconds_are_said():
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1e-3, r"clock_hz is .* are their costs seconds\?"),
+        (1e-9, "no program takes the costs of the 57 records"),
+        (1e-300, "no program takes the costs of the 57 records"),
+        (1e300, "no program takes the costs of the 57 records"),
+    ],
+)
+def test_costs_that_are_no_seconds_are_said(factor, message):
     pairs = zip(simulated(RTL), programs(), strict=True)
-    records = [record(*p[:3], r.result.costs[0] * 1e-9) for r, p in pairs]
-    with pytest.raises(CalibrationError, match=r"clock_hz is .* are their costs seconds\?"):
+    records = [record(*p[:3], r.result.costs[0] * factor) for r, p in pairs]
+    with pytest.raises(CalibrationError, match=message):
         calibrate(measurements(records))
+
+
+def test_single_costs_that_cannot_be_count_as_failed():
+    records = simulated(RTL)
+    strange = [record(*programs()[i][:3], cost) for i, cost in ((0, 1e300), (1, 1e-300), (2, 1e9))]
+    measured = measurements([*strange, *records])
+    assert (measured.failed, len(measured.rows)) == (3, len(records))
+    assert calibrate(measured).timing.memory_latency == RTL.memory_latency
 
 
 # ---------------------------------------------------------------- records
