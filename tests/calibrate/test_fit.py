@@ -34,7 +34,7 @@ from vtacsp.timing import simulate_timing
 from vtacsp.tune import MeasureErrorNo, Record, Result, Task
 
 SMALL = ("k1-pad1", "d-small", "group.small")
-SEEDS = 12
+SEEDS = 10
 
 
 @cache
@@ -116,8 +116,8 @@ def test_hidden_constants_are_found_within_their_intervals(blind, name, typical)
         inside += one.low <= truth <= one.high
         errors.append(abs(one.value / truth - 1))
         widths.append((one.high - one.low) / truth)
-    # of 95% intervals; fewer than 10 of 12 have a probability of 2%, and the seeds are fixed
-    assert inside >= 10
+    # of 95% intervals; fewer than 8 of 10 have a probability of 1%, and the seeds are fixed
+    assert inside >= 8
     assert np.median(errors) < typical
     assert np.median(widths) < 6 * typical  # and not because everything is inside
 
