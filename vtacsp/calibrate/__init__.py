@@ -6,8 +6,9 @@ to measure next, and a *preset* is a timing model in a file, which ``--preset`` 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from vtacsp.calibrate.coordinates import DEFAULT
@@ -43,19 +44,21 @@ __all__ = [
     "save_preset",
 ]
 
-# the module of each name: every command reads presets, few need the statistics
-_HOME = {
-    "coordinates": ["DEFAULT"],
-    "design": ["Proposal", "Proposals", "propose"],
-    "fit": ["calibrate"],
-    "measured": ["Measurement", "Measurements", "machine_of", "measurements"],
-    "preset": ["find_preset", "load_preset", "preset_from_dict", "preset_to_dict", "save_preset"],
-    "result": ["Calibration", "Estimate", "Residual"],
-}
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'vtacsp.calibrate' has no attribute {name!r}")
-    return getattr(import_module(f"vtacsp.calibrate.{_MODULE_OF[name]}"), name)
+# every command reads presets, few need the statistics
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "coordinates": ["DEFAULT"],
+        "design": ["Proposal", "Proposals", "propose"],
+        "fit": ["calibrate"],
+        "measured": ["Measurement", "Measurements", "machine_of", "measurements"],
+        "preset": [
+            "find_preset",
+            "load_preset",
+            "preset_from_dict",
+            "preset_to_dict",
+            "save_preset",
+        ],
+        "result": ["Calibration", "Estimate", "Residual"],
+    },
+)

@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import CLOCK, DEFAULT, DELAY, coordinates
 from vtacsp.calibrate.programs import Programs
 from vtacsp.calibrate.regression import weights_of
@@ -26,7 +26,6 @@ from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["NOISE", "Proposal", "Proposals", "propose"]
 
-FloatArray = NDArray[np.float64]
 
 NOISE = 0.01
 """The noise that is assumed, relative, as long as nothing was measured."""
@@ -34,7 +33,8 @@ NOISE = 0.01
 CANDIDATES = 400
 """Programs that are looked at, drawn evenly from the layers when there are more."""
 
-_PRIOR = 1.0  # standard deviation before anything is measured, relative to the value
+# what a constant may be off before anything is measured: its value, or this
+_UNKNOWN = {"memory_latency": 100.0, "write_latency": 100.0, DELAY: 10_000.0}
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Proposal:
 class Proposals:
     """Configurations in the order of what they tell.
 
-    ``now`` and ``then`` are the relative standard errors of the constants before and after they are
-    measured (of launch_delay and latencies: relative to their value).
+    ``now`` and ``then`` are the standard errors of the constants, in their units, before and after
+    they are measured (of bus_bytes and burst_beats: in doublings).
     """
 
     rows: tuple[Proposal, ...]
@@ -94,14 +94,14 @@ def propose(
     programs = Programs([build(layer, space.hardware, index) for space, layer, index in choices],
                         timing)  # fmt: skip
     rows, cycles = _rows(programs, names, timing)
-    information = np.eye(len(names)) / _PRIOR**2
+    information = np.eye(len(names))
     if calibration is not None:
         measured = Programs([row.program for row in calibration.measured.rows], timing)
         before, _ = _rows(measured, names, timing)
         errors = np.array([residual.error for residual in calibration.residuals])
         kept = before[weights_of(errors, noise) > 0] / noise
         information += kept.T @ kept
-    now = _spreads(information, names)
+    now = _spreads(information, names, timing)
     chosen: list[int] = []
     inverse = np.linalg.inv(information)
     left = rows / noise
@@ -116,7 +116,7 @@ def propose(
         Proposal(choices[i][1], choices[i][2], int(cycles[i]), float(cycles[i] / timing.clock_hz))
         for i in chosen
     )
-    return Proposals(found, len(choices), now, _spreads(information, names))
+    return Proposals(found, len(choices), now, _spreads(information, names, timing))
 
 
 def _candidates(
@@ -139,20 +139,20 @@ def _candidates(
 
 def _rows(
     programs: Programs, names: Sequence[str], timing: TimingModel
-) -> tuple[FloatArray, FloatArray]:
-    """Relative change of seconds per relative change of each constant, (n, k), and cycles (n,)."""
+) -> tuple[DoubleArray, DoubleArray]:
+    """Relative change of seconds per scale of each constant, (n, k), and cycles (n,)."""
     cycles = programs.cycles()
     if cycles is None:
         raise CalibrationError("the programs of these layers do not run under these constants")
     cycles = cycles + timing.launch_delay * programs.launches
     columns = []
     for name in names:
-        value = getattr(timing, name)
+        value, scale = getattr(timing, name), _scale(name, timing)
         if name == CLOCK:
             columns.append(np.full(len(programs), -1.0))
             continue
         if name == DELAY:
-            columns.append(programs.launches * max(value, 1) / cycles)
+            columns.append(programs.launches * scale / cycles)
             continue
         (axis,) = coordinates([name])
         position = axis.position(value)
@@ -167,11 +167,20 @@ def _rows(
             columns.append(np.zeros(len(programs)))
             continue
         slope = (ends[1][1] - ends[0][1]) / (ends[1][0] - ends[0][0])
-        columns.append(slope * (1 if axis.power else max(value, 1)) / cycles)
+        columns.append(slope * scale / cycles)
     return np.column_stack(columns), cycles
 
 
-def _spreads(information: FloatArray, names: Sequence[str]) -> dict[str, float]:
+def _scale(name: str, timing: TimingModel) -> float:
+    """The unit of a column: what the constant may be off before anything is measured."""
+    if name not in (CLOCK, DELAY) and coordinates([name])[0].power:
+        return 1.0
+    return max(float(getattr(timing, name)), _UNKNOWN.get(name, 1.0))
+
+
+def _spreads(
+    information: DoubleArray, names: Sequence[str], timing: TimingModel
+) -> dict[str, float]:
     covariance = np.linalg.inv(information)
-    spreads = np.sqrt(np.diag(covariance))
+    spreads = np.sqrt(np.diag(covariance)) * [_scale(name, timing) for name in names]
     return dict(zip(names, spreads.tolist(), strict=True))

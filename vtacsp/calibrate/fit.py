@@ -8,8 +8,8 @@ from math import ceil, exp, floor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import (
     CLOCK,
     DEFAULT,
@@ -30,7 +30,6 @@ from vtacsp.timing.model import RTL, TimingModel, constants
 
 __all__ = ["calibrate"]
 
-FloatArray = NDArray[np.float64]
 
 WIDE = 0.5  # of the value: a 95% interval that is wider to both sides tells nothing
 FEW_CYCLES = 4  # and an interval of so many cycles to both sides always tells something
@@ -96,10 +95,10 @@ class _Solution:
 
     search: Search
     optimum: Optimum
-    errors: FloatArray
-    jacobian: FloatArray
+    errors: DoubleArray
+    jacobian: DoubleArray
     found: Identification
-    offset: FloatArray
+    offset: DoubleArray
     start: TimingModel
 
     @classmethod
@@ -204,8 +203,8 @@ def _step(axis: Coordinate, spread: float) -> int:
 
 
 def _jacobian(
-    search: Search, optimum: Optimum, errors: FloatArray, steps: Sequence[int]
-) -> FloatArray:
+    search: Search, optimum: Optimum, errors: DoubleArray, steps: Sequence[int]
+) -> DoubleArray:
     """Change of the relative errors per step of a coordinate, relative clock, cycle of delay."""
     line, samples = optimum.line, search.samples
     columns = search.slopes(optimum.point, steps) / line.clock / samples.seconds[:, None]
@@ -239,7 +238,7 @@ def _residuals(
     search, optimum, samples = solution.search, solution.optimum, solution.search.samples
     weights = weights_of(solution.errors, optimum.noise)
 
-    def squares(cycles: FloatArray) -> float:
+    def squares(cycles: DoubleArray) -> float:
         line = optimum.line.solved(cycles, samples, weights)
         return float(np.sum(weights * line.errors(cycles, samples) ** 2))
 
@@ -301,7 +300,7 @@ def _edge(solution: _Solution, name: str) -> str:
     return ""
 
 
-def _column(solution: _Solution, name: str, timing: TimingModel) -> FloatArray:
+def _column(solution: _Solution, name: str, timing: TimingModel) -> DoubleArray:
     """Change of the relative errors per unit of any constant, at the optimum."""
     if name in solution.names:
         return solution.jacobian[:, solution.names.index(name)]
@@ -330,7 +329,7 @@ def _column(solution: _Solution, name: str, timing: TimingModel) -> FloatArray:
 
 
 def _could_be(
-    solution: _Solution, name: str, column: FloatArray, value: int
+    solution: _Solution, name: str, column: DoubleArray, value: int
 ) -> tuple[float | None, str]:
     """Half of the 95% interval that a held constant would have, were it fitted too, and why not."""
     kept = weights_of(solution.errors, solution.optimum.noise) > 0

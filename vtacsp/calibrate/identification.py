@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.regression import CUT, weights_of
 
 __all__ = ["ALIKE", "Identification", "identify", "partner", "variance_of"]
 
-FloatArray = NDArray[np.float64]
 
 ALIKE = 0.95
 """Correlation of two estimates from which on the measurements are said not to separate them."""
@@ -36,14 +35,14 @@ class Identification:
     less than k.  ``margin`` times a standard error is half of the 95% interval.
     """
 
-    errors: FloatArray
-    correlation: FloatArray
+    errors: DoubleArray
+    correlation: DoubleArray
     rank: int
     condition: float
     margin: float
 
 
-def variance_of(errors: FloatArray, noise: float, unknowns: int) -> tuple[float, int]:
+def variance_of(errors: DoubleArray, noise: float, unknowns: int) -> tuple[float, int]:
     """The variance of one sample that an estimate by Tukey's biweight has, and degrees of freedom.
 
     Huber and Ronchetti, Robust Statistics (2009), section 7.6, over the samples that are not
@@ -59,7 +58,7 @@ def variance_of(errors: FloatArray, noise: float, unknowns: int) -> tuple[float,
     return float(np.sum(score[kept] ** 2)) / free / average**2, free
 
 
-def identify(jacobian: FloatArray, variance: float, free: int) -> Identification:
+def identify(jacobian: DoubleArray, variance: float, free: int) -> Identification:
     """Standard errors and rank of the constants behind the columns, (n, k)."""
     count = jacobian.shape[1]
     margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, free))
@@ -89,14 +88,14 @@ def identify(jacobian: FloatArray, variance: float, free: int) -> Identification
     return Identification(errors, correlation, rank, condition, margin)
 
 
-def _null_correlation(null: FloatArray) -> FloatArray:
+def _null_correlation(null: DoubleArray) -> DoubleArray:
     """Which constants trade against each other without any effect."""
     if not len(null):
         return np.zeros((null.shape[1], null.shape[1]))
     together = null.T @ null
     spread = np.sqrt(np.diag(together))
     outer = np.outer(spread, spread)
-    alike: FloatArray = np.divide(together, outer, out=np.zeros_like(together), where=outer > 0)
+    alike: DoubleArray = np.divide(together, outer, out=np.zeros_like(together), where=outer > 0)
     return alike
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.regression import LEAST_DELAY, Line, Samples
 
 __all__ = ["leave_one_out"]
 
-FloatArray = NDArray[np.float64]
-
 
 def leave_one_out(
-    candidates: Iterable[FloatArray], line: Line, samples: Samples, weights: FloatArray
-) -> FloatArray:
+    candidates: Iterable[DoubleArray], line: Line, samples: Samples, weights: DoubleArray
+) -> DoubleArray:
     """Simulated over measured seconds, less 1, of each program under constants chosen without it.
 
     ``candidates`` are cycles (n,) under the constants to choose among: of those, the ones of least
@@ -41,7 +39,7 @@ def leave_one_out(
     return found
 
 
-def _rows(cycles: FloatArray, line: Line, samples: Samples) -> tuple[FloatArray, FloatArray]:
+def _rows(cycles: DoubleArray, line: Line, samples: Samples) -> tuple[DoubleArray, DoubleArray]:
     """Columns of what is solved for, (n, 0 to 2), and the target, relative to what was measured."""
     seconds, launches = samples.seconds, samples.launches
     one = np.ones(len(samples))

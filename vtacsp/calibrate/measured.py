@@ -24,6 +24,11 @@ LEAST_PROGRAMS = 3
 """With fewer, nothing is left to tell the noise from the constants."""
 
 
+SHORTEST, LONGEST = 1e-9, 1e9
+"""Seconds that a program may take: less is no cycle of any clock that a timing model has, and with
+more AutoTVM marks what failed."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One program of one layer: ``seconds`` is the least of all costs of its ``records``.
@@ -48,7 +53,8 @@ class Measurement:
 class Measurements:
     """The measurements of a log, all on one machine and by one device.
 
-    ``failed`` counts records of failed measurements; ``refused`` names configurations that were
+    ``failed`` counts records of failed measurements, and of costs beyond :data:`SHORTEST` and
+    :data:`LONGEST`; ``refused`` names configurations that were
     measured and that the stack does not build, which are left out.  ``assumed`` are the layers of
     which no record says whether they have a bias.
     """
@@ -100,18 +106,26 @@ def measurements(
     layers_of = _Layers(machine, layers)
     costs: dict[tuple[Workload, int], list[float]] = {}
     counts: Counter[tuple[Workload, int]] = Counter()
-    failed = 0
+    failed = beyond = 0
     for record in records:
         layer, space = layers_of(record)
         index = space.index(record.config)  # whatever machine the target names
         if not record.result.ok:
             failed += 1
             continue
+        if not all(SHORTEST < cost < LONGEST for cost in record.result.costs):
+            beyond += 1
+            continue
         place = layer, int(space.program(np.array([index], dtype=np.int64))[0])
         costs.setdefault(place, []).extend(record.result.costs)
         counts[place] += 1
     if failed == len(records):
         raise CalibrationError(f"all {failed} records are of measurements that failed")
+    if failed + beyond == len(records):
+        raise CalibrationError(
+            f"no program takes the costs of the {beyond} records that did not fail: allowed are "
+            f"{SHORTEST:g} to {LONGEST:g}; are they seconds?"
+        )
     rows, refused = [], []
     for (layer, index), seconds in costs.items():
         try:
@@ -127,7 +141,13 @@ def measurements(
             + (f" ({len(refused)} more cannot be built: {refused[0]})" if refused else "")
         )
     return Measurements(
-        machine, device, tuple(rows), len(records), failed, tuple(refused), layers_of.assumed
+        machine,
+        device,
+        tuple(rows),
+        len(records),
+        failed + beyond,
+        tuple(refused),
+        layers_of.assumed,
     )
 
 

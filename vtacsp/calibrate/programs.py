@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.errors import SimulationError, TimingError
 from vtacsp.program import Program
 from vtacsp.timing.model import TimingModel
 from vtacsp.timing.simulator import simulate_timing
 
 __all__ = ["Programs"]
-
-FloatArray = NDArray[np.float64]
 
 
 class Programs:
@@ -32,13 +30,13 @@ class Programs:
     ) -> None:
         self.programs = tuple(programs)
         self._least = replace(timing, launch_delay=1, clock_hz=1)
-        self._known: dict[TimingModel, FloatArray | None] = {}
-        self.launches: FloatArray = np.array([len(p.segments) for p in programs], dtype=np.float64)
+        self._known: dict[TimingModel, DoubleArray | None] = {}
+        self.launches: DoubleArray = np.array([len(p.segments) for p in programs], dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self.programs)
 
-    def cycles(self, **values: int) -> FloatArray | None:
+    def cycles(self, **values: int) -> DoubleArray | None:
         """Cycles without the launch delay, (n,), with these constants replaced.
 
         None for constants that no timing model has together, and where a program would not end.
@@ -55,7 +53,7 @@ class Programs:
         """A few of them."""
         return Programs([self.programs[i] for i in places], self._least)
 
-    def _simulate(self, timing: TimingModel) -> FloatArray | None:
+    def _simulate(self, timing: TimingModel) -> DoubleArray | None:
         found = np.empty(len(self.programs), dtype=np.float64)
         for place, program in enumerate(self.programs):
             try:

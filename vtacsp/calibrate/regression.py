@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from vtacsp.arrays import DoubleArray
 
 __all__ = ["CUT", "FINEST", "Line", "Samples", "absolute", "biweight", "scale_of", "weights_of"]
 
-FloatArray = NDArray[np.float64]
 
 CUT = 4.685
 """Tukey's biweight ignores errors of more than so many times the noise: 95% efficiency (Huber and
@@ -32,8 +32,8 @@ _MAD = 1.4826  # from a median absolute deviation to the standard deviation of a
 class Samples:
     """What was measured, ``(n,)`` each: seconds, and launches of the program."""
 
-    seconds: FloatArray
-    launches: FloatArray
+    seconds: DoubleArray
+    launches: DoubleArray
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -53,12 +53,12 @@ class Line:
         """How many are solved for."""
         return self.free_clock + self.free_delay
 
-    def errors(self, cycles: FloatArray, samples: Samples) -> FloatArray:
+    def errors(self, cycles: DoubleArray, samples: Samples) -> DoubleArray:
         """Simulated over measured seconds, less 1, (n,)."""
         simulated = (cycles + self.delay * samples.launches) / self.clock
         return np.asarray(simulated / samples.seconds - 1)
 
-    def solved(self, cycles: FloatArray, samples: Samples, weights: FloatArray) -> Line:
+    def solved(self, cycles: DoubleArray, samples: Samples, weights: DoubleArray) -> Line:
         """The line of least weighted squares; the delay stays in its range."""
         root = np.sqrt(weights)
         by_cycles = root * cycles / samples.seconds
@@ -84,13 +84,13 @@ class Line:
         return Line(clock, delay, self.free_clock, self.free_delay)
 
 
-def _ratio(one: FloatArray, other: FloatArray, target: FloatArray) -> float:
+def _ratio(one: DoubleArray, other: DoubleArray, target: DoubleArray) -> float:
     """``one . other / one . target``; the inverse of a slope, infinite for a slope of 0."""
     below = float(one @ target)
     return float(one @ other) / below if below else float("inf")
 
 
-def absolute(line: Line, cycles: FloatArray, samples: Samples) -> tuple[Line, float]:
+def absolute(line: Line, cycles: DoubleArray, samples: Samples) -> tuple[Line, float]:
     """The line of least absolute errors, and their mean; it needs no idea of the noise.
 
     By iteratively reweighted least squares.
@@ -108,7 +108,7 @@ def absolute(line: Line, cycles: FloatArray, samples: Samples) -> tuple[Line, fl
     return line, mean
 
 
-def biweight(line: Line, cycles: FloatArray, samples: Samples, noise: float) -> tuple[Line, float]:
+def biweight(line: Line, cycles: DoubleArray, samples: Samples, noise: float) -> tuple[Line, float]:
     """The line of Tukey's biweight near ``line``, and its loss.
 
     The loss is between 0 and 1 per sample: 1 for an error that is ignored.
@@ -129,17 +129,17 @@ def biweight(line: Line, cycles: FloatArray, samples: Samples, noise: float) -> 
     return line, loss
 
 
-def weights_of(errors: FloatArray, noise: float) -> FloatArray:
+def weights_of(errors: DoubleArray, noise: float) -> DoubleArray:
     """Tukey's weights, 1 for no error and 0 from :data:`CUT` times the noise on."""
     return np.asarray(np.clip(1 - (errors / (CUT * noise)) ** 2, 0, None) ** 2)
 
 
-def _loss(errors: FloatArray, noise: float) -> float:
+def _loss(errors: DoubleArray, noise: float) -> float:
     kept = np.clip(1 - (errors / (CUT * noise)) ** 2, 0, None)
     return float(np.sum(1 - kept**3))
 
 
-def scale_of(errors: FloatArray, unknowns: int) -> float:
+def scale_of(errors: DoubleArray, unknowns: int) -> float:
     """The standard deviation of errors, from their median, at least :data:`FINEST`.
 
     A fit of least absolute errors makes as many of them 0 as it has unknowns: those do not count

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from vtacsp.calibrate.measured import Measurement, Measurements
@@ -16,7 +15,6 @@ from vtacsp.timing.model import TimingModel
 
 __all__ = ["FITTED", "HELD", "UNTOLD", "Calibration", "Estimate", "Residual"]
 
-FloatArray = NDArray[np.float64]
 
 FITTED, HELD, UNTOLD = "fitted", "held", "not told"
 """A constant that the log told; one that was not asked for; one that the log cannot tell."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import Coordinate
 from vtacsp.calibrate.programs import Programs
 from vtacsp.calibrate.regression import (
@@ -28,7 +28,6 @@ from vtacsp.errors import CalibrationError
 
 __all__ = ["Optimum", "Search"]
 
-FloatArray = NDArray[np.float64]
 Point = tuple[int, ...]
 Loss = Callable[[Point], float]
 
@@ -61,7 +60,7 @@ class Search:
     ) -> None:
         self.programs, self.samples = programs, samples
         self.coordinates, self.start, self.line = tuple(coordinates), start, line
-        self.visited: dict[Point, FloatArray] = {}
+        self.visited: dict[Point, DoubleArray] = {}
 
     def run(self) -> Optimum:
         """Least absolute errors first, which need no idea of the noise, then Tukey's biweight.
@@ -81,7 +80,7 @@ class Search:
                 lines[at] = absolute(self.line, cycles, self.samples)
             return lines[at][1]
 
-        def flat(at: Point) -> FloatArray:
+        def flat(at: Point) -> DoubleArray:
             errors = np.abs(lines[at][0].errors(self._there(at), self.samples))
             return np.asarray(1 / np.maximum(errors, np.median(errors) + 1e-12))
 
@@ -113,14 +112,14 @@ class Search:
                 bent[at] = min(ends, key=lambda end: end[1])
             return bent[at][1]
 
-        def weights(at: Point) -> FloatArray:
+        def weights(at: Point) -> DoubleArray:
             return weights_of(bent[at][0].errors(self._there(at), self.samples), noise)
 
         point = self._descend(point, loss, weights, bent)
         lines |= bent
         return point, bent[point][0]
 
-    def cycles(self, point: Point) -> FloatArray | None:
+    def cycles(self, point: Point) -> DoubleArray | None:
         """Cycles without launch delay at a point; None where there is no timing model."""
         if point in self.visited:
             return self.visited[point]
@@ -130,7 +129,7 @@ class Search:
             self.visited[point] = cycles
         return cycles
 
-    def slopes(self, point: Point, steps: Sequence[int]) -> FloatArray:
+    def slopes(self, point: Point, steps: Sequence[int]) -> DoubleArray:
         """Cycles per step of each coordinate around a point, (n, k): secants of these widths."""
         columns = []
         for place, step in enumerate(steps):
@@ -144,7 +143,7 @@ class Search:
                 columns.append((more - less) / (last - first))
         return np.column_stack([*columns, np.empty((len(self.samples), 0))])
 
-    def _there(self, point: Point) -> FloatArray:
+    def _there(self, point: Point) -> DoubleArray:
         cycles = self.cycles(point)
         assert cycles is not None  # it has a loss
         return cycles
@@ -188,7 +187,7 @@ class Search:
         self,
         point: Point,
         loss: Loss,
-        weights: Callable[[Point], FloatArray],
+        weights: Callable[[Point], DoubleArray],
         lines: dict[Point, tuple[Line, float]],
     ) -> Point:
         least = loss(point)
@@ -212,7 +211,7 @@ class Search:
                         point, least, improved = other, loss(other), True
         return point
 
-    def _newton(self, point: Point, line: Line, weights: FloatArray) -> FloatArray:
+    def _newton(self, point: Point, line: Line, weights: DoubleArray) -> DoubleArray:
         """Moves of the coordinates that the errors ask for, if everything were linear."""
         steps = [1 if c.power else max(1, p // 8) for c, p in zip(self.coordinates, point,
                                                                   strict=True)]  # fmt: skip
@@ -234,7 +233,7 @@ class Search:
             yield from ({one: stride, other: stride}, {one: -stride, other: -stride})
 
 
-def linear_columns(line: Line, errors: FloatArray, samples: Samples) -> dict[str, FloatArray]:
+def linear_columns(line: Line, errors: DoubleArray, samples: Samples) -> dict[str, DoubleArray]:
     """Change of the errors per relative change of the clock, and per cycle of launch delay.
 
     Only of what is free: ``clock_hz``, ``launch_delay``.

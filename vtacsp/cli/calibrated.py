@@ -25,6 +25,7 @@ RESIDUALS = ("workload", "index", "records", "measured_seconds", "simulated_befo
              "simulated_seconds", "error", "left_out_error", "outlier")  # fmt: skip
 PROPOSED = (*CONFIG, "cycles", "seconds")
 SHOWN_OUTLIERS = 8
+BEYOND = 3  # times what repeated measurements differ by
 FINEST = 0.01  # of an interval that is shown: constants are integers
 
 
@@ -89,7 +90,7 @@ def _text(answer: Answer, file: bool) -> str:
     if proposals is not None:
         rows = [_proposal(row) for row in answer.proposed()]
         told = ", ".join(
-            f"{name} {now:.2%} to {proposals.then[name]:.2%}" for name, now in proposals.now.items()
+            f"{name} {now:.3g} to {proposals.then[name]:.3g}" for name, now in proposals.now.items()
         )
         title = f"to measure next, of {proposals.candidates:,} programs"
         text = render(rows, list(rows[0]), "table", title, to_file=file)
@@ -127,6 +128,11 @@ def _told(found: Calibration) -> list[str]:
         f"noise: {found.noise:.2g} relative"
         + ("" if repeats is None else f"; repeated measurements differ by {repeats:.2g}")
     )
+    if repeats and found.noise > BEYOND * repeats:
+        lines.append(
+            f"the model leaves something out: its errors are {found.noise / repeats:.0f} times as "
+            "large as what repeated measurements differ by"
+        )
     condition = f"{found.condition:.3g}" if np.isfinite(found.condition) else "infinite"
     lines.append(
         f"sensitivities: rank {found.rank}, condition {condition}; of what is fitted "

@@ -37,9 +37,9 @@ def layer_of(task: Task, hardware: VTAConfig, name: str) -> Workload:
     unknown = f"{name}: {shortened(task.name)} is no layer that {hardware.model} packs"
     try:
         read = part(task_names()[task.name], "task").read
-        layer: Workload = replace(read(Arguments(task), hardware, bias=bool(task.bias)), name=name)
-        if task.epilogue is not None:
-            layer = replace(layer, epilogue=task.epilogue, bias=False)
+        bias = bool(task.bias) and task.epilogue is None
+        found: Workload = read(Arguments(task), hardware, bias=bias)
+        layer = replace(found, name=name, epilogue=task.epilogue)
         if Task.of(layer, hardware).key[2:] == task.key[2:]:
             return layer
     except (LookupError, TypeError, ValueError) as failure:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.calibrate.test_fit import programs, record, simulated, tables
 from tests.cli.test_commands import run
-from tests.test_calibrate import programs, record, simulated, tables
 from vtacsp import RTL, Simulator, VTAConfig
 from vtacsp.calibrate import load_preset
 from vtacsp.tune import write_records
@@ -116,6 +116,17 @@ def test_csv_has_the_table_that_is_asked_for(here):
     assert "--propose 1: 0 programs" in result.stderr
 
 
+def test_errors_beyond_what_repeats_differ_by_are_said(here):
+    records = simulated(RTL, 0.02, some=32)
+    twice = [replace(r, result=replace(r.result, costs=(cost, cost * 1.0005)), line="")
+             for r in records for cost in r.result.costs]  # fmt: skip
+    write_records("twice.log", twice)
+    text = " ".join(run("calibrate", "twice.log").stdout.split())
+    assert "repeated measurements differ by 0.00035" in text
+    assert "the model leaves something out: its errors are " in text
+    assert "the model leaves" not in run("calibrate", "board.log").stdout
+
+
 def test_a_first_batch_is_proposed_without_a_log(here):
     data = json.loads(
         run("calibrate", "--workload", "net.json", "--propose", 4, "--format", "json").stdout
@@ -215,7 +226,7 @@ def broken(here, what):
         ),
         ("shape", "is no layer that sim_1x16_i8w8a32_15_15"),
         ("no-machine", "bad.log: the target 'llvm' has no -model= that names a VTA machine"),
-        ("nanoseconds", "bad.log: no timing model takes as long as the programs of the log"),
+        ("nanoseconds", "bad.log: no program takes the costs of the 32 records that did not fail"),
         ("machines", "bad.log: the log has records of 2 machines: "),
         ("torn", "bad.log, line 1: "),
     ],

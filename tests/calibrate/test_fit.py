@@ -34,7 +34,7 @@ from vtacsp.timing import simulate_timing
 from vtacsp.tune import MeasureErrorNo, Record, Result, Task
 
 SMALL = ("k1-pad1", "d-small", "group.small")
-SEEDS = 12
+SEEDS = 10
 
 
 @cache
@@ -116,8 +116,8 @@ def test_hidden_constants_are_found_within_their_intervals(blind, name, typical)
         inside += one.low <= truth <= one.high
         errors.append(abs(one.value / truth - 1))
         widths.append((one.high - one.low) / truth)
-    # of 95% intervals; fewer than 10 of 12 have a probability of 2%, and the seeds are fixed
-    assert inside >= 10
+    # of 95% intervals; fewer than 8 of 10 have a probability of 1%, and the seeds are fixed
+    assert inside >= 8
     assert np.median(errors) < typical
     assert np.median(widths) < 6 * typical  # and not because everything is inside
 
@@ -252,11 +252,28 @@ def test_nothing_told_is_an_error():
         calibrate(measured, ())
 
 
-def test_costs_that_are_no_seconds_are_said():
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1e-3, r"clock_hz is .* are their costs seconds\?"),
+        (1e-9, "no program takes the costs of the 57 records"),
+        (1e-300, "no program takes the costs of the 57 records"),
+        (1e300, "no program takes the costs of the 57 records"),
+    ],
+)
+def test_costs_that_are_no_seconds_are_said(factor, message):
     pairs = zip(simulated(RTL), programs(), strict=True)
-    records = [record(*p[:3], r.result.costs[0] * 1e-9) for r, p in pairs]
-    with pytest.raises(CalibrationError, match=r"clock_hz is .* are their costs seconds\?"):
+    records = [record(*p[:3], r.result.costs[0] * factor) for r, p in pairs]
+    with pytest.raises(CalibrationError, match=message):
         calibrate(measurements(records))
+
+
+def test_single_costs_that_cannot_be_count_as_failed():
+    records = simulated(RTL)
+    strange = [record(*programs()[i][:3], cost) for i, cost in ((0, 1e300), (1, 1e-300), (2, 1e9))]
+    measured = measurements([*strange, *records])
+    assert (measured.failed, len(measured.rows)) == (3, len(records))
+    assert calibrate(measured).timing.memory_latency == RTL.memory_latency
 
 
 # ---------------------------------------------------------------- records
@@ -352,17 +369,17 @@ def test_records_that_do_not_go_together_are_refused():
 # ---------------------------------------------------------------- the parts, by other ways
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.floats(1e7, 1e9), st.floats(2, 1e5), st.sampled_from([0, 1e-3]))
-def test_the_line_is_that_of_least_absolute_errors(seed, clock, delay, noise):
+@pytest.mark.parametrize("noise", [0, 1e-3])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_line_is_that_of_least_absolute_errors(seed, noise):
     generator = np.random.default_rng(seed)
-    cycles = generator.uniform(1e3, 1e6, 25)
-    launches = np.ones(25)
+    clock, delay = generator.uniform(1e7, 1e9), generator.uniform(100, 1e5)
+    cycles, launches = generator.uniform(1e3, 1e6, 25), np.ones(25)
     seconds = (cycles + delay) / clock * (1 + noise * generator.standard_normal(25))
     seconds[:3] *= generator.uniform(1.5, 4, 3)
     samples = Samples(seconds, launches)
     line, mean = absolute(Line(1e8, 2.0), cycles, samples)
-    # the same as a linear program: x, y >= y_least x and an error per row to both sides
+    # the same as a linear program: an error to both sides per row, and a delay of at least 1
     rows = np.column_stack([cycles, launches]) / seconds[:, None]
     size = rows.max(axis=0)
     bound = np.block([[rows / size, -np.eye(25)], [-rows / size, -np.eye(25)]])
@@ -370,10 +387,11 @@ def test_the_line_is_that_of_least_absolute_errors(seed, clock, delay, noise):
     target = np.concatenate([np.ones(25), -np.ones(25), [0.0]])
     best = optimize.linprog([0, 0, *np.ones(25)], bound, target, bounds=[(0, None)] * 27)
     assert mean <= best.fun / 25 * 1.02 + 1e-9
-    scale = scale_of(line.errors(cycles, samples), 2)
-    line, loss = biweight(line, cycles, samples, scale)
-    assert line.clock == pytest.approx(clock, rel=1e-6 + 10 * noise)
-    assert 2.5 < loss < 3.001 + 15 * (noise > 0)
+    for _ in range(4):  # as the search does: outliers draw the first line
+        line, loss = biweight(line, cycles, samples, scale_of(line.errors(cycles, samples), 2))
+    assert line.clock == pytest.approx(clock, rel=1e-6 + 3 * noise)
+    assert line.delay == pytest.approx(delay, rel=1e-6 + 50 * noise)
+    assert 2.99 < loss < 3.001 + 8 * (noise > 0)
 
 
 @settings(max_examples=40, deadline=None)
