@@ -386,3 +386,25 @@ def test_default_trials_find_the_best_of_a_resnet_layer(here):
     (row,) = tuned("resnet18.C11")
     assert row["cycles"] == device.cycles_many(device.space.indices.tolist()).min()
     assert row["found_at"] <= 3
+
+
+def test_a_layer_ends_within_its_gap_and_says_so(here):
+    def found(gap, log):
+        result = run(
+            "tune", "resnet18.C10", "--gap", gap, "--trials", "20", "--log", log, "--format", "json"
+        )
+        (row,) = json.loads(result.stdout)
+        return row, result.stderr
+
+    row, said = found("1", "a.log")
+    assert row["gap"] <= 0.01
+    assert row["measured"] < 20
+    assert "1 of 1 layers ended early: no configuration is more than 1% faster" in said
+    closer, said = found("0", "b.log")
+    assert closer["measured"] == 20
+    assert closer["cycles"] <= row["cycles"]
+    assert "ended early" not in said
+    assert (
+        "'--gap': nan is no number of the range"
+        in run("tune", "resnet18.C10", "--gap", "nan", code=2).stderr
+    )

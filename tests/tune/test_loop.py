@@ -284,3 +284,22 @@ def test_log_and_trials_are_the_same_wherever_ctrl_c_comes(make, known, tmp_path
     assert not result.interrupted
     assert ends == set(range(known, 4))
     assert {"opcode _measured", "opcode _write", "opcode _end", "opcode trials"} <= places
+
+
+def test_a_run_ends_when_the_best_is_good_enough(tmp_path):
+    """And not a measurement later; what the log knows besides is among the trials."""
+    log = tmp_path / "a.log"
+    costs = {index: Counting().cost(index) for index in SPACE.indices().tolist()}
+    whole = tune(GridSearcher(SPACE), Counting(), trials=len(SPACE), log=log)
+    enough = sorted(costs.values())[len(costs) // 2]
+    first = next(n for n, t in enumerate(whole.trials, 1) if t.result.seconds <= enough)
+    measurer = Counting()
+    found = tune(GridSearcher(SPACE), measurer, trials=len(SPACE), good_enough=enough)
+    assert found.proven
+    assert len(measurer.calls) == len(found.trials) == first < len(SPACE)
+    again = tune(GridSearcher(SPACE), Counting(), trials=len(SPACE), log=log, good_enough=enough)
+    assert again.proven
+    assert {t.index for t in again.trials} == set(costs)
+    never = tune(GridSearcher(SPACE), Counting(), trials=len(SPACE), good_enough=0.0)
+    assert not never.proven
+    assert len(never.trials) == len(SPACE)

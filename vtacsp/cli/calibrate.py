@@ -181,8 +181,8 @@ def _named(log: str) -> Iterator[None]:
 
 def _load(workload: str) -> list[Workload]:
     """The layers that --workload names."""
-    from vtacsp.operators.loading import load_workloads
     from vtacsp.network.find import find_workloads
+    from vtacsp.operators.loading import load_workloads
 
     return load_workloads(STDIN) if workload == "-" else find_workloads(workload)
 

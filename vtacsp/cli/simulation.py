@@ -31,6 +31,7 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.errors import VtacspError
@@ -183,7 +184,7 @@ def _all(
 @click.option("--free", is_flag=True, help="Also search schedules beyond the template.")
 @click.option(
     "--gap",
-    type=click.FloatRange(0, 100),
+    type=Percent(0, 100),
     metavar="PERCENT",
     help="With --free: stop that close to the limit of the machine; 0.5 by default.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from vtacsp.cli.network import (
 )
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.simulation import pack_all
 from vtacsp.cli.terminal import say
@@ -51,6 +52,7 @@ NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "gap", "measured
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
+GAP = 0.5  # per cent
 SEARCHERS = ("model", "genetic", "random", "grid")
 SPACES = ("feasible", "grid")
 
@@ -67,6 +69,7 @@ class _Search:
     seed: int
     log: str
     assumed: str | None
+    gap: float
 
     def run(
         self,
@@ -95,9 +98,18 @@ class _Search:
                     trials=self.trials,
                     log=log,
                     batch_size=BATCH,
+                    good_enough=self._good_enough(simulator),
                     callback=callback,
                 )
             )
+
+    def _good_enough(self, simulator: Simulator) -> float:
+        """Seconds within the gap of what no configuration of the layer gets below."""
+        from vtacsp.tune.bound import cycle_bounds
+
+        space, timing = simulator.space, simulator.timing
+        lowest = int(cycle_bounds(space.problem, space.indices, timing).min())
+        return timing.seconds_of(lowest) * (1 + self.gap / 100)
 
     def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
         from vtacsp.tune import GeneticSearcher, GridSearcher, ModelSearcher, RandomSearcher
@@ -123,6 +135,14 @@ class _Search:
     show_default=True,
     metavar="N",
     help="Measurements per layer at most; those in the log count.",
+)
+@click.option(
+    "--gap",
+    type=Percent(0, 100),
+    default=GAP,
+    show_default=True,
+    metavar="PERCENT",
+    help="Stop a layer that close to its lower bound: no configuration is faster than that.",
 )
 @click.option(
     "--init",
@@ -187,6 +207,7 @@ def tune(
     assumed: str | None,
     html: str | None,
     best_log: str | None,
+    gap: float,
     preset: str,
     overrides: tuple[str, ...],
     jobs: int,
@@ -198,7 +219,7 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log, best_log)
-    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed)
+    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed, gap)
     found, machine = asked.find(workload, hardware_file)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
@@ -232,11 +253,21 @@ def tune(
     fresh = sum(layer.result.measured for layer in tuned)
     known = sum(len(layer.result.trials) for layer in tuned) - fresh
     say(f"{log}: {fresh:,} measured now, {known:,} known from before")
+    _say_proven(tuned, gap)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
         say("nothing that was measured runs")
         sys.exit(NOTHING_FEASIBLE)
+
+
+def _say_proven(tuned: Sequence[TunedLayer], gap: float) -> None:
+    proven = sum(layer.result.proven for layer in tuned)
+    if proven:
+        say(
+            f"{proven} of {len(tuned)} layers ended early: no configuration is more than {gap:g}% "
+            "faster than what was found"
+        )
 
 
 COMMANDS = (tune,)
@@ -310,6 +341,7 @@ def _tune_network(
     fresh = sum(layer.result.measured for layer in tuned.values())
     before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
     say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
+    _say_proven([*tuned.values()], search.gap)
     if found.interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:

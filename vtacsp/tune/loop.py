@@ -33,11 +33,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a run found: its trials in order, and whether it was interrupted."""
+    """What a run found: its trials in order, and whether it was interrupted.
+
+    ``proven`` says that it ended because the best was good enough.
+    """
 
     space: SearchSpace
     trials: tuple[Trial, ...]
     interrupted: bool = False
+    proven: bool = False
 
     @property
     def measured(self) -> int:
@@ -76,6 +80,7 @@ def tune(
     log: str | Path | TuningLog | None = None,
     batch_size: int | None = None,
     early_stopping: int | None = None,
+    good_enough: float | None = None,
     callback: Callable[[Trial], None] | None = None,
 ) -> TuningResult:
     """Measure up to ``trials`` configurations of the searcher's space.
@@ -86,8 +91,10 @@ def tune(
     as trials, all of it; a run that was interrupted goes on where it was when searcher, seed and
     ``batch_size`` are the same.
     ``batch_size`` is how many are proposed at a time (``measurer.parallel`` when not given),
-    ``early_stopping`` ends the run after so many trials without a new best.  ``callback`` sees
-    every trial as it ends.
+    ``early_stopping`` ends the run after so many trials without a new best, ``good_enough`` when
+    the best takes at most so many seconds: a lower bound
+    (:func:`~vtacsp.tune.cycle_bounds`) says when no search finds more.  ``callback`` sees every
+    trial as it ends.
 
     Ctrl-C ends the run, wherever it comes: the result holds everything that is in the log, and
     the log everything that is in the result.  Raises
@@ -107,13 +114,18 @@ def tune(
         with ExitStack() as stack:
             opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
             run = _Run(searcher, measurer, _Book(searcher.space, opened, measurer.device))
-            interrupted = False
+            interrupted = proven = False
             try:
                 for trial in run.trials(trials, size):
                     if callback is not None:
                         callback(trial)
                     if early_stopping is not None and run.since_best() >= early_stopping:
                         break
+                    if good_enough is not None and run.best <= good_enough:
+                        proven = True
+                        break
+                if proven:  # what else the log knows is among the trials too
+                    run.finish(callback)
             except KeyboardInterrupt:
                 interrupted = True
                 run.finish(callback)
@@ -121,7 +133,7 @@ def tune(
             except BaseException:
                 measurer.close()
                 raise
-        return TuningResult(searcher.space, tuple(run.done), interrupted)
+        return TuningResult(searcher.space, tuple(run.done), interrupted, proven)
     except KeyboardInterrupt:  # on the way in or out, or once more
         if run is None:
             raise
@@ -267,6 +279,11 @@ class _Run:
         if result.seconds < self._best:
             self._best, self._best_number = result.seconds, trial.number
         return trial
+
+    @property
+    def best(self) -> float:
+        """Seconds of the best trial, infinite before one ran."""
+        return self._best
 
     def since_best(self) -> int:
         """Trials since the best one."""
