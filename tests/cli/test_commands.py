@@ -9,19 +9,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from tests.support.commands import TIGHT, run
 from tests.support.truth import truth
 from vtacsp import VTAConfig, compile, find_workloads
 from vtacsp.cli import main
-
-TIGHT = {"LOG_INP_BUFF_SIZE": 5, "LOG_WGT_BUFF_SIZE": 9, "LOG_ACC_BUFF_SIZE": 7}
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == code, result.output
-    if code:
-        assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture

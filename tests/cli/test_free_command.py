@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli.test_commands import run
+from tests.support.commands import run
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import random_operands, reference, simulate

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.cli.test_commands import run
+from tests.support.commands import run
 from vtacsp import Simulator, find_workloads
 from vtacsp.cli import layers, reasons
 from vtacsp.cli.interrupt import orderly

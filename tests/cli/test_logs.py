@@ -6,12 +6,9 @@ import json
 
 import pytest
 
-from tests.cli.test_commands import run
-from tests.cli.test_tuning import CONV, DENSE, here, tuned
+from tests.support.commands import CONV, DENSE, run, tuned
 from vtacsp import VTAConfig
 from vtacsp.tune import load_records
-
-__all__ = ["here"]  # the fixture
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from tests.cli.test_commands import run
-from tests.timing.test_timing import CASES, simulator
+from tests.support.commands import run
+from tests.support.golden import cycle_case, simulator
 
 
 @pytest.fixture
@@ -17,11 +17,7 @@ def files(tmp_path):
     """Workload and hardware file of a measured layer."""
 
     def write(name, memory_latency=16):
-        case = next(
-            c
-            for c in CASES
-            if c["workload"]["name"] == name and c["memory_latency"] == memory_latency
-        )
+        case = cycle_case(f"{name}-{memory_latency}")
         workload, hardware = tmp_path / f"{name}.json", tmp_path / "vta_config.json"
         workload.write_text(json.dumps(case["workload"]))
         hardware.write_text(json.dumps(case["hardware"]))

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.test_commands import TIGHT, run
+from tests.support.commands import TIGHT, run
 from vtacsp import VTAConfig, find_workloads, suite
 from vtacsp.cli import main
 from vtacsp.cli.knobs import KNOBS

@@ -10,32 +10,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.cli.test_commands import TIGHT, run
+from tests.support.commands import CONV, DENSE, TIGHT, run, tuned
 from vtacsp import Simulator, VTAConfig, find_workloads, workload_from_dict
 from vtacsp.cli import tuning
 from vtacsp.tune import SimulatorMeasurer, load_records
 from vtacsp.tune.bound import cycle_bounds
-
-SPATIAL = {"batch": 1, "stride": [1, 1], "bias": False}
-CONV = {**SPATIAL, "op": "conv2d", "name": "<conv>", "in_channels": 32, "height": 8, "width": 8,
-        "out_channels": 32, "kernel": [3, 3], "padding": [1, 1]}  # fmt: skip
-DENSE = {"op": "dense", "name": "fc", "batch": 4, "in_features": 64, "out_features": 64,
-         "bias": False}  # fmt: skip
-THIN = {**CONV, "name": "thin", "in_channels": 3}
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A directory with a network of two layers, which is the current one."""
-    (tmp_path / "net.json").write_text(json.dumps([CONV, DENSE]))
-    (tmp_path / "conv.json").write_text(json.dumps([CONV]))
-    (tmp_path / "thin.json").write_text(json.dumps([THIN, CONV]))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def tuned(*arguments, code=0):
-    return json.loads(run("tune", *arguments, "--format", "json", code=code).stdout)
 
 
 def simulator(workload=CONV):

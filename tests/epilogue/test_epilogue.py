@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.program.test_program import cause_of
+from tests.support.golden import cause_of, names
 from tests.support.strategies import layers
 from tests.support.truth import epilogues
 from vtacsp import Conv2D, Dense, KnobSpace, Problem, VTAConfig, WorkloadError, build, compile
@@ -22,7 +22,7 @@ from vtacsp.space.explanation import explain
 from vtacsp.timing import Simulator, robust
 from vtacsp.tune import Record, Result, Task, cycle_bounds
 
-NAMES = sorted(epilogues())
+NAMES = names("epilogue")
 EVERY = 37  # of the rows that ran, how many are executed here
 HW = VTAConfig()
 CAST = {"op": "cast", "dtype": "int8"}

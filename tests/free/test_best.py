@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from functools import cache
 
 import numpy as np
 import pytest
 
 from tests.support import DATA, ROOT
+from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import random_operands, reference, simulate
@@ -16,41 +17,47 @@ from vtacsp.operators.suites import find_workloads
 from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()
-BEST = json.loads((DATA / "free_best.json").read_text(encoding="utf-8"))
-ROWS = {
-    row["layer"]: row
-    for row in csv.DictReader((DATA / "free_schedules.csv").read_text().splitlines())
-}
+NAMES = names("free")
 
-NETWORK = [name for name in ROWS if name.startswith("resnet18")]
+
+@cache
+def best():
+    return json.loads((DATA / "free_best.json").read_text(encoding="utf-8"))
+
+
+def network():
+    return [name for name in NAMES if name.startswith("resnet18")]
 
 
 def test_there_is_one_for_every_layer_that_was_measured() -> None:
-    assert list(BEST) == list(ROWS)
-    assert len(BEST) == 15
+    assert list(best()) == list(free_schedules()) == NAMES
+    assert len(best()) == 15
 
 
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_takes_what_was_noted_and_no_longer_than_the_prototype(name: str) -> None:
     (layer,) = find_workloads(name)
-    program = emit(Schedule.from_dict(BEST[name]["schedule"]), layer, MACHINE)
+    program = emit(Schedule.from_dict(best()[name]["schedule"]), layer, MACHINE)
     cycles = simulate_timing(program).cycles
-    assert cycles == BEST[name]["cycles"]
-    assert limit(layer, MACHINE).cycles < cycles <= int(ROWS[name]["reached"]) * 1.002
+    assert cycles == best()[name]["cycles"]
+    assert limit(layer, MACHINE).cycles < cycles <= int(free_schedules()[name]["reached"]) * 1.002
 
 
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_computes_the_layer(name: str) -> None:
     (layer,) = find_workloads(name)
     operands = random_operands(layer, MACHINE)
-    program = emit(Schedule.from_dict(BEST[name]["schedule"]), layer, MACHINE)
+    program = emit(Schedule.from_dict(best()[name]["schedule"]), layer, MACHINE)
     result = simulate(program, operands)
     assert np.array_equal(result.output, reference(layer, MACHINE, operands))
     assert set(result.tokens.values()) == {0}
 
 
 def test_resnet18_as_a_whole() -> None:
-    total = sum(int(ROWS[name]["times_in_network"]) * BEST[name]["cycles"] for name in NETWORK)
+    total = sum(
+        int(free_schedules()[name]["times_in_network"]) * best()[name]["cycles"]
+        for name in network()
+    )
     assert total <= 6_582_111  # the prototypes
 
 
@@ -61,13 +68,15 @@ def table() -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     sums = np.zeros(4, dtype=np.int64)
-    for name, row in ROWS.items():
+    for name, row in free_schedules().items():
         template, reached, least = (int(row[k]) for k in ("template_best", "reached", "limit"))
-        cycles, times = BEST[name]["cycles"], int(row["times_in_network"])
-        if name in NETWORK:
+        cycles, times = best()[name]["cycles"], int(row["times_in_network"])
+        if name in network():
             sums += times * np.array([template, reached, cycles, least])
         lines.append(_line(name, times, template, reached, cycles, least))
-    count = sum(int(row["times_in_network"]) for name, row in ROWS.items() if name in NETWORK)
+    count = sum(
+        int(row["times_in_network"]) for name, row in free_schedules().items() if name in network()
+    )
     lines.append(_line("ResNet-18", count, *sums.tolist()))
     return "\n".join(lines) + "\n"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
-from tests.support import DATA
+from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
 from vtacsp.free import Axis, geometry, limit
 from vtacsp.operators.conv2d.workload import Conv2D
@@ -15,19 +13,18 @@ from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.suites import find_workloads
 from vtacsp.operators.workload import Workload
 
-ROWS = list(csv.DictReader((DATA / "free_schedules.csv").read_text().splitlines()))
-
 
 def test_table_is_read() -> None:
-    assert len(ROWS) == 15
+    assert len(free_schedules()) == 15
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["layer"])
-def test_limit_is_that_of_the_measured_table(row: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", names("free"))
+def test_limit_is_that_of_the_measured_table(name: str) -> None:
+    row = free_schedules()[name]
     (layer,) = find_workloads(row["layer"])
     found = limit(layer, VTAConfig())
-    names = ("gemm_all", "gemm_valid", "alu_and_reset", "read_beats", "write_cycles")
-    assert [*found] == [int(row[name]) for name in names]
+    columns = ("gemm_all", "gemm_valid", "alu_and_reset", "read_beats", "write_cycles")
+    assert [*found] == [int(row[name]) for name in columns]
     assert found.cycles == int(row["limit"])
     assert found.bound == "compute" or row["layer"] == "mobilenet.D2"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.program.test_program import SMALL, golden
+from tests.support.golden import SMALL, golden, names
 from tests.support.strategies import OPERATORS, configured_layers, feasible_layers
 from tests.support.truth import measured, truth
 from vtacsp import (
@@ -37,7 +37,7 @@ BIG = 8_000_000  # multiply-accumulates from which on rows are sampled
 EVERY = 24
 
 
-@pytest.mark.parametrize("name", sorted(truth()))
+@pytest.mark.parametrize("name", names("truth"))
 def test_outputs_and_counters_of_the_rows_that_ran(name):
     case, rows = truth()[name], golden("counters")["workloads"][name]
     operands = random_operands(case.workload, case.hardware)

@@ -15,10 +15,7 @@ from vtacsp.rules.symbols import h_nthread, oc_nthread
 pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 
 from tests.metaschedule.common import HARDWARE, LAYERS
-from tests.metaschedule.test_search import quiet
 from vtacsp import metaschedule as vms
-
-__all__ = ["quiet"]  # the fixture
 
 SMALL = HARDWARE.replace(LOG_ACC_BUFF_SIZE=12)
 LAYER = LAYERS["conv"]

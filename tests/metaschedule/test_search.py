@@ -26,16 +26,6 @@ FAILED = 1e9  # seconds; MetaSchedule records 1e10 for what failed
 TARGET = Target(vms.TARGET)
 
 
-@pytest.fixture(autouse=True)
-def quiet():
-    """MetaSchedule cannot set up a logger that has handlers without a name, like pytest's."""
-    logger = logging.getLogger("tvm.s_tir.meta_schedule")
-    logger.setLevel(logging.ERROR)
-    yield
-    logger.handlers.clear()
-    logger.propagate = True  # pytest hangs its handlers on loggers that do not propagate
-
-
 def measured(database):
     """Configurations and seconds in the order of measurement."""
     path = Path(database.path_tuning_record)

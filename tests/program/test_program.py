@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import subprocess
 import sys
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import vtacsp
-from tests.support import DATA
+from tests.support.golden import SMALL, cause_of, golden, names
 from tests.support.truth import measured, truth
-from vtacsp import Conv2D, Dense, VTAConfig, build
+from vtacsp import Dense, VTAConfig, build
 from vtacsp.errors import ConfigError, ProgramError
 from vtacsp.machine.instructions import (
     Memory,
@@ -30,33 +25,12 @@ from vtacsp.machine.instructions import (
 from vtacsp.program import INSTRUCTION, MICRO_OP, Stream, decode, encode
 from vtacsp.program.listing import disassemble, listing, records
 
-NAMES = sorted(truth())
-PACKAGED = Path(vtacsp.__file__).parent / "data" / "rtl"  # the study needs it
-SMALL = Conv2D(
-    name="small", batch=1, in_channels=32, height=8, width=8, out_channels=64, kernel=(3, 3),
-    padding=(1, 1), bias=True,
-)  # fmt: skip
+NAMES = names("truth")
 
 
-@cache
-def golden(name):
-    folder = PACKAGED if name == "cycles" else DATA
-    with gzip.open(folder / f"{name}.json.gz", "rt", encoding="utf-8") as file:
-        return json.load(file)
-
-
-def cause_of(workload, hardware, index):
-    try:
-        build(workload, hardware, index)
-    except ProgramError as error:
-        return error.cause
-    return "ok"
-
-
-@pytest.mark.parametrize(
-    "stream", golden("programs"), ids=lambda s: f"{s['workload']}.{s['index']}"
-)
-def test_every_stream_of_the_real_runtime_field_by_field(stream):
+@pytest.mark.parametrize("number", range(len(names("programs"))), ids=names("programs"))
+def test_every_stream_of_the_real_runtime_field_by_field(number):
+    stream = golden("programs")[number]
     case = truth()[stream["workload"]]
     # whether the program before left a token is not recorded: one of the two it is
     built = [build(case.workload, case.hardware, stream["index"], waits=w) for w in (False, True)]
@@ -251,7 +225,7 @@ def test_listing_reads_like_the_stream():
     lines = list(disassemble(program))
     assert len(lines) == len(program) + len(program.micro_ops) + 1
     assert lines[0].split() == ["0", "store", "NOP-STORE-STAGE", "[push", "compute]"]
-    text = listing(SMALL, VTAConfig(), 0)
+    text = listing(build(SMALL, VTAConfig(), 0), 0)
     assert text.startswith("; small index 0: tile_b=1 tile_h=1")
     assert "pad 1+0 rows 1+0 columns" in text
     assert "ALU - shr         by 8" in text

@@ -12,8 +12,8 @@ from itertools import pairwise
 import pytest
 
 import vtacsp
-from tests.cli.test_commands import run
-from tests.report.test_report import ALL, CONV, DENSE, FIRST_LAYER, TRANSPOSED, outcome
+from tests.support.commands import run
+from tests.support.layers import ALL, CONV, DENSE, FIRST_LAYER, TRANSPOSED, outcome
 from vtacsp.glossary import CAUSES, SECTIONS
 from vtacsp.report import html
 from vtacsp.report import tuning_page as tuning

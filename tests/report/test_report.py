@@ -15,6 +15,18 @@ import pytest
 
 import vtacsp
 from tests.support import ROOT
+from tests.support.layers import (
+    ALL,
+    BATCHED,
+    CONV,
+    DEFAULT,
+    DENSE,
+    FIRST_LAYER,
+    GROUPED,
+    RACING,
+    TRANSPOSED,
+    outcome,
+)
 from vtacsp.machine.configuration import BUFFER_FIELDS
 from vtacsp.report.fastest import Fastest
 from vtacsp.report.feasibility import FeasibilityMap
@@ -26,41 +38,9 @@ from vtacsp.report.palette import COLOURS, colours
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_b, tile_h
 from vtacsp.space.occupancy import occupancy
 
-DEFAULT = vtacsp.VTAConfig()
 SMALL = vtacsp.VTAConfig(
     log_uop_buff_size=12, log_inp_buff_size=12, log_wgt_buff_size=14, log_acc_buff_size=13
 )
-CONV = vtacsp.Conv2D(
-    name="conv", in_channels=64, height=14, width=14, out_channels=64, kernel=(3, 3),
-    padding=(1, 1), bias=True,
-)  # fmt: skip
-BATCHED = vtacsp.Conv2D(
-    name="batched", batch=4, in_channels=32, height=8, width=6, out_channels=64, kernel=(1, 1)
-)
-GROUPED = vtacsp.GroupConv2D(
-    name="grouped", in_channels=64, height=14, width=14, out_channels=64, kernel=(3, 3),
-    padding=(1, 1), groups=4,
-)  # fmt: skip
-TRANSPOSED = vtacsp.Conv2DTranspose(
-    name="transposed", in_channels=64, height=4, width=4, out_channels=32, kernel=(4, 4),
-    stride=(2, 2), padding=(1, 1),
-)  # fmt: skip
-DENSE = vtacsp.Dense(name="dense", batch=4, in_features=256, out_features=128)
-FIRST_LAYER = vtacsp.Conv2D(
-    name="first<layer>", in_channels=3, height=224, width=224, out_channels=64, kernel=(7, 7),
-    stride=(2, 2), padding=(3, 3),
-)  # fmt: skip
-RACING = vtacsp.Conv2DTranspose(
-    name="racing", in_channels=16, height=1, width=2, out_channels=32, kernel=(5, 3)
-)
-ALL = [CONV, BATCHED, GROUPED, TRANSPOSED, DENSE]
-
-
-def outcome(work, hardware=DEFAULT, rules=()):
-    try:
-        return work, vtacsp.compile(work, hardware, rules)
-    except vtacsp.WorkloadError as refusal:
-        return work, refusal
 
 
 class Page(HTMLParser):

@@ -8,11 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tests.support.golden import names
 from tests.support.truth import measured, truth
 from vtacsp import compile
 from vtacsp.space.cpsat import enumerate_feasible
 
-NAMES = sorted(truth())
+NAMES = names("truth")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,7 +18,7 @@ from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_ci
 from vtacsp.space.cpsat import enumerate_feasible
 
 C8 = compile(vtacsp.find_workloads("resnet18.C8")[0])
-SMALL = compile(truth()["resnet18.C11"].workload)
+SMALL = compile(vtacsp.find_workloads("resnet18.C11")[0])
 
 
 def steps(space, one, other):

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.test_commands import run
+from tests.support.commands import run
 from tests.support.truth import truth
-from vtacsp import Conv2D, Problem, StudyError, VTAConfig, compile, find_workloads, suite
+from vtacsp import Conv2D, Dense, Problem, StudyError, VTAConfig, compile, find_workloads, suite
 from vtacsp.study import METHODS, Study, prepare, recorded_cycles, search, validity, write_report
 from vtacsp.study.cost_model import judge, ndcg, pairwise, precision
 from vtacsp.study.layer import StudyLayer
@@ -23,7 +23,7 @@ from vtacsp.study.summary import Summary
 from vtacsp.tune import ModelSearcher, RandomSearcher, search_space
 
 TINY = Conv2D(name="tiny", in_channels=32, height=6, width=4, out_channels=32, kernel=(1, 1))
-DENSE = truth()["d-small"].workload
+DENSE = Dense(name="d-small", in_features=256, out_features=128)
 FAST = ("autotvm", "uniform", "analytic", "simulator", "random")
 
 

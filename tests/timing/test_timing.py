@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.program.test_program import SMALL, golden
+from tests.support.golden import SMALL, cycle_case, names, simulator
 from tests.support.strategies import built_layers
 from vtacsp import Problem, Simulator, VTAConfig, build, workload_from_dict
 from vtacsp.errors import (
@@ -30,28 +30,20 @@ from vtacsp.timing import PYNQ, RTL, TimingModel, simulate_all, simulate_timing,
 from vtacsp.timing.model import constants
 from vtacsp.timing.trace import write_trace
 
-CASES = golden("cycles")["cases"]
 
-
-def simulator(case):
-    workload, hardware = case["workload"], VTAConfig.from_dict(case["hardware"])
-    timing = RTL.override([f"memory_latency={case['memory_latency']}"])
-    return Simulator(workload_from_dict(workload), hardware, timing)
-
-
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c['workload']['name']}-{c['memory_latency']}"
-)
-def test_cycles_of_every_measured_row_equal_those_of_the_rtl(case):
+@pytest.mark.parametrize("name", names("cycles"))
+def test_cycles_of_every_measured_row_equal_those_of_the_rtl(name):
     """Programs ran one after the other in one process, which was started anew now and then."""
+    case = cycle_case(name)
     device, indices = simulator(case), np.array(case["indices"])
     bounds = [0, *np.flatnonzero(np.isin(indices, case["restarts"])).tolist(), len(indices)]
     found = [device.sequence(indices[a:b]) for a, b in itertools.pairwise(bounds)]
     assert np.concatenate(found).tolist() == case["cycles"]
 
 
-@pytest.mark.parametrize("case", CASES[:3], ids=lambda c: c["workload"]["name"])
-def test_a_program_alone_differs_only_by_the_token_of_the_one_before(case):
+@pytest.mark.parametrize("name", names("cycles")[:3])
+def test_a_program_alone_differs_only_by_the_token_of_the_one_before(name):
+    case = cycle_case(name)
     device = simulator(case)
     alone = device.cycles_many(case["indices"])
     measured = np.array(case["cycles"])
@@ -61,7 +53,7 @@ def test_a_program_alone_differs_only_by_the_token_of_the_one_before(case):
 
 
 def small_case():
-    return next(c for c in CASES if c["workload"]["name"] == "k1-pad1")
+    return cycle_case("k1-pad1-16")
 
 
 # ---------------------------------------------------------------- accounting

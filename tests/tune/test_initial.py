@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.program.test_program import golden
+from tests.support.golden import cycle_case, golden, names
 from tests.support.strategies import feasible_layers, timings
 from vtacsp import (
     FeasibleSpace,
@@ -38,7 +38,6 @@ from vtacsp.tune import (
 from vtacsp.tune.ranking import lowest
 
 (C10,) = find_workloads("resnet18.C10")
-CASES = golden("cycles")["cases"]
 
 
 def layer(case):
@@ -67,7 +66,7 @@ def test_uniform_and_diverse():
 
 
 def test_ranked_by_the_simulator_starts_with_the_best_of_the_rtl():
-    case = next(c for c in CASES if c["workload"]["name"] == "c-tiny14")
+    case = cycle_case("c-tiny14-16")
     problem = layer(case)
     simulator = Simulator(problem.workload, problem.hardware)
     first = ranked(search_space(problem.workload), 1, simulator.cycles_many)
@@ -147,22 +146,19 @@ GAPS = {
 }  # fmt: skip
 
 
-def name_of(case):
-    return f"{case['workload']['name']}-{case['memory_latency']}"
-
-
-@pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_the_bound_is_below_every_cycle_count_of_the_rtl_and_close(case):
+@pytest.mark.parametrize("name", names("cycles"))
+def test_the_bound_is_below_every_cycle_count_of_the_rtl_and_close(name):
+    case = cycle_case(name)
     timing = RTL.override([f"memory_latency={case['memory_latency']}"])
     bounds = cycle_bounds(layer(case), np.array(case["indices"]), timing)
     ratio = bounds / np.array(case["cycles"])
     assert ratio.max() <= 1
-    assert round(1e4 * (1 - ratio).mean()) <= GAPS[name_of(case)]
+    assert round(1e4 * (1 - ratio).mean()) <= GAPS[name]
 
 
 def test_the_best_of_the_rtl_has_nearly_the_lowest_bound():
     positions = []
-    for case in CASES:
+    for case in golden("cycles")["cases"]:
         if case["memory_latency"] != 16:
             continue
         cycles = np.array(case["cycles"])
@@ -218,7 +214,7 @@ def test_the_bound_is_below_the_simulator_for_every_constant(op, words):
 
 @pytest.mark.parametrize("name", ["c-tiny14", "d-small", "dcgan.small", "group.small"])
 def test_cp_sat_finds_the_lowest_bounds(name):
-    problem = layer(next(c for c in CASES if c["workload"]["name"] == name))
+    problem = layer(cycle_case(f"{name}-16"))
     space = search_space(problem.workload, problem.hardware)
     found = lowest(space.problem, 6, RTL, space)
     assert found == lowest_bounds(space, 6)
