@@ -47,7 +47,7 @@ def program(
 
     with pointing_to_explain(workload, hardware_file, (index,)):
         if form == "table":
-            texts = each(layers, lambda layer: listing(layer, hardware, index))
+            texts = each(layers, lambda layer: listing(build(layer, hardware, index), index))
             write(printable("\n".join(texts.results)) + "\n", output)
             texts.end()
             return

@@ -1,4 +1,7 @@
-"""The epilogue of a tile: loads of its operands and ALU operations, all in place in ACC."""
+"""The epilogue of a tile: loads of its operands and ALU operations, all in place in ACC.
+
+Made by doing: independent of the rules on purpose, two oracles that are compared.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The sums of a convolution, in numpy."""
+"""The sums of a convolution, in numpy.
+
+Written from the definition: independent of rules and programs on purpose.
+"""
 
 from __future__ import annotations
 

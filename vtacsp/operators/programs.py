@@ -1,4 +1,7 @@
-"""From a configuration to its program."""
+"""From a configuration to its program.
+
+Independent of the rules on purpose: whether it can be built is found by building it.
+"""
 
 from __future__ import annotations
 

@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import ALU_NAMES, DEPENDENCIES, AluOp, Memory, Opcode
-from vtacsp.operators.programs import build
-from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program
 
 __all__ = ["disassemble", "line", "listing", "records"]
@@ -132,17 +129,13 @@ def disassemble(program: Program) -> Iterator[str]:
             yield f"; {index}: {int(op['dst_idx'])} {int(op['src_idx'])} {int(op['wgt_idx'])}"
 
 
-def listing(workload: Workload, hardware: VTAConfig, index: int) -> str:
-    """What ``vtacsp program WORKLOAD --index N`` prints.
-
-    Raises :class:`~vtacsp.errors.ProgramError` for a configuration that has no program.
-    """
-    program = build(workload, hardware, index)
+def listing(program: Program, index: int) -> str:
+    """What ``vtacsp program WORKLOAD --index N`` prints; ``program`` is that of the index."""
     knobs = " ".join(f"{name}={value}" for name, value in program.config.items())
     counters = program.counters()
     head = [
-        f"; {workload.name} index {index}: {knobs}",
-        f"; {hardware}",
+        f"; {program.workload.name} index {index}: {knobs}",
+        f"; {program.hardware}",
         "; " + " ".join(f"{name}={value}" for name, value in counters.items()),
     ]
     return "\n".join([*head, *disassemble(program)])

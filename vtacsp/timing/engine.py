@@ -6,6 +6,8 @@ fetch) competes for one port: requests are granted in the order of time, and a g
 knows when its data come, because the memory answers in order.  A load that finds the memory idle
 and has it for itself takes as long as the last one that was alike, and is not served again.
 State machines: tvm-vta's Chisel design, see :mod:`.timing`.
+
+It reads instructions only: independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

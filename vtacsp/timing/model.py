@@ -3,6 +3,9 @@
 The sources are files of tvm-vta's Chisel design (``hardware/chisel/src/main/scala``): the
 pipelined GEMM and ALU, the 64-bit memory interface.  What the design leaves open is the memory
 behind its AXI port; the defaults are those of the memory model that the RTL was simulated with.
+
+The cycle bound, which is made of nests, is another reading of the same constants; this side is
+independent of it on purpose.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What the cycle engine knows of an instruction before it runs.
 
 State machines: tvm-vta's Chisel design, see :mod:`.timing`.
+
+It reads instructions only: independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Loop nest (``vta_conv2d.py`` and its siblings of TVM's ``vta/python/vta/top``), outer to inner:
 batch, h0, co0, w0; per output tile: reset, for ci0 {load data, load weights, GEMM}, epilogue,
 store.  ``oc_nthread`` splits co0, ``h_nthread`` splits h0.
+
+Independent of ``nest`` and ``rules`` on purpose: two oracles that are compared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a convolution computes, in numpy."""
+"""What a convolution computes, in numpy.
+
+Written from the definition: independent of rules and program on purpose.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A configuration of a convolution: tile sizes, groups, virtual threads."""
+"""A configuration of a convolution: tile sizes, groups, virtual threads.
+
+For the program: independent of ``nest`` and ``rules`` on purpose.
+"""
 
 from __future__ import annotations
 

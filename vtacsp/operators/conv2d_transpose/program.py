@@ -3,6 +3,8 @@
 It is the convolution, with stride 1, of an input that the CPU has dilated in DRAM; its template
 splits the rows of a tile by 4 and its columns by 2, and unrolls what is inside
 (``vta_conv2d_transpose.py`` of TVM's ``vta/python/vta/top``).
+
+Independent of ``nest`` and ``rules`` on purpose: two oracles that are compared.
 """
 
 from __future__ import annotations

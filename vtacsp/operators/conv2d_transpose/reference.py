@@ -1,4 +1,7 @@
-"""What a transposed convolution computes, in numpy: a convolution of the dilated input."""
+"""What a transposed convolution computes, in numpy: a convolution of the dilated input.
+
+Written from the definition: independent of rules and program on purpose.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Loop nest: batch tiles, output channel blocks; per tile, for every batch row: reset, for ci0
 {load data, load weights, GEMM}; then the epilogue over all rows and one store per row.
+
+Independent of ``nest`` and ``rules`` on purpose: two oracles that are compared.
 """
 
 from __future__ import annotations

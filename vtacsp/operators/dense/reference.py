@@ -1,4 +1,7 @@
-"""What a fully connected layer computes, in numpy."""
+"""What a fully connected layer computes, in numpy.
+
+Written from the definition: independent of rules and program on purpose.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,137 @@
+"""The import graph: layers, no cycles, and two oracles that know nothing of each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from tests.support import ROOT
+from tests.support.imports import (
+    INDEPENDENT,
+    LAYERS,
+    RULES,
+    SPLIT,
+    WORDS,
+    drawing,
+    fits,
+    graph,
+    imports,
+    layer_of,
+    modules,
+    reached,
+    tree,
+)
+
+ORDER = list(LAYERS)
+SECOND_ORACLE = [module for module in modules() if fits(module, INDEPENDENT)]
+PLUGINS = "autotvm.*|metaschedule.*|operators.tir|operators.?.tir"
+"""What needs TVM, and is imported by nothing else."""
+
+
+def test_the_graph_is_that_of_the_code():
+    assert graph()["vtacsp.machine.configuration"] >= {
+        "vtacsp.machine.legality", "vtacsp.machine.fields", "vtacsp.errors"
+    }  # fmt: skip
+    in_a_function = "vtacsp.timing.simulator"
+    assert in_a_function in graph()["vtacsp.tune.measure"]
+    assert in_a_function not in imports("vtacsp.tune.measure", in_functions=False)
+    assert len(modules()) > 150
+
+
+def test_no_module_is_in_a_cycle():
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_only_the_version_comes_from_the_root():
+    """The root has all public names: a module that imports one from there hides what it needs."""
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ImportFrom) and node.module == "vtacsp":
+                assert {
+                    alias.name for alias in node.names if f"vtacsp.{alias.name}" not in modules()
+                } <= {"__version__"}, module
+
+
+def test_every_module_imports_its_layer_and_those_before_it():
+    upwards = [
+        f"{module} ({layer_of(module)}) imports {target} ({layer_of(target)})"
+        for module, targets in graph().items()
+        for target in targets
+        if ORDER.index(layer_of(target)) > ORDER.index(layer_of(module))
+    ]
+    assert not upwards
+    assert {layer_of(module) for module in modules()} == set(LAYERS)
+
+
+def test_folders_in_several_layers_are_explained():
+    layers = {}
+    for module in modules():
+        if module.count(".") > 1:
+            layers.setdefault(module.split(".")[1], set()).add(layer_of(module))
+    # what of an operator needs TVM is with MetaSchedule
+    assert {folder for folder, found in layers.items() if len(found) > 1} == set(SPLIT)
+
+
+@pytest.mark.parametrize("module", SECOND_ORACLE)
+def test_the_second_oracle_knows_no_rules(module):
+    """Programs are made, executed and timed without the rules and the nests, at any depth.
+
+    Statements are followed, those in functions too; that a package lists its names is no
+    statement of its modules.
+    """
+    first = {m for m in reached([module], graph()) if fits(m, RULES) and not fits(m, WORDS)}
+    assert not first
+    for node in ast.walk(tree(module)):  # what the registry finds by name
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "part":
+            assert ast.literal_eval(node.args[1]) in {"program", "reference", "workload"}
+    package = module.rpartition(".")[0]
+    says = ast.get_docstring(tree(module)) or ""
+    if package.count(".") == 1 and fits(package, INDEPENDENT):
+        says += ast.get_docstring(tree(package)) or ""
+    assert "independent" in says.lower(), "the docstring says so, of the module or its package"
+
+
+def test_the_first_oracle_knows_no_programs():
+    first = [module for module in modules() if fits(module, RULES)]
+    makers = {m for m in reached(first, graph()) if fits(m, INDEPENDENT)}
+    assert len(first) > 20
+    assert not makers
+
+
+def test_importing_needs_what_is_declared_and_nothing_else():
+    """No TVM, Dask, ONNX or Optuna: those are imported where they are used."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[(.*?)^\]", text, re.M | re.S)
+    declared = {name.replace("-", "_") for name in re.findall(r'"([\w-]+)>=', block[1])}
+    declared |= {"vtacsp", *sys.stdlib_module_names}
+    plugins = {module for module in modules() if fits(module, PLUGINS)}
+    for module in modules().keys() - plugins:
+        used = set()
+        for node in _at_import(tree(module)):
+            names = (
+                [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            )
+            used |= {name.split(".")[0] for name in names}
+        assert used <= declared, module
+        assert not imports(module, in_functions=False) & plugins, module
+
+
+def _at_import(node):
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            yield part
+        elif not isinstance(part, ast.FunctionDef):
+            yield from _at_import(part)
+
+
+def test_the_drawing_is_current():
+    assert (ROOT / "docs" / "imports.svg").read_text(encoding="utf-8") == drawing(), (
+        "run `python -m tests.support.imports docs/imports.svg`"
+    )
