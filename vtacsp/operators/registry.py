@@ -32,7 +32,7 @@ from typing import Any
 from vtacsp.errors import WorkloadError, shortened
 from vtacsp.operators.workload import Workload
 
-__all__ = ["OPERATORS", "part", "workload_type"]
+__all__ = ["OPERATORS", "part", "task_names", "workload_type"]
 
 OPERATORS = {
     "conv2d": ("vtacsp.operators.conv2d", "Conv2D"),
@@ -65,3 +65,8 @@ def workload_type(op: str) -> type[Workload]:
     """The class of an operator's workloads; raises as :func:`part`."""
     found: type[Workload] = getattr(part(op, "workload"), OPERATORS[op][1])
     return found
+
+
+def task_names() -> dict[str, str]:
+    """Names of AutoTVM's tasks -> the operators that have them."""
+    return {part(op, "task").NAME: op for op in OPERATORS}

@@ -7,7 +7,7 @@ from functools import lru_cache
 from vtacsp.errors import VtacspError
 from vtacsp.operators.arguments import Arguments
 from vtacsp.operators.knobs import KnobSpace
-from vtacsp.operators.registry import part
+from vtacsp.operators.registry import part, task_names
 from vtacsp.tune.task import Task, hardware_of
 
 __all__ = ["knobs_of"]
@@ -15,11 +15,10 @@ __all__ = ["knobs_of"]
 
 @lru_cache(maxsize=256)
 def knobs_of(task: Task) -> KnobSpace | None:
-    """The knob space that VTA's template defines for a task; None for a task that is not VTA's."""
+    """The knob space of a task's template; None for a task that is of no operator."""
     try:
         hardware = hardware_of(task.target)
-        op = task.name.removesuffix("_packed.vta")
-        workload = part(op, "task").read(Arguments(task), hardware, bias=False)
+        workload = part(task_names()[task.name], "task").read(Arguments(task), hardware, bias=False)
         if Task.of(workload, hardware, task.device).key != task.key:
             return None
         return KnobSpace.of(workload, hardware)
