@@ -13,10 +13,19 @@ from vtacsp.operators.workload import Workload
 __all__ = ["SUITES", "find_workloads", "suite"]
 
 SUITES = ("resnet18", "mobilenet", "dcgan", "deepbench")
+"""The suites, as the command line names them.
+
+>>> SUITES
+('resnet18', 'mobilenet', 'dcgan', 'deepbench')
+"""
 
 
 def suite(name: str) -> list[Workload]:
-    """All workloads of a suite, in order."""
+    """All workloads of a suite, in order.
+
+    >>> [layer.name for layer in suite("resnet18")][:3]
+    ['resnet18.C2', 'resnet18.C3', 'resnet18.C4']
+    """
     if name not in SUITES:
         raise WorkloadError(f"unknown suite {shortened(name)}; known are {', '.join(SUITES)}")
     text = (files("vtacsp") / "data" / "suites" / f"{name}.json").read_text(encoding="utf-8")
@@ -27,6 +36,9 @@ def find_workloads(reference: str) -> list[Workload]:
     """Workloads by suite (``resnet18``), suite member (``resnet18.C8``) or JSON file.
 
     Raises :class:`~vtacsp.errors.WorkloadError` listing what there is.
+
+    >>> [layer.name for layer in find_workloads("resnet18.C8")]
+    ['resnet18.C8']
     """
     name, dot, member = reference.partition(".")
     if name in SUITES and not os.path.isfile(reference):
