@@ -6,23 +6,20 @@ import ast
 import doctest
 from functools import cache
 from importlib import import_module
-from types import GenericAlias
 
 import numpy as np
 import pytest
 
 import vtacsp
+from tests.support import ROOT
+from tests.support.api import PACKAGES, PLUGINS, is_data, pages, where
 from tests.support.imports import modules, tree
 from vtacsp import VtacspError
 
-PACKAGES = (
-    "vtacsp", "vtacsp.tune", "vtacsp.free", "vtacsp.timing", "vtacsp.functional", "vtacsp.epilogue"
-)  # fmt: skip
-NEEDS_TVM = ("vtacsp.autotvm", "vtacsp.metaschedule")  # their own tests run those
 WITH_EXAMPLES = [
     name
     for name, path in modules().items()
-    if ">>> " in path.read_text(encoding="utf-8") and not name.startswith(NEEDS_TVM)
+    if ">>> " in path.read_text(encoding="utf-8") and not name.startswith(PLUGINS)
 ]
 
 
@@ -63,18 +60,6 @@ def test_examples_are_true(module, tmp_path, monkeypatch):
     assert run > 0, f"{module} has examples where nothing runs them"
 
 
-def where(name: str, package: str) -> str:
-    """The module that defines a public name, as the package imports it."""
-    stub = modules()[package].with_suffix(".pyi")
-    code = ast.parse(stub.read_text(encoding="utf-8")) if stub.exists() else tree(package)
-    for node in ast.walk(code):
-        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
-            target = f"{package}.{node.module}" if node.level else str(node.module)
-            known = name in docstrings(target)
-            return target if known else where(name, target)
-    return package
-
-
 def test_every_public_name_has_an_example():
     """An error has that of the root: they all are caught and read alike."""
     without = []
@@ -83,10 +68,16 @@ def test_every_public_name_has_an_example():
             value = getattr(import_module(package), name)
             if isinstance(value, type) and issubclass(value, VtacspError):
                 value = VtacspError
-            if callable(value) and not isinstance(value, GenericAlias):
-                text = value.__doc__  # an old name of something has its docstring
-            else:
+            if is_data(value):
                 text, _ = docstrings(where(name, package)).get(name, ("", 0))
+            else:
+                text = value.__doc__  # an old name of something has its docstring
             if ">>> " not in (text or ""):
                 without.append(f"{package}.{name}")
     assert not without
+
+
+def test_the_reference_has_every_public_name():
+    folder = ROOT / "docs" / "api"
+    current = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    assert current == pages(), "run `python -m tests.support.api docs/api`"
