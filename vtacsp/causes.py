@@ -41,7 +41,11 @@ __all__ = [
 
 
 class MeasureErrorNo(IntEnum):
-    """AutoTVM's kinds of error, with its numbers (``autotvm/measure/measure.py``)."""
+    """AutoTVM's kinds of error, with its numbers (``autotvm/measure/measure.py``).
+
+    >>> MeasureErrorNo.RUNTIME_DEVICE.value
+    4
+    """
 
     NO_ERROR = 0
     INSTANTIATION_ERROR = 1
@@ -256,6 +260,9 @@ def error_of(cause: str) -> MeasureErrorNo:
 
     A rule of your own is an instantiation error, since that is how a template refuses a
     configuration on purpose.
+
+    >>> error_of("sram:acc").name
+    'COMPILE_HOST'
     """
     known = CAUSES.get(cause)
     return MeasureErrorNo.INSTANTIATION_ERROR if known is None else known.error

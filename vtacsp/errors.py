@@ -38,7 +38,15 @@ __all__ = [
 
 
 class VtacspError(Exception):
-    """Root of all errors of this package; the message is meant for people."""
+    """Root of all errors of this package; the message is meant for people.
+
+    >>> try:
+    ...     VTAConfig(log_batch=99)
+    ... except VtacspError as error:
+    ...     print(type(error).__name__, error)
+    ...
+    HardwareError LOG_BATCH is 99, allowed are 0 to 31
+    """
 
 
 class HardwareError(VtacspError, ValueError):

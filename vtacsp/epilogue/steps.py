@@ -53,6 +53,9 @@ class Arithmetic:
 
     ``value`` is the constant, else ``operand`` names what is loaded (one of :data:`OPERANDS`).
     ``left`` says that the operand stands on the left: its copy comes before the data's.
+
+    >>> Arithmetic(op="max", value=0).value
+    0
     """
 
     ops: ClassVar[tuple[str, ...]] = ("add", "sub", "mul", "max", "min")
@@ -82,7 +85,11 @@ class Arithmetic:
 
 @dataclass(frozen=True, kw_only=True)
 class Shift:
-    """``shift_left`` or ``shift_right`` (arithmetic) ``by`` 0 to 31 bits."""
+    """``shift_left`` or ``shift_right`` (arithmetic) ``by`` 0 to 31 bits.
+
+    >>> Shift(op="shift_right", by=8).by
+    8
+    """
 
     ops: ClassVar[tuple[str, ...]] = ("shift_left", "shift_right")
     op: str
@@ -94,7 +101,11 @@ class Shift:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """At most ``max``, then at least ``min``."""
+    """At most ``max``, then at least ``min``.
+
+    >>> Clip(min=0, max=127).max
+    127
+    """
 
     ops: ClassVar[tuple[str, ...]] = ("clip",)
     op: str = "clip"
@@ -108,7 +119,11 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Cast:
-    """The low bits, as ``dtype``; None is the output type of the machine."""
+    """The low bits, as ``dtype``; None is the output type of the machine.
+
+    >>> Cast(dtype="int8").dtype
+    'int8'
+    """
 
     ops: ClassVar[tuple[str, ...]] = ("cast",)
     op: str = "cast"
@@ -128,6 +143,12 @@ class Cast:
 MAX_PASSES = 24
 
 Step = Arithmetic | Shift | Clip | Cast
+"""A step of an epilogue.
+
+>>> step: Step = Shift(op="shift_right", by=8)
+>>> Epilogue((step, Cast())).stores
+True
+"""
 
 _KINDS: dict[str, type[Any]] = {
     op: kind for kind in (Arithmetic, Shift, Clip, Cast) for op in kind.ops
@@ -168,6 +189,12 @@ class Epilogue:
     """A chain of steps on the int32 result.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a chain of no steps.
+
+    >>> relu = Epilogue((Arithmetic(op="max", value=0), Shift(op="shift_right", by=8), Cast()))
+    >>> print(relu)
+    max 0, shift right 8, cast
+    >>> Dense(in_features=32, out_features=32, epilogue=relu).chain == relu
+    True
     """
 
     steps: tuple[Step, ...]

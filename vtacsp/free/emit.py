@@ -40,6 +40,10 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     :class:`~vtacsp.errors.ProgramError` with the cause where the machine cannot run it:
     ``sram:inp``, ``sram:wgt``, ``sram:acc``, ``sram:uop``, ``uop_hazard``, ``tokens``, or
     ``isa:`` and the field that is too narrow.
+
+    >>> schedule = Schedule(channels=(2,), rows=(1,), columns=(1,), reduction=(1, 1))
+    >>> len(emit(schedule, Dense(in_features=32, out_features=32), VTAConfig()))
+    14
     """
     g = geometry(workload, hardware)
     schedule.check(g)

@@ -25,6 +25,10 @@ class Limit(NamedTuple):
 
     ``gemm_all`` are the micro-ops with padding, ``gemm`` those without; ``alu`` clears, shifts,
     clips (and adds a bias to) every output; ``read`` and ``write`` are the memory's.
+
+    >>> least = limit(vtacsp.suite("resnet18")[9], VTAConfig())
+    >>> least.bound, least.read
+    ('compute', 298048)
     """
 
     gemm_all: int
@@ -49,6 +53,9 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
     """The limit of a layer on a machine.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
+
+    >>> limit(vtacsp.suite("resnet18")[9], VTAConfig()).cycles
+    375936
     """
     g, t = geometry(workload, hardware), timing
     # an output that no input reaches is a constant: it need not be computed each time

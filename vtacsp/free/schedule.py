@@ -53,6 +53,9 @@ class Schedule:
     ``group_uops`` at a time (0: all at once), when the first of them is needed.
 
     Raises :class:`~vtacsp.errors.ScheduleError` for a value of the wrong kind.
+
+    >>> Schedule(channels=(2,), rows=(1,), columns=(1,), reduction=(1, 1)).to_dict()["reduction"]
+    [1, 1]
     """
 
     channels: Sizes

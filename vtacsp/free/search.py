@@ -59,6 +59,10 @@ class Found:
     """What a search found: the fastest schedule and how far it is from the limit.
 
     ``tried`` schedules were proposed, of which ``simulated`` can run.
+
+    >>> layer = Dense(in_features=32, out_features=32)
+    >>> search(layer, VTAConfig(), simulations=3).limit.bound
+    'load'
     """
 
     workload: Workload
@@ -101,6 +105,11 @@ def search(
     Stops within ``gap`` of the limit, or after that many ``simulations``.
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer, and
     :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run.
+
+    >>> layer = Dense(in_features=32, out_features=32)
+    >>> found = search(layer, VTAConfig(), simulations=3)
+    >>> found.cycles >= found.limit.cycles
+    True
     """
     bound = limit(workload, hardware, timing)
     g = geometry(workload, hardware)

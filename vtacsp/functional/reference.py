@@ -42,7 +42,12 @@ def value_type(log_width: int) -> np.dtype[Any]:
 
 
 def random_operands(workload: Workload, hardware: VTAConfig, seed: int = 0) -> Operands:
-    """Uniform 8-bit data and weights (also where the hardware's values are wider)."""
+    """Uniform 8-bit data and weights (also where the hardware's values are wider).
+
+    >>> layer = Dense(in_features=32, out_features=16)
+    >>> random_operands(layer, VTAConfig()).weight.shape
+    (1, 2, 16, 16)
+    """
     shapes = workload.pack(hardware)
     rng = np.random.default_rng(seed)
 
@@ -95,6 +100,10 @@ def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> In
     """Packed output: accumulate in 32 bits, then the epilogue step by step, cut to the type.
 
     Everything wraps at 32 bits.
+
+    >>> layer = Dense(in_features=32, out_features=16)
+    >>> reference(layer, VTAConfig(), random_operands(layer, VTAConfig())).shape
+    (1, 1, 1, 16)
     """
     total = part(workload.op, "reference").accumulate(workload, hardware, operands)
     value: Integers = total.astype(np.int64).astype(np.int32)

@@ -41,6 +41,10 @@ class SimulationResult:
     """Output (packed, see :mod:`vtacsp.functional.reference`) and the simulator's counters.
 
     ``tokens`` is what the dependency queues hold at the end, by the modules they connect.
+
+    >>> layer, machine = Dense(in_features=32, out_features=16), VTAConfig()
+    >>> simulate(build(layer, machine, 0), random_operands(layer, machine)).counters["gemm_counter"]
+    2
     """
 
     output: Integers = field(repr=False)
@@ -69,6 +73,12 @@ def simulate(
     :class:`~vtacsp.errors.UnwrittenError` when it depends on what was never written; each names
     the instruction and the element.  An unordered access that cannot change the output is
     harmless and no error.
+
+    >>> layer, machine = Dense(in_features=32, out_features=16), VTAConfig()
+    >>> operands = random_operands(layer, machine)
+    >>> result = simulate(build(layer, machine, 0), operands)
+    >>> bool((result.output == reference(layer, machine, operands)).all())
+    True
     """
     hw, workload = program.hardware, program.workload
     data = registry.part(workload.op, "reference").as_loaded(workload, operands.data)
@@ -130,6 +140,10 @@ def verdict(
     epilogue does not clip have been compared.  What upstream's simulator computes comes first;
     ``race`` is the cause of a program that is right there and depends on an order that no token
     fixes, or on what a scratchpad held before.  ``stack_only`` leaves it at upstream's.
+
+    >>> layer = Dense(in_features=32, out_features=32)
+    >>> verdict(layer, VTAConfig(), 0), verdict(layer, VTAConfig(), 2)
+    ('ok', 'tensorize')
     """
     try:
         program = build(workload, hardware, config)

@@ -44,6 +44,10 @@ class VTAConfig:
 
     Raises :class:`~vtacsp.errors.HardwareError` when the stack cannot build the description, and
     for a key in ``extra`` that is a size by its name (``LOG_WGT_BUF_SIZE``).
+
+    >>> machine = VTAConfig(log_acc_buff_size=16)
+    >>> machine.block, machine.depth("acc"), machine.model
+    (16, 1024, 'sim_1x16_i8w8a32_15_15_18_16')
     """
 
     target: str = "sim"

@@ -18,6 +18,9 @@ def find_workloads(reference: str, hardware: VTAConfig | None = None) -> list[Wo
     network it is the distinct layers, filled to the blocks of ``hardware`` (the default machine).
     Raises :class:`~vtacsp.errors.WorkloadError` listing what there is, and
     :class:`~vtacsp.errors.NetworkError` for a network that cannot be read.
+
+    >>> [layer.name for layer in find_workloads("resnet18.C8")]
+    ['resnet18.C8']
     """
     known = in_suite(reference)
     if known is not None:

@@ -20,6 +20,9 @@ def catalogue(op: str, *, stack_only: bool = False) -> tuple[Rule, ...]:
 
     ``stack_only`` leaves out what upstream's functional simulator does not see: the rule
     ``race``.  Raises :class:`~vtacsp.errors.RuleError` for another operator.
+
+    >>> [rule.name for rule in catalogue("dense")][:4]
+    ['tensorize', 'sram:acc', 'sram:inp', 'sram:wgt']
     """
     if op not in OPERATORS:
         raise RuleError(f"no rules for {op!r}; operators are {', '.join(OPERATORS)}")
@@ -33,6 +36,9 @@ def quantity(op: str, rule: str, name: str) -> Int:
     ``2 * quantity("conv2d", "sram:acc", "need") <= quantity("conv2d", "sram:acc", "depth")`` is
     "at most half of the accumulator".  Raises :class:`~vtacsp.errors.RuleError` listing what
     there is.
+
+    >>> vtacsp.expr.to_text(quantity("dense", "sram:inp", "need"))
+    'oc_nthread * tile_ci'
     """
     rules = {r.name: r for r in catalogue(op)}
     if rule not in rules:

@@ -24,6 +24,9 @@ class Axis(NamedTuple):
 
     Output ``o`` multiplies tap ``k`` with input ``o * stride + k - pad``, if that is one: inside,
     and a multiple of ``dilation``.  Only one of stride and dilation is above 1.
+
+    >>> Axis(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1).pairs
+    19
     """
 
     size: int
@@ -66,6 +69,9 @@ class Geometry(NamedTuple):
     """A layer on a machine: batch and channels in blocks, both spatial axes.
 
     ``inputs`` are the input blocks of one of the ``groups``, ``outputs`` those of all.
+
+    >>> geometry(vtacsp.suite("resnet18")[9], VTAConfig()).products
+    369664
     """
 
     batch: int
@@ -113,6 +119,9 @@ def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it, and for an
     epilogue of its own: schedules beyond the template have the default one.
+
+    >>> geometry(vtacsp.suite("resnet18")[9], VTAConfig()).y
+    Axis(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1)
     """
     if workload.epilogue is not None:
         raise WorkloadError(

@@ -16,7 +16,12 @@ from vtacsp.operators.workload import Workload
 __all__ = ["BLOCK", "Choice", "Config", "Knob", "KnobSpace"]
 
 Config = dict[str, int]
-"""Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads."""
+"""Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads.
+
+>>> config: Config = vtacsp.compile(vtacsp.suite("resnet18")[9])[7]
+>>> config["tile_w"], config["tile_ci"]
+(1, 1)
+"""
 
 Choice = Mapping[str, int] | int
 """A configuration, or its AutoTVM index: what takes the one takes the other."""
@@ -35,6 +40,9 @@ class Knob:
     ``inert`` knobs are defined by the schedule and never applied: configurations that differ
     only there are one program.  ``inert_where`` names another knob and the value of it with
     which this one has no effect.
+
+    >>> Knob("tile_h", (1, 7)).position(7)
+    1
     """
 
     name: str
@@ -57,6 +65,10 @@ class KnobSpace:
 
     The index of AutoTVM 0.17 (``ConfigSpace.get``) is the mixed-radix number whose digits are
     the candidate positions.
+
+    >>> knobs = KnobSpace.of(vtacsp.suite("resnet18")[9], VTAConfig())
+    >>> len(knobs), knobs.index(knobs.config(500))
+    (576, 500)
     """
 
     def __init__(self, knobs: tuple[Knob, ...]) -> None:

@@ -23,6 +23,9 @@ def workload_from_dict(data: Mapping[str, Any]) -> Workload:
 
     Raises :class:`~vtacsp.errors.WorkloadError` naming the operator, the missing or unknown key,
     or the value that is out of range.
+
+    >>> workload_from_dict({"op": "dense", "batch": 1, "in_features": 64, "out_features": 32}).macs
+    2048
     """
     if not isinstance(data, Mapping):
         raise WorkloadError(f"a workload is a JSON object, got {shortened(data)}")
@@ -53,6 +56,12 @@ def load_workloads(path: str | Path) -> list[Workload]:
     A workload of a list that has no name gets its number, ``workload2``.  Names say which layer
     a row, a record or a picture is about: a name that is there twice is refused.  Raises
     :class:`~vtacsp.errors.WorkloadError` naming the file.
+
+    >>> from pathlib import Path
+    >>> text = '{"op": "dense", "batch": 1, "in_features": 64, "out_features": 32}'
+    >>> _ = Path("layer.json").write_text(text)
+    >>> load_workloads("layer.json")[0].macs
+    2048
     """
     return workloads_from(read_json(path, WorkloadError), path)
 

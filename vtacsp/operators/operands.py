@@ -14,6 +14,10 @@ class Operands:
     """Packed operands of a workload; ``bias`` is None for a workload without one.
 
     ``epilogue`` are what the steps of an epilogue load, in their order.
+
+    >>> layer = Dense(in_features=32, out_features=16)
+    >>> random_operands(layer, VTAConfig()).data.shape
+    (1, 2, 1, 16)
     """
 
     data: Integers

@@ -36,6 +36,16 @@ def build(
     Raises :class:`~vtacsp.errors.ProgramError`, with the cause, where the stack would stop,
     :class:`~vtacsp.errors.TooLongError` for a program of more than ``MAX_STEPS`` steps
     and :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the space.
+
+    >>> program = build(vtacsp.suite("resnet18")[9], VTAConfig(), 0)
+    >>> len(program), len(program.micro_ops)
+    (159946, 5)
+    >>> try:
+    ...     build(vtacsp.suite("resnet18")[9], VTAConfig(), 500)
+    ... except ProgramError as error:
+    ...     print(error)
+    ...
+    sram:wgt: 1152 elements, WGT holds 1024
     """
     space = _space(workload, hardware)
     knobs = space.config(space.index(config))

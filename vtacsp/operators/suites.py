@@ -17,12 +17,20 @@ SUITES = (
     *("resnet18", "resnet50", "mobilenet", "mobilenet_v2", "mlperf_tiny", "dcgan"),
     "deepbench",
 )
+"""The suites, as the command line names them.
+
+>>> SUITES[:2]
+('resnet18', 'resnet50')
+"""
 
 
 def suite(name: str) -> list[Workload]:
     """All workloads of a suite, in order.
 
     Those of a network have its number of such layers in ``extra["count"]``.
+
+    >>> [layer.name for layer in suite("resnet18")][:3]
+    ['resnet18.C2', 'resnet18.C3', 'resnet18.C4']
     """
     if name not in SUITES:
         raise WorkloadError(f"unknown suite {shortened(name)}; known are {', '.join(SUITES)}")

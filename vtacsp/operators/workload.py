@@ -51,6 +51,10 @@ class Workload(ABC):
     sums; None is the one of VTA's tuning scripts, with or without a ``bias``.  ``extra`` keeps the
     annotations of a JSON file, whose keys are :data:`ANNOTATIONS`.
     Raises :class:`~vtacsp.errors.WorkloadError` for a value out of range and for another key.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> layer.op, layer.pack(VTAConfig()).weight
+    ('conv2d', (32, 32, 3, 3, 16, 16))
     """
 
     op: ClassVar[str]

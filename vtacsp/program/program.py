@@ -59,6 +59,10 @@ class Program:
     ``dram`` is the number of elements of each operand.  ``waits`` says that the first
     compute instruction also pops a token which the program before left behind, ``leaves``
     that this one leaves such a token (the upstream runtime carries it over).
+
+    >>> program = build(vtacsp.suite("resnet18")[9], VTAConfig(), 0)
+    >>> len(program), program.counters()["gemm"]
+    (159946, 51744)
     """
 
     workload: Workload

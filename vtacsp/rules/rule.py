@@ -13,7 +13,11 @@ __all__ = ["Check", "Rule", "Stage"]
 
 
 class Stage(IntEnum):
-    """Where the stack meets a check, in its order; the first one that fails is reported."""
+    """Where the stack meets a check, in its order; the first one that fails is reported.
+
+    >>> Stage.ALLOC_ACC < Stage.TOTAL_ACC
+    True
+    """
 
     TENSORIZE = 10
     ALLOC_ACC = 20
@@ -49,7 +53,13 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """A condition at the point where the stack would stop when it does not hold."""
+    """A condition at the point where the stack would stop when it does not hold.
+
+    >>> from vtacsp.rules.symbols import tile_h
+    >>> check = Check(Stage.USER, tile_h <= 7)
+    >>> vtacsp.expr.to_text(check.holds)
+    'tile_h <= 7'
+    """
 
     stage: Stage
     holds: Bool
@@ -67,6 +77,12 @@ class Rule:
     Rules of your own take one condition::
 
         Rule.of("no_threads", (oc_nthread == 1) & (h_nthread == 1), "virtual threads are used")
+
+    >>> from vtacsp.rules.symbols import oc_nthread
+    >>> rule = Rule.of("one_thread", oc_nthread == 1, "virtual threads are used")
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> len(vtacsp.compile(layer)), len(vtacsp.compile(layer, rules=[rule]))
+    (40, 22)
     """
 
     name: str

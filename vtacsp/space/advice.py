@@ -32,6 +32,10 @@ class Advice:
     maps keys to (before, after); ``config`` is a configuration that then runs and ``feasible``
     how many do.  Without an answer ``core`` names rules that cannot hold together, or, when it
     is a number that cannot be reached, ``feasible`` is the largest number that can.
+
+    >>> advice = advise(vtacsp.suite("resnet18")[2], at_least=320)
+    >>> advice.feasible, advice.changes
+    (323, {'LOG_INP_BUFF_SIZE': (15, 16), 'LOG_WGT_BUFF_SIZE': (18, 17)})
     """
 
     question: str
@@ -74,6 +78,9 @@ def advise(
 
     Raises :class:`~vtacsp.errors.SpaceError` when both questions are asked at once and
     :class:`~vtacsp.errors.ConfigError` for a configuration outside the knob grid.
+
+    >>> advise(vtacsp.suite("resnet18")[2], at_least=320).changes
+    {'LOG_INP_BUFF_SIZE': (15, 16), 'LOG_WGT_BUFF_SIZE': (18, 17)}
     """
     machine = hardware or VTAConfig()
     if config is not None and at_least != 1:

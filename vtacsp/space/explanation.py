@@ -24,6 +24,11 @@ class Violation:
     """One rule that a configuration does not meet.
 
     ``remedy`` says which scratchpad size would satisfy the rule, empty where size is no help.
+
+    >>> space = vtacsp.compile(vtacsp.suite("resnet18")[9])
+    >>> violation = space.explain(space.knob_space.config(500)).violations[0]
+    >>> violation.rule, violation.quantities
+    ('sram:wgt', {'need': 4608, 'depth': 1024})
     """
 
     rule: str
@@ -44,6 +49,11 @@ class Explanation:
     them, that one first; ``nearest`` are the closest feasible configurations in knob steps.
     ``own`` when that rule is none of the stack's but one of the user's (``rules=``), ``unseen``
     when upstream's simulator runs the configuration and the hardware may compute wrong numbers.
+
+    >>> space = vtacsp.compile(vtacsp.suite("resnet18")[9])
+    >>> explanation = space.explain(space.knob_space.config(500))
+    >>> explanation.cause, explanation.nearest[0]["tile_co"]
+    ('sram:wgt', 4)
     """
 
     index: int

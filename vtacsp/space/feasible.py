@@ -26,6 +26,10 @@ class FeasibleSpace(OfProblem):
     """Feasible configurations as a sequence: rank -> configuration, ascending AutoTVM index.
 
     Made by :func:`compile`.  ``indices`` is the sorted array of AutoTVM indices.
+
+    >>> space = vtacsp.compile(vtacsp.suite("resnet18")[9])
+    >>> len(space), space.rank(space[7]), space.sample(1)[0] in space
+    (40, 7, True)
     """
 
     def __init__(self, problem: Problem, indices: IntArray) -> None:
@@ -184,6 +188,9 @@ def compile(
     wrong numbers on the hardware (rule ``race``).  Raises
     :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
     :class:`~vtacsp.errors.RuleError` for a malformed rule.
+
+    >>> vtacsp.compile(vtacsp.suite("resnet18")[9], VTAConfig(log_acc_buff_size=16)).count()
+    38
     """
     problem = Problem(workload, hardware or VTAConfig(), rules, stack_only=stack_only)
     return FeasibleSpace.of(problem)

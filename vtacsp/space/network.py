@@ -40,6 +40,10 @@ class HardwareSpace:
 
     ``free`` maps ``LOG_*_BUFF_SIZE`` to the values to consider; what is not given is fixed by
     ``base``.  Raises :class:`~vtacsp.errors.HardwareError` for another key or a bad range.
+
+    >>> machines = HardwareSpace(LOG_ACC_BUFF_SIZE=range(14, 18))
+    >>> len(machines)
+    4
     """
 
     def __init__(self, base: VTAConfig | None = None, **free: Iterable[int]) -> None:
@@ -79,7 +83,13 @@ class HardwareSpace:
 
 @dataclass(frozen=True)
 class JointPoint:
-    """A machine and a configuration per layer."""
+    """A machine and a configuration per layer.
+
+    >>> machines = HardwareSpace(LOG_ACC_BUFF_SIZE=[16])
+    >>> (point,) = compile_network(vtacsp.suite("resnet18")[9:], machines).sample(1)
+    >>> point.hardware.log_acc_buff_size, len(point.configs)
+    (16, 1)
+    """
 
     hardware: VTAConfig
     configs: tuple[Config, ...]
@@ -117,6 +127,11 @@ class JointSpace:
 
     Points are ordered by machine, then by the ranks of their configurations, the last layer
     fastest; ``count`` and ranks are exact integers of any size.
+
+    >>> machines = HardwareSpace(LOG_ACC_BUFF_SIZE=range(14, 18))
+    >>> joint = compile_network(vtacsp.suite("resnet18")[8:], machines)
+    >>> joint.count()
+    19112
     """
 
     def __init__(self, hardware: HardwareSpace, layers: Sequence[_Layer]) -> None:
@@ -204,6 +219,10 @@ def compile_network(
 
     ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
     Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
+
+    >>> machines = HardwareSpace(LOG_WGT_BUFF_SIZE=[17, 18])
+    >>> compile_network(vtacsp.suite("resnet18")[9:], machines).count()
+    80
     """
     if not workloads:
         raise SpaceError("a network has at least one layer")

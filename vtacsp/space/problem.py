@@ -87,6 +87,9 @@ class Problem:
     Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed or its sizes
     make numbers that 64 bits do not hold, and :class:`~vtacsp.errors.RuleError` when two rules
     share a name or a rule has a symbol that the operator does not know.
+
+    >>> Problem(vtacsp.suite("resnet18")[9], VTAConfig()).causes([0, 700])
+    ['ok', 'dma_pad']
     """
 
     def __init__(

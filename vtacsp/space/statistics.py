@@ -19,6 +19,10 @@ class SpaceStatistics:
 
     ``first`` counts a configuration for the rule that the stack reports, ``any`` for every rule
     that it breaks.
+
+    >>> counts = statistics(vtacsp.compile(vtacsp.suite("resnet18")[9]))
+    >>> counts.size, counts.feasible
+    (576, 40)
     """
 
     name: str
@@ -42,6 +46,9 @@ def statistics(space: FeasibleSpace) -> SpaceStatistics:
     """Count the whole grid of a compiled space; rules that refuse nothing are left out.
 
     A space is counted once, however many tables and pages ask.
+
+    >>> statistics(vtacsp.compile(vtacsp.suite("resnet18")[9])).first
+    {'sram:inp': 24, 'sram:wgt': 144, 'vthread_split': 208, 'dma_pad': 156, 'uop_hazard': 4}
     """
     if space not in _COUNTED:
         _COUNTED[space] = _count(space)

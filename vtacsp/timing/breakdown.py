@@ -118,6 +118,10 @@ class ModuleTime:
     Stalls: ``memory`` inside of a load (latency, and beats of others), ``fetch`` no instruction
     yet, ``load``/``compute``/``store`` a token of that module, ``queue`` (fetch) a full queue,
     ``done`` nothing left to do.  All of them add up to the cycles of the program.
+
+    >>> result = Simulator(vtacsp.suite("resnet18")[9]).run(0)
+    >>> result.modules["compute"].busy
+    {'load uop': 5, 'gemm': 802816, 'reset': 12544, 'alu': 37632, 'sync': 2, 'finish': 1}
     """
 
     busy: Mapping[str, int]
@@ -134,6 +138,10 @@ class TimingResult:
     """Cycles of a program, and where they went; only the first is counted at once.
 
     Raises :class:`~vtacsp.errors.DeadlockError` when the modules wait for each other.
+
+    >>> result = Simulator(vtacsp.suite("resnet18")[9]).run(0)
+    >>> result.cycles, result.bound
+    (18471932, 'load')
     """
 
     program: Program = field(repr=False)

@@ -37,6 +37,11 @@ class TimingModel:
     """Constants of the machine and its memory; :func:`constants` lists units and sources.
 
     Raises :class:`~vtacsp.errors.TimingError` for a value out of range.
+
+    >>> slow = RTL.override(["memory_latency=64"])
+    >>> simulator = Simulator(vtacsp.suite("resnet18")[9], timing=slow)
+    >>> simulator.cycles(0)
+    23285332
     """
 
     memory_latency: int = _constant(
@@ -212,7 +217,11 @@ def constants() -> tuple[Field[Any], ...]:
 
 
 RTL = TimingModel()
-"""The RTL of tvm-vta as measured: 16 cycles of memory latency."""
+"""The RTL of tvm-vta as measured: 16 cycles of memory latency.
+
+>>> Simulator(vtacsp.suite("resnet18")[9], timing=RTL).cycles(0)
+18471932
+"""
 
 PYNQ = TimingModel(
     memory_latency=40,
@@ -220,6 +229,10 @@ PYNQ = TimingModel(
     note="an estimate: the RTL's cycles with DDR latencies guessed for a Zynq-7020 at 100 MHz, "
     "64-bit AXI; no board was measured",
 )
-"""A Pynq-class board (100 MHz, 64-bit AXI): an estimate, no board was measured."""
+"""A Pynq-class board (100 MHz, 64-bit AXI): an estimate, no board was measured.
+
+>>> Simulator(vtacsp.suite("resnet18")[9], timing=PYNQ).cycles(0)
+20907484
+"""
 
 PRESETS = {"rtl": RTL, "pynq": PYNQ}

@@ -30,6 +30,11 @@ class Robust:
 
     ``indices`` are AutoTVM's, shape (n,), ascending; ``cycles`` has shape (n, epilogues), in the
     order of ``simulators``; ``counts`` tells how often the network has each of them.
+
+    >>> from dataclasses import replace
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> robust([layer, replace(layer, bias=True)]).cycles.shape
+    (40, 2)
     """
 
     simulators: tuple[Simulator, ...]
@@ -73,6 +78,12 @@ def robust(
     ``counts`` (1 each when not given) weigh the epilogues.  Raises
     :class:`~vtacsp.errors.SpaceError` for workloads of different layers, for counts that are not
     one positive number each, and when no configuration runs under all of them.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> from dataclasses import replace
+    >>> both = robust([layer, replace(layer, bias=True)])
+    >>> len(both.indices)
+    40
     """
     if not workloads:
         raise SpaceError("no workloads were given")

@@ -32,6 +32,9 @@ def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult
     """Cycles of a program, without data.
 
     Raises :class:`~vtacsp.errors.DeadlockError` for a program whose modules wait for each other.
+
+    >>> simulate_timing(build(vtacsp.suite("resnet18")[9], VTAConfig(), 0)).cycles
+    18471932
     """
     result = TimingResult(program, timing)
     result.cycles  # noqa: B018 raises
@@ -55,6 +58,10 @@ class Simulator:
     :class:`~vtacsp.errors.ProgramError` carries the cause.
 
     Raises :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+
+    >>> simulator = Simulator(vtacsp.compile(vtacsp.suite("resnet18")[9]))
+    >>> simulator.cycles(simulator.space[0])
+    18471932
     """
 
     workload: Workload

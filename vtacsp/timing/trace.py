@@ -23,6 +23,10 @@ def trace(result: TimingResult) -> dict[str, Any]:
 
     Slices are instructions, and what a module waited for between them; times are in
     microseconds at the clock of the timing model.
+
+    >>> result = Simulator(Dense(in_features=32, out_features=32)).run(0)
+    >>> len(trace(result)["traceEvents"]) > len(result.program)
+    True
     """
     events: list[Event] = [
         {"ph": "M", "pid": 0, "name": "process_name", "args": {"name": _title(result)}}
@@ -47,6 +51,8 @@ def write_trace(result: TimingResult, path: str | Path) -> None:
     """Write the trace as JSON, whole or not at all.
 
     Raises :class:`~vtacsp.errors.VtacspError` when the file cannot be written.
+
+    >>> write_trace(Simulator(Dense(in_features=32, out_features=32)).run(0), "trace.json")
     """
     write_text(path, json.dumps(trace(result)))
 

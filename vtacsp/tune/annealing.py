@@ -23,6 +23,12 @@ class SimulatedAnnealing:
     ``n_iter`` steps at most, linear cooling from ``temp[0]`` to ``temp[1]``, ``parallel_size``
     chains, which go on where they stood with ``persistent``; ends after ``early_stop`` steps
     without a new maximum.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> annealing = SimulatedAnnealing(space, n_iter=50, parallel_size=8)
+    >>> score = lambda indices: 1.0 * indices  # what a cost model says
+    >>> annealing.find_maximums(score, 1, (), np.random.default_rng(1)) == [max(space.indices())]
+    True
     """
 
     def __init__(

@@ -47,6 +47,10 @@ def cycle_bound(op: str, timing: TimingModel = RTL) -> Int:
 
     An expression over the symbols of the rules (``Problem.at(indices).evaluate(...)``).
     Raises :class:`~vtacsp.errors.SearchError` for an unknown operator.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> int(Problem(layer, VTAConfig()).at([0]).evaluate(cycle_bound("conv2d"))[0])
+    18123322
     """
     try:
         nest: LoopNest = part(op, "nest").NEST
@@ -153,6 +157,12 @@ def _written(nest: LoopNest, t: TimingModel) -> Int:
 
 
 def cycle_bounds(problem: Problem, indices: IntArray, timing: TimingModel = RTL) -> IntArray:
-    """Cycle bounds of configurations, aligned with ``indices``; means something where feasible."""
+    """Cycle bounds of configurations, aligned with ``indices``; means something where feasible.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> bound = cycle_bounds(Problem(layer, VTAConfig()), np.array([0]))
+    >>> bool(bound[0] <= Simulator(layer).cycles(0))
+    True
+    """
     bound: IntArray = problem.at(indices).evaluate(cycle_bound(problem.workload.op, timing))
     return bound

@@ -34,6 +34,13 @@ class XGBoostModel:
 
     ``loss`` is ``reg`` (squared error of the speed relative to the best), ``rank`` (pairwise)
     or ``rank-binary`` (pairwise; training stops by which half of the speeds is found).
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> indices = np.array(space.indices())
+    >>> model, speeds = XGBoostModel(), np.linspace(1, 2, len(indices))
+    >>> model.fit(space.features(indices), speeds, 8, np.random.default_rng(1))
+    >>> model.predict(space.features(indices)).shape
+    (40,)
     """
 
     def __init__(self, loss: str = "reg", *, threads: int = 1) -> None:

@@ -45,6 +45,13 @@ class ExecutorMeasurer(Measurer):
     closed; a broken one raises :class:`~vtacsp.errors.MeasureError`.  Nobody but the worker knows
     when it starts what was submitted: the function runs in a thread of its own there, which is
     left behind when it hangs.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ExecutorMeasurer(lambda index: 1e-3, ThreadPoolExecutor, jobs=2) as measurer:
+    ...     results = dict(measurer.measure([0, 1]))
+    ...
+    >>> results[1].seconds
+    0.001
     """
 
     def __init__(

@@ -25,6 +25,10 @@ class GeneticSearcher(Searcher):
     those of AutoTVM 0.17.  Two differences: a child that was proposed before is bred again
     (AutoTVM measures it again), and on a feasible set a child that is not feasible is replaced
     by a feasible neighbour of one of its parents.
+
+    >>> searcher = GeneticSearcher(search_space(vtacsp.suite("resnet18")[9]), seed=1)
+    >>> len(searcher.next_batch(4))
+    4
     """
 
     def __init__(

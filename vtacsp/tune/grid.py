@@ -11,7 +11,11 @@ __all__ = ["GridSearcher"]
 
 
 class GridSearcher(Searcher):
-    """AutoTVM's ``GridSearchTuner``; on the feasible set the exhaustive search."""
+    """AutoTVM's ``GridSearchTuner``; on the feasible set the exhaustive search.
+
+    >>> GridSearcher(search_space(vtacsp.suite("resnet18")[9])).next_batch(4)
+    [0, 1, 3, 24]
+    """
 
     _rank = 0
 

@@ -25,13 +25,23 @@ __all__ = ["Presample", "diverse", "lowest_bounds", "presample", "ranked", "unif
 
 
 def uniform(space: SearchSpace, n: int, seed: int = 0) -> list[int]:
-    """``n`` configurations, every subset equally likely; all of a smaller space."""
+    """``n`` configurations, every subset equally likely; all of a smaller space.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> len(uniform(space, 4, seed=1))
+    4
+    """
     rng = np.random.default_rng(seed)
     return [int(i) for i in space.sample(_at_most(space, n), rng)]
 
 
 def diverse(space: SearchSpace, n: int, seed: int = 0) -> list[int]:
-    """``n`` configurations far apart: greedy max-min distance in steps of the knob grid."""
+    """``n`` configurations far apart: greedy max-min distance in steps of the knob grid.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> len(diverse(space, 4, seed=1))
+    4
+    """
     return _spread(space, space.indices(), _at_most(space, n), np.random.default_rng(seed))
 
 
@@ -41,6 +51,10 @@ def ranked(
     """The ``n`` configurations of lowest cost, best first, ties in AutoTVM order.
 
     ``cost`` takes an array of indices (``Simulator.cycles_many`` of the timing simulator).
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> ranked(space, 2, Simulator(vtacsp.suite("resnet18")[9]).cycles_many)
+    [219, 243]
     """
     indices = space.indices()
     costs = np.asarray(cost(indices))
@@ -55,6 +69,10 @@ def lowest_bounds(space: SearchSpace, n: int, timing: TimingModel = RTL) -> list
     By :func:`~vtacsp.tune.cycle_bound`; one index of each program, equal bounds in AutoTVM order.
     Fewer when there are fewer programs.  A grid that is too large to be listed is left to CP-SAT
     (:mod:`vtacsp.tune.ranking`), which says the same.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> len(lowest_bounds(space, 2))
+    2
     """
     n = _at_most(space, n)
     if len(space.knob_space) > MAX_GRID:
@@ -74,6 +92,11 @@ class Presample:
     """What a compiler said about some configurations.
 
     ``valid`` and ``invalid`` are in order of compilation; one compiler call each.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> sample = presample(search_space(layer, feasible=False), limit=64)
+    >>> set(sample.valid) <= set(vtacsp.compile(layer).indices.tolist())
+    True
     """
 
     space: SearchSpace
@@ -119,6 +142,11 @@ def presample(
     away, to the frontier; an invalid one adds a random configuration.  Ends after
     min(``limit``, size) compiler calls, or with the frontier.  ``valid`` stands for the compiler;
     without, the feasible set answers, as the real stack would.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9], feasible=False)
+    >>> sample = presample(space, limit=64)
+    >>> len(sample.valid), len(sample.invalid)
+    (5, 59)
     """
     if valid is None:
         valid = FeasibleGrid(FeasibleSpace.of(space.problem)).__contains__

@@ -23,7 +23,13 @@ __all__ = ["Trial", "TuningResult", "tune"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One result of a run; ``recorded`` when it came from the log and was not measured now."""
+    """One result of a run; ``recorded`` when it came from the log and was not measured now.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> result = tune(GridSearcher(search_space(layer)), SimulatorMeasurer(layer), trials=1)
+    >>> result.trials[0].number, result.trials[0].recorded
+    (1, False)
+    """
 
     number: int
     index: int
@@ -36,6 +42,11 @@ class TuningResult:
     """What a run found: its trials in order, and whether it was interrupted.
 
     ``proven`` says that it ended because the best was good enough.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> result = tune(GridSearcher(search_space(layer)), SimulatorMeasurer(layer), trials=8)
+    >>> len(result.trials), result.best.index
+    (8, 27)
     """
 
     space: SearchSpace
@@ -102,6 +113,11 @@ def tune(
     :class:`~vtacsp.errors.LogError` for a log that cannot be read or written and
     :class:`~vtacsp.errors.MeasureError` when the measurer is of another layer or machine, or
     gives up.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> result = tune(RandomSearcher(search_space(layer)), SimulatorMeasurer(layer), trials=8)
+    >>> result.best_config in vtacsp.compile(layer)
+    True
     """
     size = measurer.parallel if batch_size is None else batch_size
     numbers = {"trials": trials, "batch_size": size, "early_stopping": early_stopping}

@@ -25,6 +25,14 @@ class Measurer(ABC):
     what measures, in a word or two: results that a log has from another device are no results
     of this one.  ``task`` is the layer and the machine that it can measure, None when any:
     :func:`~vtacsp.tune.tune` refuses the space of another one.
+
+    >>> class Flat(Measurer):
+    ...     def measure(self, indices):
+    ...         for index in indices:
+    ...             yield index, Result((1e-3,))
+    ...
+    >>> [(index, result.seconds) for index, result in Flat().measure([7])]
+    [(7, 0.001)]
     """
 
     parallel: int = 1
@@ -56,6 +64,10 @@ class FunctionMeasurer(Measurer):
     :class:`~vtacsp.errors.SimulationError`) is the error that AutoTVM has for its cause, a
     ``TimeoutError`` a run timeout, any other (``sys.exit`` too) an unknown error with its message;
     so are seconds that are no positive finite number.
+
+    >>> measurer = FunctionMeasurer(lambda index: 1e-3)  # seconds, from your board
+    >>> [result.seconds for _, result in measurer.measure([0])]
+    [0.001]
     """
 
     def __init__(self, function: Callable[[int], float | Result]) -> None:
@@ -78,6 +90,10 @@ class SimulatorMeasurer(FunctionMeasurer):
     workload on ``hardware``, the default machine when not given.  Raises
     :class:`~vtacsp.errors.WorkloadError` when it cannot be packed and
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+
+    >>> measurer = SimulatorMeasurer(vtacsp.suite("resnet18")[9])
+    >>> [result.seconds for _, result in measurer.measure([0])]
+    [0.18471932]
     """
 
     def __init__(
@@ -117,7 +133,12 @@ class SimulatorMeasurer(FunctionMeasurer):
 
 
 class TableMeasurer(Measurer):
-    """Answers from recorded results; what is not in the table is an error of the caller."""
+    """Answers from recorded results; what is not in the table is an error of the caller.
+
+    >>> measurer = TableMeasurer({7: Result((2e-3,))})
+    >>> [result.seconds for _, result in measurer.measure([7])]
+    [0.002]
+    """
 
     def __init__(self, results: Mapping[int, Result], parallel: int = 1) -> None:
         self.results = results

@@ -41,6 +41,11 @@ class ModelSearcher(Searcher):
     ``first_fit`` is the number of results before the first training (``plan_size`` when not
     given).  ``bias`` is added to the score of an index while annealing: the validity-driven
     method of Rieber et al. uses +1 for known valid and -1e6 for known invalid configurations.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> searcher = ModelSearcher(space, initial=lowest_bounds(space, 2))
+    >>> len(searcher.next_batch(4))
+    4
     """
 
     def __init__(

@@ -10,7 +10,12 @@ __all__ = ["RandomSearcher"]
 
 
 class RandomSearcher(Searcher):
-    """AutoTVM's ``RandomTuner``."""
+    """AutoTVM's ``RandomTuner``.
+
+    >>> searcher = RandomSearcher(search_space(vtacsp.suite("resnet18")[9]), seed=1)
+    >>> len(searcher.next_batch(4))
+    4
+    """
 
     def propose(self, n: int) -> Iterator[int]:
         """Draws without replacement."""

@@ -60,6 +60,12 @@ class Record:
     ``line`` is the line that the record was read from, without its end.
 
     Raises :class:`ValueError` when target and ``device`` name two devices.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> records[1].result.seconds
+    0.0005
     """
 
     task: Task
@@ -243,6 +249,11 @@ class LogLine:
 
     A comment, or a record of AutoTVM's format before 0.2, has neither: AutoTVM skips it too.
     ``torn`` is a last line that was not written to its end.
+
+    >>> from pathlib import Path
+    >>> _ = Path("bad.log").write_text("not a record\\n")
+    >>> read_log("bad.log")[0].record is None
+    True
     """
 
     number: int
@@ -256,6 +267,11 @@ def scan_log(path: str | Path) -> Iterator[LogLine]:
     """Every line of a log, whatever it is, one at a time.
 
     Raises :class:`~vtacsp.errors.LogError` when the file cannot be read.
+
+    >>> from pathlib import Path
+    >>> _ = Path("bad.log").write_text("not a record\\n")
+    >>> next(scan_log("bad.log")).number
+    1
     """
     with open_input(path, LogError) as file:
         try:
@@ -277,7 +293,13 @@ def scan_log(path: str | Path) -> Iterator[LogLine]:
 
 
 def read_log(path: str | Path) -> list[LogLine]:
-    """The lines of :func:`scan_log`, all at once."""
+    """The lines of :func:`scan_log`, all at once.
+
+    >>> from pathlib import Path
+    >>> _ = Path("bad.log").write_text("not a record\\n")
+    >>> read_log("bad.log")[0].problem
+    'Expecting value: line 1 column 1 (char 0)'
+    """
     return list(scan_log(path))
 
 
@@ -311,6 +333,13 @@ def load_records(path: str | Path) -> list[Record]:
 
     Comments and records of AutoTVM's format before 0.2 are skipped, as AutoTVM does.  Raises
     :class:`~vtacsp.errors.LogError` naming file and line for anything else.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> write_records("two.log", records)
+    >>> [record.index for record in load_records("two.log")]
+    [0, 1]
     """
     return list(_records(path))
 
@@ -333,6 +362,14 @@ class TuningLog:
     AutoTVM's own: the simulated RTL, whose records are of the same target; with None they count
     for no device that has a name.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be
     written, and when another run has it open: neither would know what the other measures.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> searcher = GridSearcher(search_space(layer))
+    >>> with TuningLog("c11.log") as log:
+    ...     result = tune(searcher, SimulatorMeasurer(layer), trials=2, log=log)
+    ...
+    >>> len(load_records("c11.log"))
+    2
     """
 
     def __init__(self, path: str | Path, assume: str | None = RTL_DEVICE) -> None:
@@ -531,6 +568,16 @@ class Digest:
 
     ``records`` are the fastest of each layer, machine, device and configuration, in order of
     appearance; :meth:`count` and :meth:`failed` say how many there were of such a one.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> digest = Digest()
+    >>> for record in records:
+    ...     digest.add(record)
+    ...
+    >>> len(digest.records), digest.count(records[0])
+    (2, 1)
     """
 
     def __init__(self) -> None:
@@ -569,6 +616,12 @@ def merge_records(records: Iterable[Record]) -> list[Record]:
     """One record per task, device and configuration: the fastest, in order of appearance.
 
     Raises as :func:`refuse_mixed`.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> len(merge_records(records + records))
+    2
     """
     records = list(records)
     refuse_mixed(records)
@@ -576,7 +629,14 @@ def merge_records(records: Iterable[Record]) -> list[Record]:
 
 
 def best_records(records: Iterable[Record]) -> list[Record]:
-    """The fastest record of each task on each device; tasks where nothing ran are left out."""
+    """The fastest record of each task on each device; tasks where nothing ran are left out.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> [record.index for record in best_records(records)]
+    [1]
+    """
     return list(_fastest((r for r in records if r.result.ok), lambda r: r.key).values())
 
 
@@ -584,6 +644,11 @@ def refuse_mixed(records: Iterable[Record]) -> None:
     """Raise :class:`~vtacsp.errors.LogError` when AutoTVM would compare what two devices took.
 
     It would when some records of a layer's target name a device and others do not say.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> refuse_mixed(records)  # of one device
     """
     _of_one_device((record, record.task) for record in records)
 
@@ -592,6 +657,12 @@ def records_for_vta(records: Iterable[Record]) -> list[Record]:
     """The records for VTA's own target, whatever measured them.
 
     Raises :class:`~vtacsp.errors.LogError` when two devices measured one layer on one machine.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> records_for_vta(records) == records
+    True
     """
     records = list(records)
     _of_one_device((record, record.task.on("")) for record in records)
@@ -628,6 +699,13 @@ def write_records(
 
     ``others`` are lines to keep that are no records of ours; what AutoTVM could not read becomes
     a comment.  Raises :class:`~vtacsp.errors.LogError` when the file cannot be written.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> task, knobs = Task.of(layer, VTAConfig()), KnobSpace.of(layer, VTAConfig())
+    >>> records = [Record(task, i, knobs.config(i), Result((1e-3 / (i + 1),))) for i in range(2)]
+    >>> write_records("two.log", records)
+    >>> len(load_records("two.log"))
+    2
     """
     if Path(path).exists() and not Path(path).is_file():
         raise LogError(f"cannot write {path}: a log is a file")

@@ -25,6 +25,9 @@ class Result:
 
     Costs without an error that are no positive finite numbers are no measurement: whoever gives
     them, the result is a failure that names them.  Times that are no numbers are 0.
+
+    >>> Result((2e-3, 4e-3)).seconds
+    0.003
     """
 
     costs: tuple[float, ...] = ()

@@ -27,7 +27,12 @@ _DRAWS = 64  # random tries before the rest of a nearly exhausted space is liste
 
 
 class SearchSpace(OfProblem, ABC):
-    """Configurations of one layer, by AutoTVM index; ``rank`` counts them from 0 ascending."""
+    """Configurations of one layer, by AutoTVM index; ``rank`` counts them from 0 ascending.
+
+    >>> space = search_space(vtacsp.suite("resnet18")[9])
+    >>> space.index(7) in space, len(space)
+    (True, 40)
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -111,6 +116,9 @@ class WholeGrid(SearchSpace):
 
     Of a space, or of a bare workload on a machine (the default one when not given); raises as
     :func:`search_space`.
+
+    >>> len(WholeGrid(vtacsp.suite("resnet18")[9]))
+    576
     """
 
     def __init__(self, workload: Workload | Space, hardware: VTAConfig | None = None) -> None:
@@ -148,6 +156,10 @@ class FeasibleGrid(SearchSpace):
 
     Neighbours differ in one knob where there are such; a configuration without any moves to one
     of the nearest in number of changed knobs, so that no chain of moves gets stuck.
+
+    >>> feasible = FeasibleGrid(vtacsp.compile(vtacsp.suite("resnet18")[9]))
+    >>> len(feasible), 500 in feasible
+    (40, False)
     """
 
     def __init__(self, feasible: FeasibleSpace) -> None:
@@ -235,6 +247,10 @@ def search_space(
     :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> len(search_space(layer)), len(search_space(layer, feasible=False))
+    (40, 576)
     """
     problem = Problem.of(workload, hardware)
     if not feasible:

@@ -22,6 +22,14 @@ class Searcher(ABC):
     :mod:`vtacsp.tune.initial`).  The same space, seed, batch sizes and results give the same
     proposals.  Raises :class:`~vtacsp.errors.SearchError` for an initial index that is not of
     the space.
+
+    >>> class Backwards(Searcher):
+    ...     def propose(self, n):
+    ...         backwards = self.space.indices().tolist()[::-1]
+    ...         return [index for index in backwards if index not in self.visited][:n]
+    ...
+    >>> Backwards(search_space(vtacsp.suite("resnet18")[9])).next_batch(2)
+    [243, 242]
     """
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, initial: Iterable[int] = ()) -> None:

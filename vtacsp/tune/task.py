@@ -35,6 +35,9 @@ class Task:
     ``args`` are nested tuples, tensors as ``("TENSOR", shape, dtype)``.  AutoTVM does not see
     what follows the operator; ``bias`` is None where a record does not say, ``epilogue`` is that of
     a layer which has another one than VTA's tuning scripts.
+
+    >>> Task.of(vtacsp.suite("resnet18")[9], VTAConfig()).name
+    'conv2d_packed.vta'
     """
 
     target: str
@@ -97,6 +100,9 @@ def target_of(hardware: VTAConfig, device: str = "") -> str:
 
     A ``device`` other than :data:`RTL_DEVICE` has a target of its own.  Raises
     :class:`~vtacsp.errors.HardwareError` for a TARGET that a target string cannot hold.
+
+    >>> target_of(VTAConfig())
+    'ext_dev -keys=vta,cpu -device=vta -model=sim_1x16_i8w8a32_15_15_18_17'
     """
     if not re.fullmatch(r"[\w.+-]+", hardware.target, re.ASCII):
         raise HardwareError(
@@ -109,6 +115,9 @@ def hardware_of(target: str) -> VTAConfig:
     """The machine that a target string names (the inverse of :func:`target_of`).
 
     Raises :class:`~vtacsp.errors.HardwareError` when it names none, or one that cannot exist.
+
+    >>> hardware_of(target_of(VTAConfig())) == VTAConfig()
+    True
     """
     machine, _ = _parts(target)
     if not machine:
@@ -117,12 +126,20 @@ def hardware_of(target: str) -> VTAConfig:
 
 
 def device_of(timing: TimingModel) -> str:
-    """The device that a simulation with this timing model is."""
+    """The device that a simulation with this timing model is.
+
+    >>> device_of(RTL), device_of(PYNQ)
+    ('simulator rtl', 'simulator rtl memory_latency=40 write_latency=20')
+    """
     return f"simulator {timing.name}"
 
 
 RTL_DEVICE = device_of(RTL)
-"""The simulated RTL: its records are of VTA's own target, as are those that name no device."""
+"""The simulated RTL: its records are of VTA's own target, as are those that name no device.
+
+>>> device_of(RTL) == RTL_DEVICE
+True
+"""
 
 
 def _target(model: str, device: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vtacsp.expr import const, named
 from vtacsp.operators.nest import LoopNest, Mean
 from vtacsp.rules.eviction import program_micro_ops
-from vtacsp.rules.kernels import Loop, micro_ops
+from vtacsp.rules.kernels import MicroOpLoop, micro_ops
 from vtacsp.rules.symbols import CI, CO, N, tile_b, tile_ci, tile_co
 
 __all__ = ["NEST"]
@@ -16,11 +16,11 @@ inp_tile = named("inp_tile", tile_b * tile_ci)
 wgt_tile = named("wgt_tile", tile_co * tile_ci)
 tiles = named("tiles", N * CO // out_tile)
 reductions = named("reductions", CI // tile_ci)
-reset_loops = [Loop(tile_b, (tile_co, NONE, NONE)), Loop(tile_co, (ONE, NONE, NONE))]
+reset_loops = [MicroOpLoop(tile_b, (tile_co, NONE, NONE)), MicroOpLoop(tile_co, (ONE, NONE, NONE))]
 gemm_loops = [
-    Loop(tile_ci, (NONE, ONE, ONE)),
-    Loop(tile_b, (tile_co, tile_ci, NONE)),
-    Loop(tile_co, (ONE, NONE, tile_ci)),
+    MicroOpLoop(tile_ci, (NONE, ONE, ONE)),
+    MicroOpLoop(tile_b, (tile_co, tile_ci, NONE)),
+    MicroOpLoop(tile_co, (ONE, NONE, tile_ci)),
 ]
 gemm_ops = named("gemm_uops", micro_ops(gemm_loops))
 kernel_total = named("program_uops", program_micro_ops(ONE, gemm_ops, ONE, ONE))

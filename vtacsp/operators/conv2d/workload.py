@@ -12,7 +12,12 @@ __all__ = ["Conv2D"]
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2D(Spatial):
-    """2-D convolution, NCHW: data (batch, in_channels, height, width)."""
+    """2-D convolution, NCHW: data (batch, in_channels, height, width).
+
+    >>> layer = Conv2D(in_channels=64, height=56, width=56, out_channels=64, kernel=(3, 3))
+    >>> layer.output_size
+    (54, 54)
+    """
 
     op: ClassVar[str] = "conv2d"
 

@@ -14,7 +14,14 @@ __all__ = ["Conv2DTranspose"]
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2DTranspose(Spatial):
-    """Transposed 2-D convolution (the gradient of a convolution with ``stride``)."""
+    """Transposed 2-D convolution (the gradient of a convolution with ``stride``).
+
+    >>> layer = Conv2DTranspose(
+    ...     in_channels=64, height=4, width=4, out_channels=32, kernel=(4, 4), stride=(2, 2)
+    ... )
+    >>> layer.output_size
+    (10, 10)
+    """
 
     op: ClassVar[str] = "conv2d_transpose"
     output_padding: tuple[int, int] = (0, 0)

@@ -13,7 +13,14 @@ __all__ = ["GroupConv2D"]
 
 @dataclass(frozen=True, kw_only=True)
 class GroupConv2D(Conv2D):
-    """Grouped 2-D convolution; ``groups`` divides both channel counts."""
+    """Grouped 2-D convolution; ``groups`` divides both channel counts.
+
+    >>> layer = GroupConv2D(
+    ...     in_channels=64, height=14, width=14, out_channels=64, kernel=(3, 3), groups=4
+    ... )
+    >>> layer.macs
+    1327104
+    """
 
     op: ClassVar[str] = "group_conv2d"
     groups: int
