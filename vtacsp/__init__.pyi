@@ -85,6 +85,8 @@ from .machine.configuration import VTAConfig as VTAConfig
 from .network.find import find_workloads as find_workloads
 from .network.load import load_network as load_network
 from .network.value import Network as Network
+from .operators.add.workload import Add as Add
+from .operators.avg_pool.workload import AvgPool as AvgPool
 from .operators.catalogue import (
     catalogue as catalogue,
 )
@@ -110,6 +112,7 @@ from .operators.loading import (
 from .operators.loading import (
     workload_from_dict as workload_from_dict,
 )
+from .operators.max_pool.workload import MaxPool as MaxPool
 from .operators.programs import build as build
 from .operators.suites import (
     SUITES as SUITES,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from vtacsp import __version__
+from vtacsp.arrays import Integers
 from vtacsp.bundle.bundle import Bundle
 from vtacsp.bundle.manifest import BUFFERS, LARGEST, PAGE, Buffer, Launch, Manifest
 from vtacsp.epilogue.program import operand_bases
@@ -108,11 +109,17 @@ def _images(program: Program, operands: Operands) -> dict[str, bytes]:
     hardware, workload = program.hardware, program.workload
     data = registry.part(workload.op, "reference").as_loaded(workload, operands.data)
     uops = np.concatenate([part.micro_ops for part in program.segments])
+    loaded, inp, wgt = operands.loaded, b"", b""
+    if operands.weight is None:
+        loaded = (data, *loaded)  # what the ALU runs by itself is loaded into ACC
+    else:
+        inp = _bytes(data, hardware.log_inp_width)
+        wgt = _bytes(operands.weight, hardware.log_wgt_width)
     return {
         "uop": pack_micro_ops(uops, hardware).astype("<u4").tobytes(),
-        "inp": _bytes(data, hardware.log_inp_width),
-        "wgt": _bytes(operands.weight, hardware.log_wgt_width),
-        "acc": _loaded(program, operands),
+        "inp": inp,
+        "wgt": wgt,
+        "acc": _loaded(program, loaded),
         "out": _bytes(reference(workload, hardware, operands), hardware.log_inp_width),
     }
 
@@ -122,13 +129,12 @@ def _bytes(values: np.ndarray[Any, Any], log_width: int) -> bytes:
     return np.ascontiguousarray(values).astype(kind).tobytes()
 
 
-def _loaded(program: Program, operands: Operands) -> bytes:
-    """The operands of the epilogue, each where the program expects it."""
-    shapes = program.workload.pack(program.hardware)
-    size = prod(shapes.output[-2:])
+def _loaded(program: Program, loaded: Sequence[Integers]) -> bytes:
+    """What is loaded into ACC, each tensor where the program expects it."""
+    size = prod(program.workload.pack(program.hardware).output[-2:])
     image = np.zeros((program.dram["acc"], size), dtype=np.int64)
-    sizes = [prod(shape[:-2]) for shape in shapes.operands]
+    sizes = [prod(operand.shape[:-2]) for operand in loaded]
     starts, _ = operand_bases(sizes, program.hardware)
-    for start, count, operand in zip(starts, sizes, operands.loaded, strict=True):
+    for start, count, operand in zip(starts, sizes, loaded, strict=True):
         image[start : start + count] = operand.reshape(count, size)
     return _bytes(image, program.hardware.log_acc_width)

@@ -98,7 +98,7 @@ class BoundLayer:
         else:
             members = _groups(model) // _groups(work)
             plain = _diagonal(self.weight, _groups(model), members)
-        shape = work.pack(self.hardware).weight
+        shape = work.pack(self.hardware).weight or ()
         filled = np.zeros((shape[0] * block, shape[1] * block, *shape[2:-2]), dtype=np.int8)
         filled[: plain.shape[0], : plain.shape[1]] = plain
         return _blocks(filled, block, block)
