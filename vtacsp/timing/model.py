@@ -188,6 +188,11 @@ class TimingModel:
         return min(self.bus_bytes, INSTRUCTION_BYTES) * self.burst_beats // INSTRUCTION_BYTES
 
     @property
+    def instructions_ahead(self) -> int:
+        """Instructions of a burst not yet dispatched when the next is asked for, on this bus."""
+        return min(self.fetch_ahead, self.burst_instructions - 1) * self.carries_instructions
+
+    @property
     def drain_of_fetch(self) -> int:
         """Cycles from the last beat of instructions to the first dispatch, on this bus."""
         return self.wide_fetch_drain if self.carries_instructions else self.fetch_drain

@@ -124,7 +124,7 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
         # a request leaves the memory's queue with its last beat, as it does the tag table
         "tags": min(timing.read_requests, timing.memory_queue),
         "fetch_drain": timing.drain_of_fetch,
-        "fetch_ahead": timing.fetch_ahead if timing.carries_instructions else 0,
+        "fetch_ahead": timing.instructions_ahead,
         "fetch_burst": timing.burst_instructions,
         # log2 of the bytes of a beat and of a burst
         "bus_shift": timing.bus_bytes.bit_length() - 1,
