@@ -7,6 +7,7 @@ for them.  Of the rules of tags that is so for UOP; one line of the sources make
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vtacsp.expr import Env, Int, Symbol, any_of, const, if_else, maximum
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     from vtacsp.machine.configuration import VTAConfig
     from vtacsp.timing.model import TimingModel
 
-__all__ = ["BUILDABLE", "LOG_BUS_BYTES", "UNCHANGED", "design_changes", "design_limits"]
+__all__ = [
+    "BUILDABLE",
+    "LOG_BUS_BYTES",
+    "UNCHANGED",
+    "WHOLE",
+    "broken",
+    "design_changes",
+    "design_hazards",
+    "design_limits",
+]
 
 LOG_BUS_BYTES = Symbol("LOG_BUS_BYTES", "log2 of bytes of a beat of the memory bus")
 
@@ -148,20 +158,79 @@ UNCHANGED = (BATCH_ONE, *map(_field, _depths))
 """Where one of these does not hold, the design needs its own sources changed for the machine."""
 
 
+_LOG_BURST = 8  # F1Config: lenBits, log2 of beats
+_LOG_REQUESTS = 4  # VMEParams: RequestQueueDepth
+
+
+def _whole(buffer: str, bits: Int, element: Int) -> Rule:
+    """``bits`` and ``element`` are log2 of elements and of bytes."""
+    beats = bits + element - LOG_BUS_BYTES
+    name = buffer.upper()
+    return Rule(
+        name=f"rtl:whole:{buffer}",
+        checks=(
+            Check(
+                Stage.RESULT,
+                any_of(element <= LOG_BUS_BYTES, beats > _LOG_BURST + _LOG_REQUESTS),
+            ),
+        ),
+        title=f"no load of the whole {name} scratchpad is in flight at once",
+        message=(
+            f"a load of the whole {name} scratchpad, 2^{{beats}} beats of the memory bus, may be "
+            "requested before its first beat arrives, and ends early then, with wrong numbers"
+        ),
+        mechanism=(
+            "`blocksInFlight` of `core/TensorLoadNarrowVME.scala` counts the beats that were "
+            "requested and have not arrived, with as many bits as the scratchpad's beats have "
+            "places: all of them at once are none. That takes a load of every element, all of its "
+            "requests among the 16 of 256 beats that the memory engine has in flight, and a memory "
+            "that has not answered meanwhile. A tensor that fits the bus has a wider count. "
+            "Measured: a load of 1,024 elements of 16 bytes on a bus of 8 is right with a latency "
+            "of 1 cycle and wrong with 16 and 64, and right on a bus of 16."
+        ),
+        quantities={"beats": beats},
+    )
+
+
+WHOLE = (
+    _whole("inp", inp_bits, LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH - 3),
+    _whole("wgt", wgt_bits, LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH - 3),
+    _whole("acc", acc_bits, LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH - 3),
+)
+"""Where one of these does not hold, the design gets programs with such a load wrong."""
+
+
+def broken(rules: Iterable[Rule], hardware: VTAConfig, timing: TimingModel) -> tuple[Rule, ...]:
+    """Those of the rules that do not hold for a machine and the bus of a timing model."""
+    env = _values(hardware, timing)
+    return tuple(rule for rule in rules if not env.evaluate(rule.holds))
+
+
 def design_limits(hardware: VTAConfig, timing: TimingModel) -> tuple[str, ...]:
     """Why the design cannot be built for a machine and a bus, one line a rule; empty if it can."""
-    return _broken(BUILDABLE, hardware, timing.bus_bytes)
+    return _messages(BUILDABLE, hardware, timing)
 
 
-def design_changes(hardware: VTAConfig) -> tuple[str, ...]:
+def design_changes(hardware: VTAConfig, timing: TimingModel) -> tuple[str, ...]:
     """What of the design's own sources stands against a machine, one line a rule."""
-    return _broken(UNCHANGED, hardware, 8)
+    return _messages(UNCHANGED, hardware, timing)
 
 
-def _broken(rules: tuple[Rule, ...], hardware: VTAConfig, bus_bytes: int) -> tuple[str, ...]:
-    env = Env({**hardware.symbols, LOG_BUS_BYTES.name: bus_bytes.bit_length() - 1})
+def design_hazards(hardware: VTAConfig, timing: TimingModel) -> tuple[str, ...]:
+    """What programs the design may get wrong on a machine and a bus, one line a rule.
+
+    They depend on the schedule and on the memory's latency; most programs have no such load.
+    """
+    return _messages(WHOLE, hardware, timing)
+
+
+def _values(hardware: VTAConfig, timing: TimingModel) -> Env:
+    return Env({**hardware.symbols, LOG_BUS_BYTES.name: timing.bus_bytes.bit_length() - 1})
+
+
+def _messages(rules: Iterable[Rule], hardware: VTAConfig, timing: TimingModel) -> tuple[str, ...]:
+    env = _values(hardware, timing)
     return tuple(
         rule.message.format(**{name: env.evaluate(q) for name, q in rule.quantities.items()})
-        for rule in rules
-        if not env.evaluate(rule.holds)
+        for rule in broken(rules, hardware, timing)
     )

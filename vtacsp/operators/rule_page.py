@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vtacsp.expr import Symbol, definitions, to_text
 from vtacsp.expr.nodes import Node
-from vtacsp.machine.design import BUILDABLE, UNCHANGED
+from vtacsp.machine.design import BUILDABLE, UNCHANGED, WHOLE
 from vtacsp.machine.legality import LEGALITY
 from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.rules.rule import Rule
@@ -65,6 +65,14 @@ def catalogue_page() -> str:
             UNCHANGED,
             "Where one of these does not hold, the design needs its sources changed for the "
             "machine.",
+        )
+    )
+    parts.append(
+        _section(
+            "programs that the Chisel design gets wrong",
+            WHOLE,
+            "Where one of these does not hold, a program with such a load may compute wrong "
+            "numbers; most programs have none.",
         )
     )
     parts.append(_symbols())
