@@ -8,6 +8,7 @@ from operator import attrgetter
 import pytest
 
 from tests.support import ROOT
+from vtacsp.machine.design import BUILDABLE, UNCHANGED, WHOLE
 from vtacsp.machine.legality import LEGALITY
 from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.operators.rule_page import catalogue_page
@@ -31,7 +32,11 @@ def test_the_table_of_timing_constants_is_current(request):
 
 
 # no set, which is ordered by address: operators have rules of one name, and all workers one order
-RULES = dict.fromkeys(rule for rules in [*all_catalogues().values(), LEGALITY] for rule in rules)
+RULES = dict.fromkeys(
+    rule
+    for rules in [*all_catalogues().values(), LEGALITY, BUILDABLE, UNCHANGED, WHOLE]
+    for rule in rules
+)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES, key=attrgetter("name")), ids=attrgetter("name"))

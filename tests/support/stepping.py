@@ -21,16 +21,24 @@ from vtacsp.machine.instructions import INSTRUCTION
 
 __all__ = ["HangError", "Stepped", "step"]
 
-BEAT_BITS = 64  # F1Config: dataBits
-BEAT = BEAT_BITS // 8
 BURST = 1 << 8  # F1Config: lenBits
-PAGE = BURST * BEAT
+INSTRUCTION_BYTES = 16
 TAGS = 16  # VMEParams: RequestQueueDepth
 READ_QUEUE = 256  # the memory of the measurements
 ENTRIES = 512  # CoreConfig: instQueueEntries
 TOKENS = 255  # Semaphore: counterBits = 8
 CLIENTS = ("fetch", "uop", "inp", "wgt", "acc")  # Core: io.vme.rd(0..4)
 HANG = 5_000  # cycles without progress, more than any latency here times all tags
+
+
+class Bus(NamedTuple):
+    """Bytes of a beat (F1Config: dataBits) and of the longest burst."""
+
+    beat: int
+
+    @property
+    def page(self) -> int:
+        return BURST * self.beat
 
 
 class HangError(AssertionError):
@@ -216,13 +224,22 @@ class MemoryEngine:
 class Fetch:
     """FetchVME64.scala."""
 
-    def __init__(self, program: list[Instruction]) -> None:
+    most = BURST // 2  # instructions of a burst
+
+    def __init__(self, program: list[Instruction], bus: Bus) -> None:
+        if bus.beat != 8:
+            raise HangError("the design has no fetch module for this bus")
+        self.page = bus.page
         self.program = program
         self.launched = False
         self.state = "idle"
         self.address = self.beats = self.rest = 0  # raddr, rlen + 1, xrem + 1
         self.queue = Queue(BURST // 2)  # inst_q
         self.arrived = 0
+
+    @property
+    def size(self) -> int:
+        return self.beats // 2
 
     @property
     def command(self):
@@ -253,7 +270,7 @@ class Fetch:
                 self.arrived += 1
         elif empty:
             if self.rest:
-                self.address += PAGE
+                self.address += self.page
                 self.state = "command"
                 self._next_burst()
             else:
@@ -266,14 +283,85 @@ class Fetch:
         self.rest -= self.beats
 
 
+class FetchWide:
+    """FetchWideVME.scala: a buffer of ``BURST`` instructions, and a queue of two behind it."""
+
+    most = BURST
+
+    def __init__(self, program: list[Instruction], bus: Bus) -> None:
+        self.program, self.bus = program, bus
+        self.launched = False
+        self.state = self.before = "idle"  # state, and RegNext of it
+        self.size = self.rest = 0  # elemNb, xrem: instructions
+        self.address = 0  # of the burst
+        self.sent = True  # commandsDone
+        self.in_flight = 0  # clInFlight: beats
+        self.data = False  # pipeDelayQueueDeqV
+        self.arrived = self.taken = self.next = 0
+        self.pipe = Queue(2)  # readInstrPipe
+
+    @property
+    def _start(self) -> bool:
+        """vmeStart."""
+        return not self.launched or (self.state == "read" and self.before == "drain")
+
+    @property
+    def _beats(self) -> int:
+        return -(-self.size * INSTRUCTION_BYTES // self.bus.beat)
+
+    @property
+    def command(self):
+        if self.state != "read" or self._start or self.sent:
+            return None
+        return Request(-1, self.address, self._beats)
+
+    @property
+    def dispatch(self):
+        return self.pipe.head
+
+    def tick(self, sent: bool, data: bool, dispatched: bool) -> None:
+        buffered = self.arrived - self.taken  # queueCount
+        enq = self.program[self.next] if self.state == "drain" and buffered else None
+        if not self.pipe.ready:
+            enq = None
+        start, state = self._start, self.state
+        if start:
+            self.sent = False
+        elif sent:
+            self.sent = True
+        if not self.launched:
+            self.state, self.rest = "read", len(self.program)
+            self._next_burst()
+        elif state == "read":
+            if self.sent and not sent and not start and self.in_flight == 0:
+                self.state = "drain"
+        elif state == "drain" and buffered == 0:
+            self.address += self.size * INSTRUCTION_BYTES
+            self.state = "read" if self.rest else "idle"
+            self._next_burst()
+        if self.data:
+            self.arrived = min(self.arrived + self.bus.beat // INSTRUCTION_BYTES, self.size)
+        self.in_flight += (self._beats if sent else 0) - self.data
+        if enq:
+            self.taken += 1
+            self.next += 1
+        self.before, self.data, self.launched = state, data, True
+        self.pipe.tick(enq, dispatched)
+
+    def _next_burst(self) -> None:
+        self.size = min(self.rest, BURST)
+        self.rest -= self.size
+        self.arrived = self.taken = 0
+
+
 class Commands:
     """GenVMECmd (TensorLoadNarrowVME.scala) and GenVMECmdWide (TensorLoadWideVME.scala).
 
     The two differ in rows that do not start on a beat, which the narrow one cannot have.
     """
 
-    def __init__(self, element_bytes: int) -> None:
-        self.element = element_bytes
+    def __init__(self, element_bytes: int, bus: Bus) -> None:
+        self.element, self.bus = element_bytes, bus
         self.done = True  # commandsDone
         self.row = 0  # srcRowIdx, dramLineIdx
         self.place = 0  # currentRowIdx: rows of the padded tile passed
@@ -282,18 +370,21 @@ class Commands:
         self.address = 0  # rdCmdExtAddr, rdLineAddr
 
     def _row_beats(self, ins: Instruction) -> int:
-        return -(-(self.begin % BEAT + ins.x * self.element) // BEAT)
+        beat = self.bus.beat
+        return -(-(self.begin % beat + ins.x * self.element) // beat)
 
     def length(self, ins: Instruction) -> int:
         """readLen, rdLen: the first burst of a row ends at a page boundary at the latest."""
-        most = BURST - self.begin % PAGE // BEAT if self.sent == 0 else BURST
+        beat, page = self.bus.beat, self.bus.page
+        most = BURST - self.begin % page // beat if self.sent == 0 else BURST
         return min(self._row_beats(ins) - self.sent, most)
 
     def command(self, ins, busy: bool):
         if not busy or self.done or not ins.top <= self.place < ins.top + ins.y:
             return None
         request = Request(ins.number, self.address, self.length(ins))
-        if request.address % PAGE + request.beats * BEAT > PAGE:
+        beat, page = self.bus.beat, self.bus.page
+        if request.address % page + request.beats * beat > page:
             raise HangError("DRAM page alignment failure")
         return request
 
@@ -301,7 +392,7 @@ class Commands:
         if start:
             self.done, self.row, self.place, self.sent = False, 0, 0, 0
             self.begin = ins.dram * self.element
-            self.address = self.begin // BEAT * BEAT
+            self.address = self.begin // self.bus.beat * self.bus.beat
             return
         if busy and self.place < ins.top:
             self.place += 1
@@ -310,17 +401,17 @@ class Commands:
         beats = self.length(ins)
         if self.sent + beats < self._row_beats(ins):
             self.sent += beats
-            self.address += beats * BEAT
+            self.address += beats * self.bus.beat
         elif self.row == ins.y - 1:
             self.sent += beats
-            self.address += beats * BEAT
+            self.address += beats * self.bus.beat
             self.done = True
         else:  # stride
             self.row += 1
             self.place += 1
             self.sent = 0
             self.begin += ins.stride * self.element
-            self.address = self.begin // BEAT * BEAT
+            self.address = self.begin // self.bus.beat * self.bus.beat
 
 
 class ZeroPadding:
@@ -369,16 +460,16 @@ class ZeroPadding:
 class TensorLoad:
     """TensorLoadNarrowVME.scala and TensorLoadWideVME.scala."""
 
-    def __init__(self, element_bits: int, depth: int) -> None:
-        self.narrow = element_bits > BEAT_BITS
-        beats = depth * element_bits // BEAT_BITS
+    def __init__(self, element_bytes: int, depth: int, bus: Bus) -> None:
+        self.narrow = element_bytes > bus.beat
+        beats = depth * element_bytes // bus.beat
         # blocksInFlight cannot count a whole scratchpad, clInFlight can
         self.counter = 1 << (max(beats, 1) - 1).bit_length() + (not self.narrow)
         self.busy = False
         self.in_flight = 0
         self.data = False  # vmeDataValidPipe
-        self.padding_start = None  # the narrow design modules_of start and inst
-        self.commands = Commands(element_bits // 8)
+        self.padding_start = None  # the narrow design stages start and inst
+        self.commands = Commands(element_bytes, bus)
         self.padding = ZeroPadding()
         self.events: set[str] = set()
 
@@ -465,8 +556,9 @@ class MicroOps:
 class StoreNarrow:
     """TensorStoreNarrowVME.scala."""
 
-    def __init__(self, batch: int, block: int) -> None:
-        self.row_beats = block * 8 // BEAT_BITS  # numMemBlock
+    def __init__(self, batch: int, block: int, bus: Bus) -> None:
+        self.bus = bus
+        self.row_beats = block // bus.beat  # numMemBlock
         if not self.row_beats:
             raise HangError("the design requires a row of a tensor to be at least a beat")
         self.batch, self.element = batch, batch * block
@@ -490,8 +582,8 @@ class StoreNarrow:
 
     def _burst(self, address: int, beats: int) -> None:
         """Command for the next beats: up to the page boundary."""
-        self.address, self.step = address, PAGE - address % PAGE
-        self.beats = min(beats, self.step // BEAT)
+        self.address, self.step = address, self.bus.page - address % self.bus.page
+        self.beats = min(beats, self.step // self.bus.beat)
         self.rest = beats - self.beats
 
     def tick(self, ins, start: bool, ready: bool, data_ready: bool, ack: bool) -> None:
@@ -536,9 +628,9 @@ class StoreNarrow:
 class StoreWide:
     """TensorStoreWideVME.scala."""
 
-    def __init__(self, batch: int, block: int) -> None:
+    def __init__(self, batch: int, block: int, bus: Bus) -> None:
         self.state = "idle"
-        self.commands = Commands(batch * block)
+        self.commands = Commands(batch * block, bus)
         self.beats = self.sent = 0  # readLenReg, xcnt
 
     def command(self, ins):
@@ -610,17 +702,18 @@ class Control:
 class Machine:
     """Core.scala and VTAShell.scala: the modules and the wires between them."""
 
-    def __init__(self, program, hardware: VTAConfig, latency, write_latency, waits) -> None:
+    def __init__(self, program, hardware: VTAConfig, latency, write_latency, waits, bus) -> None:
         batch, block = hardware.batch, hardware.block
-        bits = {"uop": 32, "inp": batch * block * 8, "wgt": block * block * 8}
-        bits["acc"] = batch * block * 32
+        size = {"uop": 4, "inp": batch * block, "wgt": block * block, "acc": 4 * batch * block}
         self.memory = Memory(latency, write_latency)
         self.engine = MemoryEngine()
-        self.fetch = Fetch(program)
-        self.loads = {name: TensorLoad(bits[name], hardware.depth(name)) for name in CLIENTS[1:]}
+        self.fetch = (FetchWide if bus.beat >= INSTRUCTION_BYTES else Fetch)(program, bus)
+        self.loads = {
+            name: TensorLoad(size[name], hardware.depth(name), bus) for name in CLIENTS[1:]
+        }
         self.micro_ops = {"gemm": MicroOps(), "alu": MicroOps()}
         self.micro_ops_start = None  # RegNext of the start of GEMM and ALU
-        self.store = (StoreNarrow if batch * block * 8 > BEAT_BITS else StoreWide)(batch, block)
+        self.store = (StoreNarrow if batch * block > bus.beat else StoreWide)(batch, block, bus)
         self.controls = {
             "load": Control(None, Semaphore()),
             "compute": Control(Semaphore(), Semaphore(int(waits))),
@@ -629,6 +722,7 @@ class Machine:
         self.start, self.done = [-1] * len(program), [-1] * len(program)
         self.finish = None
         self.fetches: list[list[int]] = []
+        self.dispatched = 0
         self.reads: list[list[int]] = []
         self.waiting: dict[int, list[int]] = {}  # by tag
         self.events: set[str] = set()
@@ -711,7 +805,7 @@ class Machine:
             self.waiting[grant[1]] = [granted.number, now, -1, -1]
             self.reads.append(self.waiting[grant[1]])
             if granted.number < 0:
-                self.fetches.append([now, -1, -1, granted.beats // 2])
+                self.fetches.append([now, -1, -1, self.fetch.size])
         if beat:
             record = self.waiting[beat[0]]
             record[2] = now if record[2] < 0 else record[2]
@@ -719,7 +813,8 @@ class Machine:
             if record[0] < 0:
                 self.fetches[-1][1] = now
         if dispatched:
-            self.fetches[-1][2] = now
+            self.fetches[self.dispatched // self.fetch.most][2] = now
+            self.dispatched += 1
         queued = sum(bool(queue.items) for queue in self.engine.queues)
         if queued > 1:
             self.events.add("port contested")
@@ -739,11 +834,12 @@ def step(
     latency: int = 16,
     write_latency: int = 1,
     waits: bool = False,
+    bus: int = 8,
 ) -> Stepped:
     """Step one launch until FINISH has finished and every instruction is done."""
     assert instructions.dtype == INSTRUCTION
     program = [decode(number, record) for number, record in enumerate(instructions)]
-    machine = Machine(program, hardware, latency, write_latency, waits)
+    machine = Machine(program, hardware, latency, write_latency, waits, Bus(bus))
     now = idle = 0
     while min(machine.done) < 0:
         idle = 0 if machine.cycle(now) else idle + 1

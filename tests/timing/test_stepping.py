@@ -15,6 +15,7 @@ from tests.support.stepping import HangError, Stepped, step
 from tests.support.strategies import feasible_layers
 from tests.support.truth import truth
 from vtacsp import VTAConfig, build
+from vtacsp.machine.design import design_limits
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, Records
 from vtacsp.program import Program, Stream
 from vtacsp.timing.engine import Launch, first_tokens, schedule
@@ -79,10 +80,11 @@ def same(plan: Launch, stepped: Stepped) -> dict[str, bool]:
     }
 
 
-def compare(instructions, hardware, latency=16, write_latency=1, waits=False) -> Stepped:
+def compare(instructions, hardware, latency=16, write_latency=1, waits=False, bus=8) -> Stepped:
     """Step a program, and hold the engine to it."""
-    timing = replace(RTL, memory_latency=latency, write_latency=write_latency)
-    stepped = step(instructions, hardware, latency, write_latency, waits)
+    values = {"memory_latency": latency, "write_latency": write_latency, "bus_bytes": bus}
+    timing = replace(RTL, **values)
+    stepped = step(instructions, hardware, latency, write_latency, waits, bus)
     agreed = same(planned(Stream.of(instructions), hardware, timing, waits), stepped)
     assert all(agreed.values()), agreed
     return stepped
@@ -166,24 +168,39 @@ def wishing(drafts: st.SearchStrategy[Draft]) -> st.SearchStrategy[Draft]:
 empties = st.sampled_from(Memory).map(empty)
 latencies = st.integers(1, 100)
 machines = st.sampled_from(sorted(MACHINES)).map(MACHINES.__getitem__)
+BUSES = (8, 16, 32, 64)
+
+
+def buses(hardware: VTAConfig) -> list[int]:
+    """Buses for which the design can be built on a machine."""
+    return [bus for bus in BUSES if not design_limits(hardware, replace(RTL, bus_bytes=bus))]
+
+
+@st.composite
+def built(draw: st.DrawFn) -> tuple[VTAConfig, int]:
+    """A machine and a bus of it."""
+    hardware = draw(machines)
+    return hardware, draw(st.sampled_from(buses(hardware)))
 
 
 @settings(max_examples=50)
-@given(st.data(), machines, latencies, st.integers(1, 30), st.booleans())
-def test_random_programs(data, hardware, latency, write_latency, waits):
+@given(st.data(), built(), latencies, st.integers(1, 30), st.booleans())
+def test_random_programs(data, machine, latency, write_latency, waits):
+    hardware, bus = machine
     one = wishing(st.one_of(transfers(hardware), transfers(hardware), kernels(), empties))
     body = data.draw(st.lists(one, max_size=12))
-    compare(program(body, waits), hardware, latency, write_latency, waits)
+    compare(program(body, waits), hardware, latency, write_latency, waits, bus)
 
 
 @settings(max_examples=5)
-@given(st.data(), machines, latencies, st.sampled_from([127, 128, 256]) | st.integers(300, 560))
-def test_programs_of_several_fetches(data, hardware, latency, length):
+@given(st.data(), built(), latencies, st.sampled_from([127, 128, 256]) | st.integers(300, 560))
+def test_programs_of_several_fetches(data, machine, latency, length):
+    hardware, bus = machine
     single = st.sampled_from(Memory).map(lambda memory: transfer(memory, 1, dram_base=511))
     one = wishing(st.one_of(empties, single, kernels(most_uops=2, most_loops=2)))
     body = data.draw(st.lists(one, min_size=4, max_size=12))
-    stepped = compare(program((body * length)[:length]), hardware, latency)
-    assert len(stepped.fetches) == length // 128 + 1
+    stepped = compare(program((body * length)[:length]), hardware, latency, bus=bus)
+    assert len(stepped.fetches) == length // (128 if bus == 8 else 256) + 1
 
 
 # -- programs of workloads
@@ -234,37 +251,39 @@ MEETS = {
         ],
     ),
     "memory busy": (1, [transfer(Memory.WGT, 20), transfer(Memory.ACC, 20, 3)]),
-    "queue full": (16, [kernel(Opcode.GEMM, 30, 10, 10), *[empty(Memory.ACC)] * 640]),
+    "queue full": (16, [kernel(Opcode.GEMM, 30, 10, 10), *[empty(Memory.ACC)] * 800]),
 }
 """Event of the stepped hardware -> memory latency, and a program that meets it."""
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_every_memory_on_every_machine(name):
+@pytest.mark.parametrize(("name", "bus"), [(n, b) for n in MACHINES for b in buses(MACHINES[n])])
+def test_every_memory_on_every_machine(name, bus):
     """Rows and tiles that start and end anywhere in a beat and a page, padded or not."""
     hardware, drafts = MACHINES[name], []
     for memory in Memory:
-        page = 2048 // hardware.element_bytes(memory.name.lower())
+        page = 256 * bus // hardware.element_bytes(memory.name.lower())
+        row = max(min(page, hardware.depth(memory.name.lower())) // 4, 1)
         pads = {} if memory is Memory.OUT else PADS
         drafts += [
             transfer(memory, 1),
             transfer(memory, 3, 3, dram_base=5, x_stride=7),
-            transfer(memory, max(page // 4, 1), 2, dram_base=max(page - 3, 0)),
+            transfer(memory, row, 2, dram_base=max(page - 3, 0)),
             transfer(memory, 3, 2, dram_base=page, **pads),
         ]
     drafts = [replace(draft, wishes=(True,) * 4) for draft in drafts]
-    compare(program(drafts), hardware, latency=20)
+    compare(program(drafts), hardware, latency=20, bus=bus)
 
 
 @cache
-def met(event: str) -> Stepped:
+def met(event: str, bus: int = 8) -> Stepped:
     latency, drafts = MEETS[event]
-    return compare(program(drafts), DEFAULT, latency)
+    return compare(program(drafts), DEFAULT, latency, bus=bus)
 
 
 @pytest.mark.parametrize("event", MEETS)
-def test_programs_made_to_meet(event):
-    assert event in met(event).events
+@pytest.mark.parametrize("bus", [8, 16])
+def test_programs_made_to_meet(event, bus):
+    assert event in met(event, bus).events
 
 
 UNUSED = {
@@ -277,14 +296,15 @@ UNUSED = {
 def test_every_constant_is_pinned(constant):
     """The programs above tell a timing model with one constant changed from the right one."""
     told = []
+    bus = 16 if constant in ("wide_fetch_drain", "fetch_ahead") else 8
     for event, (latency, drafts) in MEETS.items():
-        right = replace(RTL, memory_latency=latency)
+        right = replace(RTL, memory_latency=latency, bus_bytes=bus)
         value = getattr(right, constant)
         wrong = 2 * value if constant in ("bus_bytes", "burst_beats") else value + 1
         if constant in ("read_requests", "queue_entries"):
             wrong = value - 1
         plan = planned(Stream.of(program(drafts)), DEFAULT, replace(right, **{constant: wrong}))
-        told += [event] if not all(same(plan, met(event)).values()) else []
+        told += [event] if not all(same(plan, met(event, bus)).values()) else []
     assert told
 
 

@@ -147,15 +147,21 @@ def test_every_constant_matters_and_has_a_lower_bound(name):
     case = small_case()
     device = simulator(case)
     bias = workload_from_dict({**case["workload"], "bias": True, "padding": [0, 0]})
+    # more instructions than a burst and a queue hold
+    dense = workload_from_dict(
+        {"op": "dense", "name": "d", "batch": 16, "in_features": 512, "out_features": 256}
+    )
     scaled = {"bus_bytes": 2, "burst_beats": 2, "queue_entries": 2, "read_requests": 1}
     changed = scaled.get(name, getattr(RTL, name) + 7 if name != "memory_queue" else 1)
-    other = TimingModel(**{name: changed})
+    bus = {"bus_bytes": 16} if name in ("wide_fetch_drain", "fetch_ahead") else {}
+    right = dataclasses.replace(RTL, **bus)
+    other = dataclasses.replace(right, **{name: changed})
     runs = [
         simulate_timing(build(workload, VTAConfig(), index), timing).seconds
-        for timing in (RTL, other)
-        for workload, index in ((device.workload, 5), (bias, 0))
+        for timing in (right, other)
+        for workload, index in ((device.workload, 5), (bias, 0), (dense, 0))
     ]
-    assert runs[:2] != runs[2:]
+    assert runs[:3] != runs[3:]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from vtacsp.cli.terminal import printable, say
 from vtacsp.errors import HardwareError
 from vtacsp.files import read_text
 from vtacsp.machine.configuration import BUFFERS, VTAConfig
+from vtacsp.machine.design import design_changes, design_limits
+from vtacsp.timing.model import RTL
 
 __all__ = ["COMMANDS"]
 
@@ -52,6 +54,8 @@ def hardware(
     if form == "table":
         fields = ", ".join(f"{name} {bits}" for name, bits in machine.isa_fields.items())
         text += printable(f"instruction fields (bits): {fields}\n")
+        for line in (*design_limits(machine, RTL), *design_changes(machine, RTL)):
+            text += printable(f"the Chisel design: {line}\n")
     write(text, output)
 
 

@@ -60,11 +60,13 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
     g, t = geometry(workload, hardware), timing
     # an output that no input reaches is a constant: it need not be computed each time
     computed = g.batch * g.outputs * g.y.covered * g.x.covered
-    clear = min(t.gemm_interval, 1)  # a load of zeros writes one accumulator per cycle
+    # a load of zeros writes an accumulator per cycle, or as many as a beat holds (then: none)
+    beats = hardware.element_bytes("acc") // t.bus_bytes
+    clear = min(t.gemm_interval, 1, beats)
     stages = clear + _STAGES * t.alu_interval
     if g.bias:
         # added by the ALU, or loaded into the accumulator in place of the reset and shifted left
-        loaded = _beats(hardware.element_bytes("acc"), t) + t.alu_interval - clear
+        loaded = beats + t.alu_interval - clear
         stages += min(t.alu_pair_interval, loaded)
     size = hardware.element_bytes
     pixels = g.batch * g.groups * g.inputs * g.y.inputs * g.x.inputs
@@ -83,10 +85,6 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
 def _met(axis: Axis) -> int:
     """Taps that meet some input."""
     return sum(taps((*axis,), k, 0, axis.out)[1] > 0 for k in range(axis.kernel))
-
-
-def _beats(size: int, t: TimingModel) -> int:
-    return max(size // t.bus_bytes, 1)
 
 
 def _written(hardware: VTAConfig, t: TimingModel) -> int:

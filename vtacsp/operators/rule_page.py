@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vtacsp.expr import Symbol, definitions, to_text
 from vtacsp.expr.nodes import Node
+from vtacsp.machine.design import BUILDABLE, UNCHANGED, WHOLE
 from vtacsp.machine.legality import LEGALITY
 from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.rules.rule import Rule
@@ -47,6 +48,31 @@ def catalogue_page() -> str:
             "hardware",
             LEGALITY,
             "A description that breaks one of these is refused when it is read.",
+        )
+    )
+    parts.append(
+        _section(
+            "the Chisel design",
+            BUILDABLE,
+            "The design cannot be built for a machine and a memory bus that break one of these; "
+            "the stack does not know them, and nothing is refused. `LOG_BUS_BYTES` is log2 of the "
+            "bytes of a beat. See [timing](timing.md).",
+        )
+    )
+    parts.append(
+        _section(
+            "the Chisel design as it is",
+            UNCHANGED,
+            "Where one of these does not hold, the design needs its sources changed for the "
+            "machine.",
+        )
+    )
+    parts.append(
+        _section(
+            "programs that the Chisel design gets wrong",
+            WHOLE,
+            "Where one of these does not hold, a program with such a load may compute wrong "
+            "numbers; most programs have none.",
         )
     )
     parts.append(_symbols())

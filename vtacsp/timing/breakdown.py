@@ -302,14 +302,15 @@ class TimingResult:
         read = dispatch = memory = queue = done = 0
         for launch in self.launches:
             arrived, last, count = launch.fetches.T[1:]
-            beats = 16 * count // self.timing.bus_bytes
+            beats = -(-INSTRUCTION_BYTES * count // self.timing.bus_bytes)
             since = np.concatenate([[-1], last[:-1]])
-            spent = last - arrived
-            read += int(beats.sum())
+            # a bus that carries instructions reads the next burst beside the last dispatches
+            waited = np.maximum(arrived + self.timing.drain_of_fetch - 1 - since, 0)
+            seen = np.minimum(beats, waited)
+            read += int(seen.sum())
             dispatch += int(count.sum())
-            drain = (self.timing.fetch_drain - 1) * len(count)
-            memory += int((arrived - since - beats).sum()) + drain
-            queue += int((spent - count).sum()) - drain
+            memory += int((waited - seen).sum())
+            queue += int((last - since - waited - count).sum())
             done += int(launch.cycles - last[-1] - 1)
         return ModuleTime(
             busy={"read": read, "dispatch": dispatch},

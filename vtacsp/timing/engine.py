@@ -164,7 +164,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     start, done = np.empty(noted, np.int64), np.empty(noted, np.int64)
     module, reason = np.empty(noted, np.int8), np.empty(noted, np.int8)
     beats = np.zeros(noted, np.int64)
-    burst = (1 << c.burst_shift) // INSTRUCTION_BYTES  # instructions
+    burst, ahead = c.fetch_burst, c.fetch_ahead  # instructions
     fetches = np.zeros((noted // burst + 1, 4), np.int64)
     room = len(fetches)
     for i in range(noted):
@@ -193,6 +193,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     wake = 0  # bits of those that have it; none: nothing moves before the next grant
 
     place, stop, clock = 0, 0, 0  # next to dispatch, end of the burst, cycle of dispatch
+    edge = ready = 0  # first instruction of the burst, and when it is there
     full = -1  # module whose queue holds up the dispatch
     due = 0  # instructions that have to leave it before the burst can end
     readers = np.zeros((3, 13), np.int64)
@@ -291,6 +292,8 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
                 wake ^= 1 << _DISPATCH
                 full = -1
                 while place < stop:
+                    if place == edge:
+                        clock = max(clock, ready)
                     m = module_of[which[np.uint64(place)]]
                     k = dispatched[m]
                     if k >= c.queue_entries:  # full until the head leaves
@@ -303,16 +306,16 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
                     dispatched[m] = k + 1
                     wake |= (waits[m] == _INSTRUCTIONS) << m
                     place += 1
+                    if place + ahead == stop and stop < n:
+                        # what is left waits in a pipe of the fetch module, past its buffer
+                        readers[0, _AT] = clock + ahead + c.fetch_restart
+                    if record and (place == n or place % burst == 0):
+                        fetches[(place - 1) // burst, 2] = clock
                     clock += 1
                 if full >= 0:
                     due = dispatched[full] - c.queue_entries
-                    for i in range(place, stop):
+                    for i in range(place, stop - ahead):
                         due += module_of[which[np.uint64(i)]] == full
-                    continue
-                if record:
-                    fetches[bursts - 1, 2] = clock - 1
-                if stop < n:
-                    readers[0, _AT] = clock - 1 + c.fetch_restart
                 continue
             if wake & 1 << _C:
                 wake = run(_C, wake ^ 1 << _C, bus, full, due)
@@ -365,7 +368,8 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
             w = np.uint64(who)
             cut = 0
             if who == 0:
-                some = ((min(stop + burst, n) - stop) * INSTRUCTION_BYTES) >> c.bus_shift
+                some = (min(stop + burst, n) - stop) * INSTRUCTION_BYTES
+                some = (some + c.bus_bytes - 1) >> c.bus_shift
             else:
                 address = readers[w, _NEXT]
                 cut = min(readers[w, _STOP], ((address >> c.burst_shift) + 1) << c.burst_shift)
@@ -383,12 +387,12 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
                 grants += 1
             if who == 0:
                 readers[0, _AT] = _FAR
-                place, stop = stop, min(stop + burst, n)
+                edge, stop = stop, min(stop + burst, n)
                 if record:
                     fetches[bursts, 0], fetches[bursts, 1] = at, last
-                    fetches[bursts, 3] = stop - place
+                    fetches[bursts, 3] = stop - edge
                     bursts += 1
-                clock = last + c.fetch_drain
+                ready = last + c.fetch_drain
                 wake = 1 << _DISPATCH
                 continue
             kind = which[np.uint64(i)]

@@ -98,6 +98,15 @@ class TimingModel:
         3, "cycles", "core/FetchVME64.scala: sDrain, sReadCmd",
         "from the last dispatch of a burst to the next request", 1,
     )  # fmt: skip
+    wide_fetch_drain: int = _constant(
+        5, "cycles", "core/FetchWideVME.scala: pipeDelayQueueDeqV, clInFlight, sDrain, "
+        "readInstrPipe",
+        "the same from the last beat to the first dispatch of a bus that carries an instruction",
+    )  # fmt: skip
+    fetch_ahead: int = _constant(
+        2, "instructions", "core/FetchWideVME.scala: readInstrPipe",
+        "not yet dispatched when such a bus asks for the next burst",
+    )  # fmt: skip
     queue_entries: int = _constant(
         512, "instructions", "core/Configs.scala: instQueueEntries", "queue of each module", 1
     )
@@ -173,9 +182,28 @@ class TimingModel:
         return round(seconds * self.clock_hz)
 
     @property
+    def carries_instructions(self) -> bool:
+        """Whether a beat holds an instruction: another fetch module (``core/Fetch.scala``)."""
+        return self.bus_bytes >= INSTRUCTION_BYTES
+
+    @property
     def burst_instructions(self) -> int:
-        """Instructions in one burst of the fetch module (``core/FetchVME64.scala``)."""
-        return self.bus_bytes * self.burst_beats // INSTRUCTION_BYTES
+        """Instructions in one burst of the fetch module.
+
+        ``core/FetchVME64.scala``; a bus that carries an instruction or more reads into a buffer
+        of one instruction per beat of the longest burst (``core/FetchWideVME.scala``).
+        """
+        return min(self.bus_bytes, INSTRUCTION_BYTES) * self.burst_beats // INSTRUCTION_BYTES
+
+    @property
+    def instructions_ahead(self) -> int:
+        """Instructions of a burst not yet dispatched when the next is asked for, on this bus."""
+        return min(self.fetch_ahead, self.burst_instructions - 1) * self.carries_instructions
+
+    @property
+    def drain_of_fetch(self) -> int:
+        """Cycles from the last beat of instructions to the first dispatch, on this bus."""
+        return self.wide_fetch_drain if self.carries_instructions else self.fetch_drain
 
     @property
     def name(self) -> str:

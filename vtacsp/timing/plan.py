@@ -101,6 +101,8 @@ class Constants(NamedTuple):
     launch_delay: int
     fetch_drain: int
     fetch_restart: int
+    fetch_ahead: int
+    fetch_burst: int
     queue_entries: int
     queue_delay: int
     token_delay: int
@@ -123,6 +125,9 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
         "out_row_bytes": hardware.element_bytes("out") // hardware.batch,
         # a request leaves the memory's queue with its last beat, as it does the tag table
         "tags": min(timing.read_requests, timing.memory_queue),
+        "fetch_drain": timing.drain_of_fetch,
+        "fetch_ahead": timing.instructions_ahead,
+        "fetch_burst": timing.burst_instructions,
         # log2 of the bytes of a beat and of a burst
         "bus_shift": timing.bus_bytes.bit_length() - 1,
         "burst_shift": (timing.bus_bytes * timing.burst_beats).bit_length() - 1,

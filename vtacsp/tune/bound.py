@@ -120,7 +120,7 @@ def _launch(nest: LoopNest, t: TimingModel) -> Int:
     """Cycles until the first instruction starts: a burst is fetched before anything runs."""
     per_tile = nest.rows * (1 + 3 * nest.reductions) + PASSES + CHANNELS + TENSORS + 1
     fetched = minimum(nest.tiles * per_tile, t.burst_instructions) * INSTRUCTION_BYTES
-    delays = t.launch_delay + t.memory_latency - 1 + t.fetch_drain + t.queue_delay
+    delays = t.launch_delay + t.memory_latency - 1 + t.drain_of_fetch + t.queue_delay
     return fetched // t.bus_bytes + delays
 
 
