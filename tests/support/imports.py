@@ -31,7 +31,7 @@ LAYERS: dict[str, str] = {
     "timing: engine": "timing.model|timing.plan|timing.engine|timing.breakdown|timing.trace",
     "rules: mechanisms": "rules.*|epilogue.rules",
     "operators: rules": "operators.nest|operators.catalogue|operators.rule_page|operators.?.nest|"
-    "operators.?.rules|operators.?.overflow|alu.nest|alu.rules|alu.bound",
+    "operators.?.rules|operators.?.overflow|operators.?.bound|alu.nest|alu.rules|alu.bound",
     "space": "space.*",
     "timing: layers": "timing.*",
     "free": "free.*",
@@ -55,6 +55,9 @@ an operator.  A module is in the layer with the longest pattern that fits.
 """
 
 SPLIT = {
+    "alu": (
+        "what the operators of the ALU share, in the same parts as the folder of an operator has"
+    ),
     "rules": (
         "`rule` and `symbols` are words, which the legality of a machine is written in too; the "
         "mechanisms are sentences about configurations"
