@@ -28,7 +28,7 @@ LAYERS: dict[str, str] = {
     "epilogue.program|alu.program",
     "operators: numbers": "operators.convolve|operators.?.reference",
     "functional": "functional.*",
-    "timing: engine": "timing.model|timing.plan|timing.engine|timing.breakdown|timing.trace",
+    "timing: engine": "machine.design|timing.model|timing.plan|timing.engine|timing.breakdown|timing.trace",
     "rules: mechanisms": "rules.*|epilogue.rules",
     "operators: rules": "operators.nest|operators.catalogue|operators.rule_page|operators.?.nest|"
     "operators.?.rules|operators.?.overflow|operators.?.bound|alu.nest|alu.rules|alu.bound",
@@ -55,6 +55,7 @@ an operator.  A module is in the layer with the longest pattern that fits.
 """
 
 SPLIT = {
+    "machine": "`design` is about a machine and the bus, which is a constant of the timing model",
     "alu": (
         "what the operators of the ALU share, in the same parts as the folder of an operator has"
     ),
