@@ -28,7 +28,8 @@ LAYERS: dict[str, str] = {
     "epilogue.program|alu.program",
     "operators: numbers": "operators.convolve|operators.?.reference",
     "functional": "functional.*",
-    "timing: engine": "machine.design|timing.model|timing.plan|timing.engine|timing.breakdown|timing.trace",
+    "timing: engine": "machine.design|timing.model|timing.plan|timing.engine|timing.breakdown|"
+    "timing.trace",
     "rules: mechanisms": "rules.*|epilogue.rules",
     "operators: rules": "operators.nest|operators.catalogue|operators.rule_page|operators.?.nest|"
     "operators.?.rules|operators.?.overflow|operators.?.bound|alu.nest|alu.rules|alu.bound",
