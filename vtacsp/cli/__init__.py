@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from vtacsp.cli import (
+    codesign,
     configurations,
     glossary,
     logs,
@@ -43,6 +44,7 @@ NOUNS = (
     programs,
     simulation,
     tuning,
+    codesign,
     logs,
     study,
     glossary,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "packed_simulators", "timing_options"]
+__all__ = ["COMMANDS", "jobs_option", "packed_simulators", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
 MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated")

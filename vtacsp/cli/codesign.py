@@ -1,0 +1,300 @@
+"""``vtacsp codesign``: which machine, with a proof."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vtacsp.cli.completion import complete_workload
+from vtacsp.cli.layers import NOTHING_FEASIBLE
+from vtacsp.cli.options import hardware_option, load_hardware, output_options
+from vtacsp.cli.output import Row, check_outputs, emit, wrote
+from vtacsp.cli.simulation import jobs_option, timing_options
+from vtacsp.cli.terminal import printable, say
+from vtacsp.errors import HardwareError, LogError, VtacspError, shortened
+from vtacsp.files import read_json, write_text
+from vtacsp.workers import process_pool, stop_workers
+
+if TYPE_CHECKING:
+    from vtacsp.codesign.machines import MachineSpace
+    from vtacsp.codesign.search import Front, Point
+
+__all__ = ["COMMANDS", "freed"]
+
+MANY = 400  # tables that are worth the start of worker processes
+PROOF_BROKEN = 1
+
+# what a table calls a key, and whether it shows the size itself in bytes
+_SHORT = {
+    "LOG_BATCH": ("batch", 0),
+    "LOG_BLOCK": ("block", 0),
+    "LOG_BUS_WIDTH": ("bus", 3),
+    "LOG_UOP_BUFF_SIZE": ("uop", 0),
+    "LOG_INP_BUFF_SIZE": ("inp", 0),
+    "LOG_WGT_BUFF_SIZE": ("wgt", 0),
+    "LOG_ACC_BUFF_SIZE": ("acc", 0),
+}
+
+
+@click.command()
+@click.argument("network", required=False, shell_complete=complete_workload)
+@hardware_option
+@output_options
+@click.option(
+    "--free",
+    "ranges",
+    multiple=True,
+    metavar="KEY=LO..HI",
+    help="Values of a key of vta_config.json to consider, ends included, or of LOG_BUS_WIDTH "
+    "(log2 of bits, 6 to 9); repeatable.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar="COST<=N",
+    help="At most so much, as in kib<=600; the cost is compared too (repeatable).",
+)
+@click.option(
+    "--cost",
+    "costs",
+    multiple=True,
+    metavar="COST",
+    help="Compare this cost, without a limit (repeatable); kib when nothing else is compared.",
+)
+@timing_options
+@jobs_option
+@click.option("--write", "folder", metavar="DIR", help="Write a vta_config.json per point there.")
+@click.option("--certificate", metavar="FILE", help="Write the proof there, for --verify.")
+@click.option("--verify", metavar="FILE", help="Check a certificate instead; exit code 1: wrong.")
+@click.option("--resume", metavar="FILE", help="Keep what is simulated there, and continue.")
+def codesign(
+    network: str | None,
+    hardware_file: str | None,
+    form: str,
+    output: str | None,
+    ranges: tuple[str, ...],
+    budgets: tuple[str, ...],
+    costs: tuple[str, ...],
+    preset: str,
+    overrides: tuple[str, ...],
+    jobs: int | None,
+    folder: str | None,
+    certificate: str | None,
+    verify: str | None,
+    resume: str | None,
+) -> None:
+    """The machines that no other one beats in cycles of NETWORK and in cost, with the proof.
+
+    NETWORK is a suite, a member of one or a JSON file of layers, whose `count` says how often a
+    layer runs.  Cheapest first; smallest kib first when several costs are compared.
+    """
+    if verify is not None:
+        _verify(verify, network, ranges)
+        return
+    if network is None:
+        raise VtacspError("NETWORK is missing: a suite, a member of one, or a JSON file")
+    if not ranges:
+        raise HardwareError("nothing is free: give at least one --free KEY=LO..HI")
+    from vtacsp.codesign.costs import COSTS, budgets_of
+    from vtacsp.codesign.machines import MachineSpace
+    from vtacsp.codesign.network import load_network
+    from vtacsp.codesign.search import codesign as search
+    from vtacsp.codesign.store import Store, circumstances
+    from vtacsp.simulate.timing import PRESETS
+
+    if network == hardware_file == "-":
+        raise VtacspError("NETWORK and --hardware cannot both be read from standard input")
+    limits = budgets_of(budgets)
+    for name in costs:
+        if name not in COSTS:
+            raise HardwareError(f"no cost {shortened(name)}; costs are {', '.join(COSTS)}")
+    free = freed(ranges)
+    timing = PRESETS[preset].override(overrides)
+    layers = load_network("/dev/stdin" if network == "-" else network)
+    space = MachineSpace(load_hardware(hardware_file), free, timing)
+    check_outputs(output, certificate)
+    _check_folder(folder)
+    store = None if resume is None else Store(resume, circumstances(space))
+    try:
+        with _executor(space, len(layers), jobs) as executor, _counter() as progress:
+            front = search(
+                layers,
+                space,
+                limits,
+                [COSTS[name] for name in costs],
+                executor=executor,
+                store=store,
+                progress=progress,
+            )
+    finally:
+        if store is not None:
+            store.close()
+    if certificate is not None:
+        from vtacsp.codesign.certificate import certificate as proof_of
+
+        write_text(certificate, json.dumps(proof_of(front)) + "\n")
+    if folder is not None:
+        _write_machines(front, folder)
+    _print(front, network, form, output)
+    wrote(certificate, folder)
+    if not front.points:
+        say("no machine of the ranges is within budget and runs every layer")
+        sys.exit(NOTHING_FEASIBLE)
+
+
+COMMANDS = (codesign,)
+
+
+def freed(words: Sequence[str]) -> dict[str, range]:
+    """Ranges from ``LOG_BLOCK=3..6`` words, ends included; ``:`` does as well as ``..``."""
+    found: dict[str, range] = {}
+    for word in words:
+        match = _RANGE.fullmatch(word)
+        if match is None:
+            raise HardwareError(f"--free {shortened(word)} is not KEY=LO..HI with integers")
+        key, low = match["key"], int(match["low"])
+        high = int(match["high"] or low)
+        if high < low or high >= 64:
+            raise HardwareError(
+                f"--free {shortened(word)}: a range goes from LO up to HI, values are log2"
+            )
+        if key in found:
+            raise HardwareError(f"--free {shortened(key)} is given twice")
+        found[key] = range(low, high + 1)
+    return found
+
+
+_RANGE = re.compile(r"(?P<key>[^=]+)=(?P<low>\d{1,9})((\.\.|:)(?P<high>\d{1,9}))?", re.ASCII)
+
+
+def _verify(path: str, network: str | None, ranges: Sequence[str]) -> None:
+    from vtacsp.codesign.certificate import check
+
+    if network is not None or ranges:
+        raise VtacspError("--verify takes a certificate and nothing else: it says what was asked")
+    result = check(read_json("/dev/stdin" if path == "-" else path, LogError))
+    for line in result.done:
+        say(line)
+    for line in result.wrong[:10]:
+        say(f"wrong: {line}")
+    if not result.holds:
+        say(f"the certificate is wrong in {len(result.wrong):,} places")
+        sys.exit(PROOF_BROKEN)
+    say("the certificate holds")
+
+
+# -- output
+
+
+def _print(front: Front, network: str, form: str, output: str | None) -> None:
+    freed_keys = list(front.space.free)
+    costs = [cost.name for cost in front.costs]
+    if form != "table":
+        rows: list[Row] = [
+            {
+                **{key: point.sizes[key] for key in freed_keys},
+                **point.costs,
+                "cycles": point.cycles,
+                "machine": point.sizes,
+                "layers": [
+                    {
+                        "layer": best.layer.name,
+                        "count": best.layer.count,
+                        "index": best.index,
+                        "cycles": best.cycles,
+                    }
+                    for best in point.layers
+                ],
+            }
+            for point in front.points
+        ]
+        columns = [*freed_keys, *costs, "cycles"]
+        emit(rows, [*columns, "machine", "layers"] if form == "json" else columns, form, output)
+        return
+    title = f"{network}: {front.space.timing.note}\n{front.proof}"
+    estimates = [cost.name for cost in front.costs if cost.estimate]
+    if estimates:
+        title += f"\nestimates by a rule (docs/codesign.md): {', '.join(estimates)}"
+    shown = [_shown(point, freed_keys, costs, front.points) for point in front.points]
+    emit(shown, list(shown[0]) if shown else [], form, output, printable(title))
+
+
+def _shown(point: Point, keys: Sequence[str], costs: Sequence[str], points: Sequence[Point]) -> Row:
+    """A row for people: sizes themselves and not their log2."""
+    row: Row = {}
+    for key in keys:
+        name, bits = _SHORT[key]
+        value = 1 << point.sizes[key] >> bits
+        row[name] = f"{value >> 10}K" if key.endswith("BUFF_SIZE") and value >= 1024 else str(value)
+    for name in costs:
+        row[name] = point.costs[name]
+    row["cycles"] = point.cycles
+    row["slower"] = point.cycles / min(p.cycles for p in points) - 1
+    return row
+
+
+def _check_folder(folder: str | None) -> None:
+    if folder is not None and os.path.exists(folder) and not os.path.isdir(folder):
+        raise VtacspError(f"--write {shortened(folder)} is there and is no folder")
+
+
+def _write_machines(front: Front, folder: str) -> None:
+    """A description per point, cheapest first, with what it takes as annotations."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as failure:
+        raise VtacspError(f"cannot make {shortened(folder)}: {failure.strerror}") from failure
+    for number, point in enumerate(front.points, 1):
+        content = {
+            **point.hardware.to_dict(),
+            "bus_bytes": point.timing.bus_bytes,
+            **{f"cost_{name}": value for name, value in point.costs.items()},
+            "network_cycles": point.cycles,
+        }
+        path = Path(folder) / f"vta_config_{number:03}.json"
+        write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+# -- work
+
+
+@contextmanager
+def _executor(space: MachineSpace, layers: int, jobs: int | None) -> Iterator[Executor | None]:
+    """Worker processes when there is enough to do, else none."""
+    tables = layers * len({group[:2] for group in space.groups})
+    count = jobs or os.cpu_count() or 1
+    if count == 1 or (jobs is None and tables < MANY):
+        yield None
+        return
+    executor = process_pool(count)
+    try:
+        yield executor
+    finally:
+        stop_workers(executor)
+
+
+@contextmanager
+def _counter() -> Iterator[Callable[[int], None] | None]:
+    """Tell on a terminal how many machines are left."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status("machines left: all") as status:
+
+        def progress(left: int) -> None:
+            status.update(f"machines left: {left:,}")
+
+        yield progress

@@ -1,0 +1,37 @@
+"""Which machine: the exact front of a network's cycles against what the hardware costs.
+
+``machines`` is the space of machines, ``costs`` what one costs, ``network`` the layers and how
+often each runs.  ``table`` compiles a layer once for all scratchpad sizes, ``evaluator`` bounds and
+proves the cycles of machines, ``search`` finds the front and ``certificate`` writes the proof down
+and checks it again.
+"""
+
+from vtacsp.codesign.certificate import certificate, check
+from vtacsp.codesign.costs import COSTS, Budget, Cost
+from vtacsp.codesign.evaluator import Best, Evaluator
+from vtacsp.codesign.machines import KEYS, MachineSpace
+from vtacsp.codesign.network import Layer, counted, fitted, load_network
+from vtacsp.codesign.search import Front, Point, Proof, codesign
+from vtacsp.codesign.store import Store, circumstances
+
+__all__ = [
+    "COSTS",
+    "KEYS",
+    "Best",
+    "Budget",
+    "Cost",
+    "Evaluator",
+    "Front",
+    "Layer",
+    "MachineSpace",
+    "Point",
+    "Proof",
+    "Store",
+    "certificate",
+    "check",
+    "circumstances",
+    "codesign",
+    "counted",
+    "fitted",
+    "load_network",
+]
