@@ -10,6 +10,7 @@ import click
 
 from vtacsp.cli import (
     codesign,
+    compare,
     configurations,
     glossary,
     logs,
@@ -45,6 +46,7 @@ NOUNS = (
     simulation,
     tuning,
     codesign,
+    compare,
     logs,
     study,
     glossary,

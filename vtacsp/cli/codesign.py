@@ -20,6 +20,7 @@ from vtacsp.cli.options import hardware_option, load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.simulation import jobs_option, timing_options
 from vtacsp.cli.terminal import printable, say
+from vtacsp.cli.typed import typed_command
 from vtacsp.errors import HardwareError, LogError, VtacspError, shortened
 from vtacsp.files import read_json, write_text
 from vtacsp.workers import process_pool, stop_workers
@@ -75,6 +76,7 @@ _SHORT = {
 @jobs_option
 @click.option("--write", "folder", metavar="DIR", help="Write a vta_config.json per point there.")
 @click.option("--certificate", metavar="FILE", help="Write the proof there, for --verify.")
+@click.option("--html", metavar="FILE", help="Also write a page.")
 @click.option("--verify", metavar="FILE", help="Check a certificate instead; exit code 1: wrong.")
 @click.option("--resume", metavar="FILE", help="Keep what is simulated there, and continue.")
 def codesign(
@@ -90,6 +92,7 @@ def codesign(
     jobs: int | None,
     folder: str | None,
     certificate: str | None,
+    html: str | None,
     verify: str | None,
     resume: str | None,
 ) -> None:
@@ -122,7 +125,7 @@ def codesign(
     timing = PRESETS[preset].override(overrides)
     layers = load_network("/dev/stdin" if network == "-" else network)
     space = MachineSpace(load_hardware(hardware_file), free, timing)
-    check_outputs(output, certificate)
+    check_outputs(output, certificate, html)
     _check_folder(folder)
     store = None if resume is None else Store(resume, circumstances(space))
     try:
@@ -145,8 +148,14 @@ def codesign(
         write_text(certificate, json.dumps(proof_of(front)) + "\n")
     if folder is not None:
         _write_machines(front, folder)
+    if html is not None:
+        from vtacsp.codesign.detail import details
+        from vtacsp.report.front import render
+        from vtacsp.report.origin import Origin
+
+        write_text(html, render(network, front, details(front), Origin.now(typed_command())))
     _print(front, network, form, output)
-    wrote(certificate, folder)
+    wrote(certificate, html, folder)
     if not front.points:
         say("no machine of the ranges is within budget and runs every layer")
         sys.exit(NOTHING_FEASIBLE)

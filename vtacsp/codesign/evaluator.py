@@ -212,6 +212,13 @@ class Evaluator:
             found.append(Best(layer, workload, index, int(values[0]), bool(state.known[row])))
         return found
 
+    def feasible_programs(self, machine: int) -> dict[str, int]:
+        """Programs of each layer that run on a machine that is compiled, by name."""
+        group = self._group(machine)
+        here = self._scratchpads(range(machine, machine + 1))
+        counts = [int(s.table.feasible_counts(here)[0]) for s in self._states[group]]
+        return {name: counts[number] for name, number in self._twin[group[:2]].items()}
+
     def evidence(self) -> Iterator[Evidence]:
         """Every program whose cycles are known, simulated now or before."""
         for group, states in sorted(self._states.items()):

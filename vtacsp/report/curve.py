@@ -8,7 +8,7 @@ from vtacsp.report.drawing import text
 from vtacsp.report.speed import FAILED, speed_of
 from vtacsp.report.tuned import TunedLayer
 
-__all__ = ["draw_curve"]
+__all__ = ["draw_curve", "short", "ticks"]
 
 WIDTH, HEIGHT = 470, 252
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 22, 34
@@ -83,10 +83,10 @@ def _steps(curve: list[int | None], scale: _Scale) -> str:
 def _axes(scale: _Scale) -> str:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = []
-    for value in _ticks(scale.low, scale.high):
+    for value in ticks(scale.low, scale.high):
         y = scale.y(value)
         parts.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{right}"/>')
-        parts.append(text(LEFT - 6, round(y + 3.5, 1), _short(value), "label", "end"))
+        parts.append(text(LEFT - 6, round(y + 3.5, 1), short(value), "label", "end"))
     parts.append(f'<path class="base" d="M{LEFT} {bottom}H{right}"/>')
     step = next(s * 10**e for e in range(9) for s in (1, 2, 5) if scale.trials <= TICKS * s * 10**e)
     for trial in sorted({1, *range(step, scale.trials + 1, step)}):
@@ -97,7 +97,7 @@ def _axes(scale: _Scale) -> str:
     return "".join(parts)
 
 
-def _ticks(low: float, high: float) -> list[int]:
+def ticks(low: float, high: float) -> list[int]:
     """Round numbers between two others: 1, 2, 5 of each decade, or in equal steps."""
     decades = [m * 10**e for e in range(13) for m in (1, 2, 5)]
     ticks = [n for n in decades if low <= n <= high]
@@ -108,7 +108,8 @@ def _ticks(low: float, high: float) -> list[int]:
     return [n * step for n in range(first, int(high) // step + 1)]
 
 
-def _short(cycles: int) -> str:
+def short(cycles: int) -> str:
+    """A number in few characters: ``1.5 M``."""
     for size, unit in ((10**6, "M"), (10**3, "k")):
         if cycles >= size:
             return f"{cycles / size:g} {unit}"

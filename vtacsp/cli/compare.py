@@ -1,0 +1,122 @@
+"""``vtacsp compare``: two machines side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vtacsp.cli.completion import complete_workload
+from vtacsp.cli.layers import exit_infeasible
+from vtacsp.cli.options import load_hardware, output_options
+from vtacsp.cli.output import Row, check_outputs, emit, wrote
+from vtacsp.cli.simulation import timing_options
+from vtacsp.cli.typed import typed_command
+from vtacsp.files import write_text
+
+if TYPE_CHECKING:
+    from vtacsp.codesign.compare import Comparison, Side
+
+__all__ = ["COMMANDS"]
+
+SIDE = ("configurations", "feasible", "index", "cycles", "bound", "inp_used", "wgt_used",
+        "acc_used", "bytes_moved")  # fmt: skip
+COLUMNS = (
+    *("layer", "count", "feasible_on_both", "faster"),
+    *(f"{what}_{side}" for what in SIDE for side in ("a", "b")),
+)
+
+
+@click.command()
+@click.argument("a", metavar="A.json")
+@click.argument("b", metavar="B.json")
+@click.argument("network", shell_complete=complete_workload)
+@output_options
+@timing_options
+@click.option("--html", metavar="FILE", help="Also write a page.")
+def compare(
+    a: str,
+    b: str,
+    network: str,
+    form: str,
+    output: str | None,
+    preset: str,
+    overrides: tuple[str, ...],
+    html: str | None,
+) -> None:
+    """Two machines side by side, for every layer of NETWORK: feasible sets, the best, and why.
+
+    A.json and B.json are vta_config.json files; the annotation bus_bytes, which `codesign --write`
+    writes, is the width of the memory bus.
+    """
+    from vtacsp.codesign.compare import compare as ask
+    from vtacsp.codesign.compare import machine_of, total
+    from vtacsp.codesign.network import load_network
+    from vtacsp.simulate.timing import PRESETS
+
+    timing = PRESETS[preset].override(overrides)
+    layers = load_network(network)
+    machines = [machine_of(load_hardware(path), timing) for path in (a, b)]
+    check_outputs(output, html)
+    rows = ask(layers, *machines)
+    if form == "table":
+        title = f"{network}: A is {machines[0].hardware}, bus {machines[0].timing.bus_bytes} bytes"
+        title += f"\nB is {machines[1].hardware}, bus {machines[1].timing.bus_bytes} bytes"
+        sums = [total(rows, side) for side in ("a", "b")]
+        cycles = " and ".join("not every layer runs" if n is None else f"{n:,}" for n in sums)
+        title += f"\ncycles of the network: {cycles}"
+        if sums[0] is not None and sums[1] is not None:
+            title += f"; B is {sums[0] / sums[1] - 1:+.1%} faster"
+        shown = [_shown(row) for row in rows]
+        emit(shown, list(shown[0]), form, output, title)
+    else:
+        emit([_row(row) for row in rows], COLUMNS, form, output)
+    if html is not None:
+        from vtacsp.report.comparison import render
+        from vtacsp.report.origin import Origin
+
+        write_text(html, render(network, (a, b), machines, rows, Origin.now(typed_command())))
+        wrote(html)
+    if not any(row.a.feasible or row.b.feasible for row in rows):
+        exit_infeasible()
+
+
+COMMANDS = (compare,)
+
+
+def _shown(row: Comparison) -> Row:
+    """A layer for people, in 80 columns."""
+    shown: Row = {"layer": row.layer.name}
+    if row.layer.count != 1:
+        shown["layer"] += f" x{row.layer.count}"
+    shown["feasible"] = f"{row.a.feasible:,} | {row.b.feasible:,}"
+    shown["both"] = row.both
+    shown["A"], shown["B"] = row.a.cycles, row.b.cycles
+    shown["faster"] = row.faster
+    shown["bound by"] = " | ".join(side.bound or "-" for side in (row.a, row.b))
+    return shown
+
+
+def _row(row: Comparison) -> Row:
+    found: Row = {
+        "layer": row.layer.name,
+        "count": row.layer.count,
+        "feasible_on_both": row.both,
+        "faster": row.faster,
+    }
+    for name, side in (("a", row.a), ("b", row.b)):
+        found |= {f"{what}_{name}": value for what, value in _values(side).items()}
+    return found
+
+
+def _values(side: Side) -> Row:
+    used = side.used or {}
+    return {
+        "configurations": side.grid,
+        "feasible": side.feasible,
+        "index": side.index,
+        "cycles": side.cycles,
+        "bound": side.bound,
+        **{f"{name}_used": used.get(name) for name in ("inp", "wgt", "acc")},
+        "bytes_moved": side.moved,
+    }
