@@ -91,6 +91,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "tune": ("layer.json", "--trials", "1", "--init", "none", "--searcher", "random"),
     "log": ("good.log",),
     "study": ("layer.json", "--seeds", "1", "--part", "validity"),
+    "codesign": ("layer.json", "--free", "LOG_INP_BUFF_SIZE=14..15"),
+    "compare": ("vta_config.json", "vta_config.json", "layer.json"),
 }
 """A valid command line of every command, which the options are added to."""
 
@@ -428,7 +430,8 @@ _RECORD_VALUES: dict[tuple[Any, ...], Mapping[str, object]] = {
 
 # -- options
 
-_OUTPUTS = ("output", "html", "trace_file", "plot_file", "merge", "log")
+_ARGUMENT = {"log": "FILE", "codesign": "NETWORK", "compare": "NETWORK"}
+_OUTPUTS = ("output", "html", "trace_file", "plot_file", "merge", "log", "certificate", "resume")
 _PLACES = ("folder", "absent/page", "layer.json/page", "", "/dev/full/x", "a\0b", "a" * 300)
 _NO_INTEGERS = ("", "x", "1.5", "1e3", "NaN", "²", "0x10", "--", "9" * 5000, "1 2")
 
@@ -450,8 +453,7 @@ def _options() -> Iterator[Case]:
         if name not in ("study", "log"):
             yield Case(f"argument-{name}", (name, *base, "another"), ("another",))
         if name not in ("study", "hardware"):
-            yield Case(f"no-argument-{name}", (name, *base[1:]), ("FILE" if name == "log" else
-                       "WORKLOAD",))  # fmt: skip
+            yield Case(f"no-argument-{name}", (name, *base[1:]), (_ARGUMENT.get(name, "WORKLOAD"),))
     for word in ("nosuch", "Report", "--nosuch", "report2"):
         yield Case(f"command-{word}", (word,), (word,))
 
@@ -500,6 +502,18 @@ _NO_SIZES = (
     f"LOG_ACC_BUFF_SIZE=1:{'9' * 5000}", "LOG_BLOCK=3:4", "LOG_BATCH=0:1", "TARGET=1:2",
     "LOG_ACC_BUF_SIZE=15:17", "log_acc_buff_size=15:17", f"{LONG}=1:2", "=1:2",
 )  # fmt: skip
+_NO_RANGES = (
+    "", "LOG_BLOCK", "LOG_BLOCK=", "LOG_BLOCK=..", "LOG_BLOCK=3..", "LOG_BLOCK=..4",
+    "LOG_BLOCK=5..3", "LOG_BLOCK=x..y", "LOG_BLOCK=-1..3", "LOG_BLOCK=²..5", "LOG_BLOCK=3..99",
+    "LOG_BLOCK=3...5", "LOG_BLOCK=3-5", f"LOG_BLOCK=3..{'9' * 5000}", "LOG_BUS_WIDTH=5..7",
+    "LOG_BUS_WIDTH=8..10", "LOG_INP_WIDTH=3..4", "TARGET=1..2", "log_block=3..4", "=1..2",
+    f"{LONG}=1..2",
+)  # fmt: skip
+_NO_BUDGETS = (
+    "", "kib", "kib<=", "kib<600", "kib>=600", "kib=600", "kib<=x", "kib<=-1", "kib<=1.5",
+    "kib<=1e3", "kib<=²", f"kib<={'9' * 5000}", "area<=3", "cycles<=3", "KIB<=600", "<=600",
+    f"{LONG}<=1",
+)  # fmt: skip
 _NO_TIMINGS = (
     "", "memory_latency", "memory_latency=", "memory_latency=x", "memory_latency=1.5",
     "memory_latency=²", "memory_latency=-1", "memory_latency=0", f"memory_latency={'9' * 25}",
@@ -533,7 +547,28 @@ def _wrong_words() -> Iterator[tuple[str, list[str], str]]:
             yield command, [f"--index={value}"], "index"
     for word in _NO_SIZES:
         yield "advise", [f"--free={word}"], word.partition("=")[0][:10]
-    for command in ("simulate", "best", "tune"):
+    for word in _NO_RANGES:
+        yield "codesign", [f"--free={word}"], word.partition("=")[0][:10]
+    for word in _NO_BUDGETS:
+        yield "codesign", [*BASES["codesign"][1:], f"--budget={word}"], word[:3]
+    for word in ("", "area", "KIB", LONG):
+        yield "codesign", [*BASES["codesign"][1:], f"--cost={word}"], word[:10]
+    for place in ("vta_config.json", "folder", "absent.json", "/dev/zero", ""):
+        if place != "vta_config.json":
+            yield "codesign", [f"--verify={place}"], "--verify"  # and NETWORK
+    for place in ("layer.json", "", "a\0b"):
+        yield "codesign", [*BASES["codesign"][1:], f"--write={place}"], "--write"
+    for value in ("0", "-1", "nan", "-inf"):
+        yield "advise", [f"--faster={value}"], "faster"
+    for value in ("-1", "nan", "-inf"):
+        yield "advise", ["--smallest=INP", f"--slower={value}"], "slower"
+    yield "advise", ["--slower=3"], "--slower"
+    yield "advise", ["--timing=memory_latency=64"], "--timing"
+    yield "advise", ["--faster=3", "--smallest=INP"], "--faster"
+    yield "advise", ["--faster=3", "--index=0"], "--faster"
+    for value in ("", "OUT", "LOG_INP_WIDTH", LONG):
+        yield "advise", [f"--smallest={value}"], value[:10]
+    for command in ("simulate", "best", "tune", "codesign"):
         for word in _NO_TIMINGS:
             options = [*BASES[command][1:], f"--timing={word}"]
             yield command, options, word.partition("=")[0][:10]

@@ -253,7 +253,11 @@ def _shown(point: Point, keys: Sequence[str], costs: Sequence[str], points: Sequ
 
 
 def _check_folder(folder: str | None) -> None:
-    if folder is not None and os.path.exists(folder) and not os.path.isdir(folder):
+    if folder is None:
+        return
+    if not folder or "\0" in folder:
+        raise VtacspError(f"--write {shortened(folder)} is no name of a folder")
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise VtacspError(f"--write {shortened(folder)} is there and is no folder")
 
 

@@ -66,7 +66,7 @@ def compare(
         cycles = " and ".join("not every layer runs" if n is None else f"{n:,}" for n in sums)
         title += f"\ncycles of the network: {cycles}"
         if sums[0] is not None and sums[1] is not None:
-            title += f"; B is {sums[0] / sums[1] - 1:+.1%} faster"
+            title += f"; speed of B: {sums[0] / sums[1] - 1:+.1%}"
         shown = [_shown(row) for row in rows]
         emit(shown, list(shown[0]), form, output, title)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.cycle_advice import advise_faster, advise_smallest, check_alone
 from vtacsp.cli.knobs import chosen
 from vtacsp.cli.layers import NOTHING_FEASIBLE, each
 from vtacsp.cli.options import (
@@ -19,10 +20,13 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.simulation import timing_options
 from vtacsp.cli.terminal import printable
+from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import BUFFER_FIELDS
 from vtacsp.operators.knobs import KnobSpace
 from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import PRESETS
 from vtacsp.space.explanation import Explanation
 from vtacsp.space.feasible import compile
 
@@ -101,6 +105,22 @@ def _reasons(layer: Workload, explanation: Explanation) -> list[Row]:
     metavar="KEY=LOW:HIGH",
     help="Sizes to consider (repeatable), log2; all four within 2^4 when not given.",
 )
+@click.option(
+    "--faster",
+    type=float,
+    metavar="PERCENT",
+    help="Instead: the smallest change that makes the network so much faster; batch, block and "
+    "LOG_BUS_WIDTH may change too.",
+)
+@click.option(
+    "--smallest",
+    metavar="SIZE",
+    help="Instead: how small a size (INP, LOG_INP_BUFF_SIZE) may be before it costs --slower.",
+)
+@click.option(
+    "--slower", type=float, metavar="PERCENT", help="What --smallest may cost.  [default: 1]"
+)
+@timing_options
 def advise(
     workload: str,
     hardware_file: str | None,
@@ -110,11 +130,33 @@ def advise(
     knobs: tuple[str, ...],
     at_least: int,
     free: tuple[str, ...],
+    faster: float | None,
+    smallest: str | None,
+    slower: float | None,
+    preset: str,
+    overrides: tuple[str, ...],
 ) -> None:
-    """The smallest change of hardware that makes configurations feasible.
+    """The smallest change of hardware that makes configurations feasible, or a network faster.
 
     For every layer on its own, and for a network also one machine for all its layers.
     """
+    if smallest is None and slower is not None:
+        raise SpaceError("--slower says what --smallest may cost, which is not given")
+    if faster is None and smallest is None and (overrides or preset != "rtl"):
+        raise SpaceError("--preset and --timing go with --faster and --smallest")
+    if faster is not None or smallest is not None:
+        others = bool(indices or knobs) or at_least > 1 or (faster is not None) == bool(smallest)
+        check_alone(others)
+        layers, hardware = load_layers(workload, hardware_file)
+        timing = PRESETS[preset].override(overrides)
+        check_outputs(output)
+        if smallest is None:
+            assert faster is not None
+            advise_faster(workload, layers, hardware, timing, faster, free, form, output)
+        else:
+            percent = 1.0 if slower is None else slower
+            advise_smallest(workload, layers, hardware, timing, smallest, percent, form, output)
+        return
     from vtacsp.space.advice import advise as ask
     from vtacsp.space.advice import advise_network
 

@@ -20,14 +20,24 @@ from vtacsp.rules import Rule
 from vtacsp.rules.machine import ISA_WIDTH, LEGALITY
 from vtacsp.simulate.timing import RTL, TimingModel
 
-__all__ = ["BUS", "KEYS", "LOG_BUS_WIDTH", "MAX_MACHINES", "SCRATCHPADS", "MachineSpace", "legal"]
+__all__ = [
+    "BUS",
+    "BUS_RANGE",
+    "KEYS",
+    "LOG_BUS_WIDTH",
+    "MAX_MACHINES",
+    "SCRATCHPADS",
+    "MachineSpace",
+    "legal",
+]
 
 BUS = "LOG_BUS_WIDTH"
 """Key of the width of the memory bus, log2 of bits; ``bus_bytes`` of the timing model is bytes."""
 
 LOG_BUS_WIDTH = Symbol(BUS, "log2 of bits of a beat of the memory bus")
 
-BUS_RANGE = range(6, 10)  # 8, 16, 32 and 64 bytes: memParams.dataBits of the Chisel design
+BUS_RANGE = range(6, 10)
+"""8, 16, 32 and 64 bytes: memParams.dataBits of the Chisel design."""
 
 SCRATCHPADS = tuple(BUFFER_FIELDS.values())
 """Keys that decide what is feasible; cycles depend on the others."""

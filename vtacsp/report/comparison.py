@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vtacsp.codesign.compare import Comparison, Machine, Side, total
-from vtacsp.report.front import BOUND_COLOURS
+from vtacsp.report.front import BOUND_COLOURS, bound_keys
 from vtacsp.report.origin import Origin
 from vtacsp.report.page import header, page
 
@@ -27,16 +27,12 @@ def render(
         shown = "–" if cycles is None else f"{cycles:,}"
         tiles.append((shown, f"cycles on {name}"))
     if sums[0] is not None and sums[1] is not None:
-        tiles.append((f"{sums[0] / sums[1] - 1:+.1%}", "B is faster by"))
-    keys = "".join(
-        f'<span class="mark"><i style="background:{colour}"></i>bound by {bound}</span>'
-        for bound, colour in BOUND_COLOURS.items()
-    )
+        tiles.append((f"{sums[0] / sums[1] - 1:+.1%}", "speed of B against A"))
     body = _machines(names, machines) + "".join(_layer(row) for row in rows)
     return page(
         f"{network}: two machines",
         header(network, "Two machines for VTA, side by side", tiles),
-        keys,
+        bound_keys(),
         body,
         origin,
     )
@@ -57,7 +53,7 @@ def _layer(row: Comparison) -> str:
     most = max(side.cycles or 0 for side in (row.a, row.b))
     body = "".join(_side(name, side, most) for name, side in (("A", row.a), ("B", row.b)))
     both = "" if row.both is None else f"; {row.both:,} configurations run on both"
-    faster = "" if row.faster is None else f"B is {row.faster:+.1%} faster"
+    faster = "" if row.faster is None else f"B: {row.faster:+.1%} speed"
     return (
         f"<section><h2>{escape(row.layer.name)}{times}</h2>"
         f'<div class="soft">{faster}{both}</div>'

@@ -16,7 +16,7 @@ from vtacsp.report.drawing import text
 from vtacsp.report.origin import Origin
 from vtacsp.report.page import header, page
 
-__all__ = ["render", "size_words"]
+__all__ = ["BOUND_COLOURS", "bound_keys", "render", "size_words"]
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 22, 40
@@ -33,9 +33,12 @@ def render(title: str, front: Front, details: Sequence[Detail], origin: Origin) 
     """The page as text; ``details`` are those of all points, in their order."""
     blocks = sorted({d.point.sizes["LOG_BLOCK"] for d in details})
     colours = {block: BLOCK_COLOURS[block % len(BLOCK_COLOURS)] for block in blocks}
-    keys = "".join(
-        f'<span class="mark"><i style="background:{colour}"></i>block {1 << block}</span>'
-        for block, colour in colours.items()
+    keys = (
+        "".join(
+            f'<span class="mark"><i style="background:{colour}"></i>block {1 << block}</span>'
+            for block, colour in colours.items()
+        )
+        + bound_keys()
     )
     body = _picture(front, details, colours) + _machines(front, details) + _proof(front)
     script = (files("vtacsp.report") / "assets" / "front.js").read_text(encoding="utf-8")
@@ -43,6 +46,14 @@ def render(title: str, front: Front, details: Sequence[Detail], origin: Origin) 
         f"{title}: machines for it", _header(title, front), keys,
         f"{body}<script>{script}</script>", origin,
     )  # fmt: skip
+
+
+def bound_keys() -> str:
+    """The keys of what bounds a layer."""
+    return "".join(
+        f'<span class="mark"><i style="background:{colour}"></i>bound by {bound}</span>'
+        for bound, colour in BOUND_COLOURS.items()
+    )
 
 
 def size_words(sizes: dict[str, int], keys: Sequence[str] = KEYS) -> str:

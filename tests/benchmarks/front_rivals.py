@@ -1,0 +1,141 @@
+"""Evaluations and seconds until 99% of the front's hypervolume: the table and the picture of
+``docs/codesign.md``.
+
+``python tests/benchmarks/front_rivals.py OUTPUT.json [SEEDS [EVALUATIONS]]`` runs what is missing
+in OUTPUT.json, then ``--report OUTPUT.json docs/codesign_search.png`` prints and draws it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vtacsp.codesign import COSTS, MachineSpace, codesign, load_network
+from vtacsp.codesign.evaluator import Evaluator
+from vtacsp.codesign.rivals import SAMPLERS, hypervolume, run
+from vtacsp.codesign.table import FAR
+
+FREE = {
+    "LOG_BATCH": range(2),
+    "LOG_BLOCK": range(3, 7),
+    "LOG_BUS_WIDTH": range(6, 10),
+    "LOG_UOP_BUFF_SIZE": range(11, 16),
+    "LOG_INP_BUFF_SIZE": range(12, 19),
+    "LOG_WGT_BUFF_SIZE": range(14, 21),
+    "LOG_ACC_BUFF_SIZE": range(13, 19),
+}
+GOAL = 0.99
+
+
+def exact(network, space):
+    begun = time.monotonic()
+    front = codesign(network, space)
+    seconds = time.monotonic() - begun
+    points = np.array([(p.costs["kib"], p.cycles) for p in front.points])
+    return front, points, seconds
+
+
+def main(path: Path, seeds: int, evaluations: int) -> None:
+    network, space = load_network("resnet18"), MachineSpace(free=FREE)
+    front, points, seconds = exact(network, space)
+    every = Evaluator(network, space)
+    cycles = every.prove(np.arange(len(space)))
+    reference = int(COSTS["kib"].of(space).max()), int(cycles[cycles < FAR].max())
+    data = json.loads(path.read_text()) if path.exists() else {"runs": {}}
+    data["exact"] = {
+        "seconds": seconds,
+        "proven": front.proof.beaten + front.proof.front,
+        "programs": front.proof.programs,
+        "points": points.tolist(),
+        "reference": reference,
+        "machines": len(space),
+        "within_1_percent": int(near(points, cycles, COSTS["kib"].of(space))),
+    }
+    for seed in range(seeds):
+        for sampler in SAMPLERS:
+            name = f"{sampler} {seed}"
+            if name in data["runs"]:
+                continue
+            found = run(network, space, points, reference, sampler, seed, evaluations, GOAL)
+            steps, last = [], -1.0
+            for p in found:
+                if p.share > last:
+                    steps.append([p.evaluations, p.seconds, p.share])
+                    last = p.share
+                end = p
+            data["runs"][name] = {"steps": steps, "end": [end.evaluations, end.seconds, end.share]}
+            path.write_text(json.dumps(data))
+            print(name, steps[-1], flush=True)
+
+
+def near(points, cycles, kib):
+    """Machines within 1% of the front in cycles at their cost."""
+    best = np.array([points[points[:, 0] <= k, 1].min(initial=FAR) for k in kib.tolist()])
+    return (cycles <= 1.01 * best).sum()
+
+
+def report(path: Path, picture: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    data = json.loads(path.read_text())
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    colours = {"random": "#a0aaaa", "genetic": "#4085dc", "bayesian": "#e9602a"}
+    for sampler in SAMPLERS:
+        runs = [r for name, r in data["runs"].items() if name.startswith(sampler + " ")]
+        for column, axis in enumerate(axes):
+            grid = np.logspace(0 if column == 0 else -2, 3.1 if column == 0 else 2.3, 200)
+            curves = []
+            for r in runs:
+                x = np.array([s[column] for s in r["steps"]])
+                y = np.array([s[2] for s in r["steps"]])
+                at = np.searchsorted(x, grid, side="right") - 1
+                curves.append(np.where(at >= 0, y[np.maximum(at, 0)], 0.0))
+            low, middle, high = np.quantile(np.array(curves), [0.1, 0.5, 0.9], axis=0)
+            axis.plot(grid, middle, color=colours[sampler], label=sampler)
+            axis.fill_between(grid, low, high, color=colours[sampler], alpha=0.18, lw=0)
+        reached = [r["end"] for r in runs if r["end"][2] >= GOAL]
+        ends = [r["end"][2] for r in runs]
+        print(
+            f"| {sampler} | {len(reached)} of {len(runs)} | "
+            + (f"{statistics.median(e[0] for e in reached):,.0f}" if reached else "-")
+            + " | "
+            + (f"{statistics.median(e[1] for e in reached):.1f}" if reached else "-")
+            + f" | {statistics.median(ends):.1%} | {min(ends):.1%} |"
+        )
+    e = data["exact"]
+    axes[0].axvline(e["proven"], color="#066640", ls="--", label="exact, with the proof")
+    axes[1].axvline(e["seconds"], color="#066640", ls="--")
+    for axis, name in zip(axes, ("machines evaluated", "seconds"), strict=True):
+        axis.set_xscale("log")
+        axis.axhline(GOAL, color="k", lw=0.6, ls=":")
+        axis.set_xlabel(name)
+        axis.set_ylim(0.5, 1.01)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("share of the hypervolume")
+    axes[0].legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)
+    print(
+        e["machines"],
+        e["proven"],
+        e["programs"],
+        e["seconds"],
+        hypervolume(np.array(e["points"]), e["reference"]),
+        e["within_1_percent"],
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--report":
+        report(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        counts = [int(word) for word in sys.argv[2:]]
+        main(Path(sys.argv[1]), *(counts + [20, 1000][len(counts) :]))
