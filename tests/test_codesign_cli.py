@@ -1,0 +1,243 @@
+"""``codesign``, ``compare`` and ``advise`` about cycles on the command line, and their pages."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.test_cli import run
+from tests.test_codesign import CONV, POINT, brute
+from vtacsp import RTL, VTAConfig, compile
+from vtacsp.codesign import MachineSpace, codesign, counted, fitted
+from vtacsp.codesign.advice import faster, smaller
+from vtacsp.codesign.compare import compare, machine_of
+from vtacsp.codesign.detail import bound_by, details
+from vtacsp.codesign.rivals import hypervolume
+from vtacsp.errors import SpaceError, TimingError
+from vtacsp.simulate.exhaustive import simulate_all
+from vtacsp.simulate.simulator import Simulator
+
+FREE = {"LOG_BLOCK": (3, 4), "LOG_INP_BUFF_SIZE": (9, 10, 11, 12), "LOG_ACC_BUFF_SIZE": (10, 12)}
+WORDS = ("--free", "LOG_BLOCK=3..4", "--free", "LOG_INP_BUFF_SIZE=9..12",
+         "--free", "LOG_ACC_BUFF_SIZE=10..12")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "net.json"
+    path.write_text(json.dumps([{**POINT.to_dict(), "count": 2}, CONV.to_dict()]))
+    return path
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_front_as_csv(network):
+    text = run("codesign", network, *WORDS, "--format", "csv").output
+    free = {key: tuple(range(v[0], v[-1] + 1)) for key, v in FREE.items()}
+    front = codesign([(POINT, 2), CONV], MachineSpace(free=free))
+    assert text.splitlines()[0] == ",".join([*FREE, "kib", "cycles"])
+    found = [{key: int(value) for key, value in row.items()} for row in rows(text)]
+    assert found == [
+        {**{key: p.sizes[key] for key in FREE}, "kib": p.costs["kib"], "cycles": p.cycles}
+        for p in front.points
+    ]
+    assert len(found) > 2
+    assert [row["kib"] for row in found] == sorted(row["kib"] for row in found)
+
+
+def test_the_front_as_json_has_machines_and_layers(network):
+    text = run("codesign", network, *WORDS, "--budget", "kib<=400", "--cost", "multipliers",
+               "--format", "json").output  # fmt: skip
+    for row in json.loads(text):
+        assert row["cycles"] == sum(item["count"] * item["cycles"] for item in row["layers"])
+        assert row["kib"] <= 400
+        assert row["multipliers"] == 4 ** row["machine"]["LOG_BLOCK"]
+
+
+def test_machines_are_written_and_the_proof_checked(network, tmp_path):
+    folder, proof, page = tmp_path / "front", tmp_path / "proof.json", tmp_path / "front.html"
+    result = run("codesign", network, *WORDS, "--free", "LOG_BUS_WIDTH=6..7", "--write", folder,
+                 "--certificate", proof, "--html", page)  # fmt: skip
+    assert "machines: " in result.stdout
+    assert "cut by a bound: " in result.stdout
+    written = sorted(folder.iterdir())
+    machines = [VTAConfig.load(path) for path in written]
+    stated = json.loads(proof.read_text())["front"]
+    assert [m.log_block for m in machines] == [p["machine"]["LOG_BLOCK"] for p in stated]
+    # cycles of the first, from its file alone
+    first = machine_of(machines[0])
+    assert first.timing.bus_bytes == 16
+    cycles = [brute(layer, first.hardware, [first.timing])[0] for layer in (POINT, CONV)]
+    assert machines[0].extra["network_cycles"] == 2 * cycles[0] + cycles[1]
+    assert "the certificate holds" in run("codesign", "--verify", proof).stderr
+    data = json.loads(proof.read_text())
+    data["front"][0]["cycles"] += 1
+    proof.write_text(json.dumps(data))
+    assert "wrong: " in run("codesign", "--verify", proof, code=1).stderr
+    text = page.read_text()
+    assert text.count('class="machine-point"') == len(stated)
+    assert all(f'href="#m{i}"' in text and f'id="m{i}"' in text for i in range(1, len(stated) + 1))
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+
+
+def test_a_run_is_continued(network, tmp_path):
+    path = tmp_path / "run.jsonl"
+    first = run("codesign", network, *WORDS, "--resume", path)
+    again = run("codesign", network, *WORDS, "--resume", path)
+    assert "; 0 programs simulated, " in again.stdout
+    assert first.stdout.splitlines()[5:] == again.stdout.splitlines()[5:]
+    refusal = run("codesign", network, *WORDS, "--resume", path, "--preset", "pynq", code=2)
+    assert "another file is needed" in refusal.stderr
+
+
+def test_nothing_within_budget_has_an_exit_code_of_its_own(network):
+    result = run("codesign", network, *WORDS, "--budget", "kib<=1", code=3)
+    assert "no machine of the ranges is within budget" in result.stderr
+
+
+# ---------------------------------------------------------------- detail
+
+
+def test_details_of_a_point():
+    front = codesign([(POINT, 2), CONV], MachineSpace(free=FREE))
+    for detail in details(front):
+        point = detail.point
+        for best in point.layers:
+            simulator = Simulator(best.workload, point.hardware, point.timing)
+            assert detail.bound[best.layer.name] == simulator.run(best.index).bound
+            space = compile(best.workload, point.hardware)
+            runs = space.programs(), space.knob_space.programs()
+            assert detail.runs[best.layer.name] == runs
+        for key, pair in detail.neighbours.items():
+            for step, cycles in zip((-1, 1), pair, strict=True):
+                values = FREE[key]
+                place = values.index(point.sizes[key]) + step
+                if not 0 <= place < len(values) or cycles is None:
+                    assert cycles is None
+                    continue
+                machine = point.hardware.replace(**{key: values[place]})
+                best = [brute(w, machine, [point.timing])[0] for w in (POINT, CONV)]
+                assert cycles == 2 * best[0] + best[1]
+    assert bound_by(CONV, VTAConfig(), RTL, 0) == Simulator(CONV).run(0).bound
+
+
+def test_hypervolume_of_a_staircase():
+    assert hypervolume([(2, 8)], (4, 16)) == 1
+    assert hypervolume([(2, 8), (1, 16), (4, 1), (2, 9)], (4, 16)) == 1
+    assert hypervolume([(1, 8), (2, 4)], (4, 16)) == 1 + 2
+
+
+# ---------------------------------------------------------------- advice
+
+
+def network_cycles(hardware, timing=RTL):
+    return 2 * brute(POINT, hardware, [timing])[0] + brute(CONV, hardware, [timing])[0]
+
+
+BASE = VTAConfig(log_inp_buff_size=10, log_wgt_buff_size=14, log_acc_buff_size=10)
+
+
+def test_the_smallest_change_that_is_fast_enough():
+    free = {"LOG_INP_BUFF_SIZE": (9, 10, 11, 12), "LOG_ACC_BUFF_SIZE": (10, 11, 12)}
+    answer = faster([(POINT, 2), CONV], BASE, percent=5, free=free)
+    now = network_cycles(BASE)
+    assert answer.now == now
+    options = []
+    for inp in free["LOG_INP_BUFF_SIZE"]:
+        for acc in free["LOG_ACC_BUFF_SIZE"]:
+            machine = BASE.replace(LOG_INP_BUFF_SIZE=inp, LOG_ACC_BUFF_SIZE=acc)
+            cycles = network_cycles(machine)
+            if now / cycles >= 1.05:
+                steps = abs(inp - 10) + abs(acc - 10)
+                options.append((steps, (1 << inp) + (1 << acc), inp, acc, cycles))
+    steps, _, inp, acc, cycles = min(options)
+    assert (answer.steps, answer.cycles) == (steps, cycles)
+    assert (answer.sizes["LOG_INP_BUFF_SIZE"], answer.sizes["LOG_ACC_BUFF_SIZE"]) == (inp, acc)
+    assert "faster)" in str(answer)
+    never = faster([(POINT, 2), CONV], BASE, percent=900, free=free)
+    assert never.sizes is None
+    assert never.cycles == min(
+        network_cycles(BASE.replace(LOG_INP_BUFF_SIZE=i, LOG_ACC_BUFF_SIZE=a))
+        for i in free["LOG_INP_BUFF_SIZE"] for a in free["LOG_ACC_BUFF_SIZE"]
+    )  # fmt: skip
+
+
+def test_how_small_a_size_may_be():
+    answer = smaller([(POINT, 2), CONV], BASE, key="LOG_ACC_BUFF_SIZE", percent=10)
+    expected = {}
+    for size, cycles in answer.cycles.items():
+        machine = BASE.replace(LOG_ACC_BUFF_SIZE=size)
+        found = network_cycles(machine)
+        expected[size] = None if found >= 1 << 60 else found
+        assert cycles == expected[size]
+    least = 10
+    while expected.get(least - 1) is not None and expected[least - 1] <= 1.1 * expected[10]:
+        least -= 1
+    assert answer.least == least
+    with pytest.raises(SpaceError, match="does not run on"):
+        smaller([CONV], BASE.replace(LOG_INP_BUFF_SIZE=6), key="LOG_ACC_BUFF_SIZE")
+
+
+def test_advice_about_cycles_on_the_command_line(network, tmp_path):
+    machine = tmp_path / "machine.json"
+    machine.write_text(json.dumps(BASE.to_dict()))
+    words = ("--free", "LOG_INP_BUFF_SIZE=9..12", "--free", "LOG_ACC_BUFF_SIZE=10..12")
+    text = run("advise", network, "--hardware", machine, "--faster", 5, *words,
+               "--format", "json").output  # fmt: skip
+    (row,) = json.loads(text)
+    assert row["possible"] == 1
+    assert row["cycles"] <= row["target"] < row["cycles_now"] == network_cycles(BASE)
+    text = run("advise", network, "--hardware", machine, "--smallest", "acc", "--format", "csv")
+    assert rows(text.output)[0]["size"] == "10"
+    refusal = run("advise", network, "--hardware", machine, "--faster", 900, *words, code=3)
+    assert "no machine that was considered will do" in refusal.stdout
+
+
+# ---------------------------------------------------------------- comparison
+
+
+def test_two_machines_side_by_side():
+    other = BASE.replace(LOG_INP_BUFF_SIZE=12, LOG_ACC_BUFF_SIZE=12)
+    a, b = machine_of(BASE), machine_of(replace(other, extra={"bus_bytes": 16}))
+    assert (a.timing.bus_bytes, b.timing.bus_bytes) == (8, 16)
+    for row, layer in zip(compare([(POINT, 2), CONV], a, b), (POINT, CONV), strict=True):
+        spaces = [compile(fitted(layer, m.hardware), m.hardware) for m in (a, b)]
+        assert row.both == len(set(spaces[0].indices) & set(spaces[1].indices))
+        for side, space, m in zip((row.a, row.b), spaces, (a, b), strict=True):
+            assert side.feasible == len(space)
+            every = simulate_all(Simulator(space, timing=m.timing))
+            assert side.cycles == every.cycles.min()
+            assert side.index == space.indices[every.cycles.argmin()]
+            assert side.bound == Simulator(space, timing=m.timing).run(side.index).bound
+        assert row.faster == row.a.cycles / row.b.cycles - 1
+    blocks = machine_of(BASE.replace(LOG_BLOCK=3))
+    assert compare([POINT], a, blocks)[0].both is None
+    with pytest.raises(TimingError, match="bus_bytes of the hardware description"):
+        machine_of(replace(BASE, extra={"bus_bytes": 12}))
+
+
+def test_compare_on_the_command_line(network, tmp_path):
+    paths = []
+    for name, machine in (("a", BASE), ("b", BASE.replace(LOG_ACC_BUFF_SIZE=12))):
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(machine.to_dict()))
+    page = tmp_path / "both.html"
+    found = rows(run("compare", *paths, network, "--format", "csv", "--html", page).stdout)
+    assert [row["layer"] for row in found] == ["point", "conv"]
+    assert [int(row["count"]) for row in found] == [2, 1]
+    assert sum(int(r["count"]) * int(r["cycles_a"]) for r in found) == network_cycles(BASE)
+    table = run("compare", *paths, network).output
+    assert f"{network_cycles(BASE):,}" in table
+    text = page.read_text()
+    assert text.count("<section") >= 4
+    assert "https://" not in text
+    nothing = tmp_path / "tiny.json"
+    tiny = BASE.replace(LOG_ACC_BUFF_SIZE=7, LOG_INP_BUFF_SIZE=5, LOG_WGT_BUFF_SIZE=9)
+    nothing.write_text(json.dumps(tiny.to_dict()))
+    (row, _) = rows(run("compare", paths[0], nothing, network, "--format", "csv").stdout)
+    assert counted([POINT])[0].name == row["layer"]
