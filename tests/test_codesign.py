@@ -52,7 +52,7 @@ NETWORK = [Layer(CONV, 2), POINT, (replace(POINT, name="twin"), 3), DENSE]
 SMALL = {
     "LOG_BLOCK": (3, 4, 5),
     BUS: (6, 8),
-    "LOG_UOP_BUFF_SIZE": (4, 5, 8),
+    "LOG_UOP_BUFF_SIZE": (4, 8),
     "LOG_INP_BUFF_SIZE": (8, 10, 12),
     "LOG_WGT_BUFF_SIZE": (11, 13),
     "LOG_ACC_BUFF_SIZE": (9, 11),
@@ -76,9 +76,12 @@ def brute_network(network, space):
         machines.setdefault(space.hardware(machine), []).append(machine)
     found = np.zeros(len(space), dtype=np.int64)
     for hardware, mine in machines.items():
+        best = {}
         for layer in network:
-            best = brute(layer.workload, hardware, [space.timing_of(m) for m in mine])
-            found[mine] = np.minimum(found[mine] + layer.count * np.array(best), FAR)
+            alike = replace(layer.workload, name="layer")
+            if alike not in best:
+                best[alike] = brute(alike, hardware, [space.timing_of(m) for m in mine])
+            found[mine] = np.minimum(found[mine] + layer.count * np.array(best[alike]), FAR)
     return found
 
 

@@ -33,7 +33,10 @@ REPEATS = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """What was reached after so many evaluations: ``share`` of the hypervolume of the front."""
+    """What was reached after so many evaluations: ``share`` of the hypervolume of the front.
+
+    ``seconds`` are those of the processor.
+    """
 
     evaluations: int
     seconds: float
@@ -62,22 +65,23 @@ def run(
     evaluations: int,
     goal: float = 0.99,
     cost: Cost = COSTS["kib"],
+    evaluator: Evaluator | None = None,
 ) -> Iterator[Progress]:
     """Run a sampler until it has the ``goal``, or as many evaluations as allowed.
 
     ``front`` are (cost, cycles) of the exact front, shape (n, 2); ``reference`` the corner that
-    hypervolumes are measured to.  The evaluator is a new one: nothing is known beforehand.
+    hypervolumes are measured to.  Without an ``evaluator`` nothing is known beforehand.
 
     Raises :class:`~vtacsp.errors.SearchError` for an unknown sampler and
     :class:`~vtacsp.errors.MissingDependencyError` without optuna (the extra ``bench``).
     """
     study = _study(sampler, seed)
-    evaluator = Evaluator(network, space)
+    evaluator = evaluator or Evaluator(network, space)
     whole = hypervolume(front, reference)
     costs = cost.of(space)
     worst = [float(np.log2(n)) for n in reference]
     found: list[tuple[int, int]] = []
-    done, area, begun = 0, 0.0, time.monotonic()
+    done, area, begun = 0, 0.0, time.process_time()
     seen: dict[int, int] = {}
     for _ in range(REPEATS * evaluations):
         if done >= evaluations:
@@ -105,7 +109,7 @@ def run(
             found.append(point)
             area = hypervolume(np.array(found), reference)
             found = [p for p in found if not _beaten(p, found)]
-        yield Progress(done, time.monotonic() - begun, area / whole)
+        yield Progress(done, time.process_time() - begun, area / whole)
         if area >= goal * whole:
             return
 
