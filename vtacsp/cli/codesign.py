@@ -113,7 +113,7 @@ def codesign(
     from vtacsp.codesign.network import load_network
     from vtacsp.codesign.search import codesign as search
     from vtacsp.codesign.store import Store, circumstances
-    from vtacsp.simulate.timing import PRESETS
+    from vtacsp.timing.model import PRESETS
 
     if network == hardware_file == "-":
         raise VtacspError("NETWORK and --hardware cannot both be read from standard input")

@@ -52,7 +52,7 @@ def compare(
     from vtacsp.codesign.compare import compare as ask
     from vtacsp.codesign.compare import machine_of, total
     from vtacsp.codesign.network import load_network
-    from vtacsp.simulate.timing import PRESETS
+    from vtacsp.timing.model import PRESETS
 
     timing = PRESETS[preset].override(overrides)
     layers = load_network(network)

@@ -10,9 +10,9 @@ from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.output import Row, emit, write
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.timing import TimingModel
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import TimingModel
 
 __all__ = ["advise_faster", "advise_smallest", "check_alone"]
 

@@ -26,9 +26,9 @@ from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import BUFFER_FIELDS
 from vtacsp.operators.knobs import KnobSpace
 from vtacsp.operators.workload import Workload
-from vtacsp.timing.model import PRESETS
 from vtacsp.space.explanation import Explanation
 from vtacsp.space.feasible import compile
+from vtacsp.timing.model import PRESETS
 
 if TYPE_CHECKING:
     from vtacsp.space.advice import Advice, NetworkAdvice

@@ -16,10 +16,10 @@ from vtacsp.codesign.machines import BUS, BUS_RANGE, KEYS, SCRATCHPADS, MachineS
 from vtacsp.codesign.network import Layer, counted
 from vtacsp.codesign.table import FAR
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import MAX_LOG, VTAConfig
-from vtacsp.knobs import IntArray
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import MAX_LOG, VTAConfig
+from vtacsp.operators.knobs import IntArray
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["Faster", "Smaller", "faster", "key_of", "smaller"]
 

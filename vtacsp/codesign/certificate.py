@@ -22,10 +22,10 @@ from vtacsp.codesign.search import Front, Point, lowest
 from vtacsp.codesign.store import Key, Store, read_lines
 from vtacsp.codesign.table import simulate_row
 from vtacsp.errors import LogError, VtacspError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.simulate.simulator import Simulator
-from vtacsp.simulate.timing import RTL, constants
-from vtacsp.workload import workload_from_dict
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.timing.model import RTL, constants
+from vtacsp.timing.simulator import Simulator
 
 __all__ = ["Check", "certificate", "check", "point_dict"]
 

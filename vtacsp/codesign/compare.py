@@ -9,16 +9,16 @@ import numpy as np
 
 from vtacsp.codesign.network import Layer, counted, fitted
 from vtacsp.errors import TimingError
-from vtacsp.hardware import BUFFERS, VTAConfig
-from vtacsp.knobs import Config
-from vtacsp.program import build
-from vtacsp.simulate.result import TimingResult
-from vtacsp.simulate.simulator import Simulator, simulate_timing
-from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.machine.configuration import BUFFERS, VTAConfig
+from vtacsp.operators.knobs import Config
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.occupancy import occupancy
+from vtacsp.timing.breakdown import TimingResult
+from vtacsp.timing.model import RTL, TimingModel
+from vtacsp.timing.simulator import Simulator, simulate_timing
 from vtacsp.tune.bound import cycle_bounds
-from vtacsp.workload import Workload
 
 __all__ = ["BUS_ANNOTATION", "Comparison", "Machine", "Side", "compare", "machine_of", "total"]
 

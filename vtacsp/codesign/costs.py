@@ -18,7 +18,7 @@ from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
 from vtacsp.errors import HardwareError, RuleError, shortened
 from vtacsp.expr import Bool, Int, const, evaluate, if_else, minimum, pow2
 from vtacsp.expr.bounds import LARGEST, largest
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.symbols import (
     LOG_ACC_BUFF_SIZE,
     LOG_ACC_WIDTH,

@@ -12,12 +12,12 @@ from vtacsp.codesign.machines import BUS, MachineSpace
 from vtacsp.codesign.search import Front, Point
 from vtacsp.codesign.table import FAR
 from vtacsp.errors import SpaceError
-from vtacsp.hardware import BUFFER_FIELDS, VTAConfig
-from vtacsp.knobs import KnobSpace
-from vtacsp.program import build
-from vtacsp.simulate.simulator import simulate_timing
-from vtacsp.simulate.timing import TimingModel
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
+from vtacsp.operators.knobs import KnobSpace
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import TimingModel
+from vtacsp.timing.simulator import simulate_timing
 
 __all__ = ["Detail", "bound_by", "details", "sensitivity"]
 

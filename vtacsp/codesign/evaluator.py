@@ -22,9 +22,9 @@ from vtacsp.codesign.network import Layer, fitted
 from vtacsp.codesign.store import Key, Store
 from vtacsp.codesign.table import FAR, Table, compile_table, prove, work_bound
 from vtacsp.errors import SpaceError, WorkloadError
-from vtacsp.knobs import IntArray
-from vtacsp.simulate.simulator import ready
-from vtacsp.workload import Workload
+from vtacsp.operators.knobs import IntArray
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.simulator import ready
 
 __all__ = ["Best", "Evaluator", "Evidence", "Level"]
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import HardwareError, SpaceError, shortened
 from vtacsp.expr import Env, Symbol
-from vtacsp.hardware import BUFFER_FIELDS, MAX_LOG, VTAConfig
-from vtacsp.knobs import IntArray
+from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
+from vtacsp.machine.legality import ISA_WIDTH, LEGALITY
+from vtacsp.operators.knobs import IntArray
 from vtacsp.rules import Rule
-from vtacsp.rules.machine import ISA_WIDTH, LEGALITY
-from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = [
     "BUS",

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from math import gcd, lcm
 
 from vtacsp.errors import SpaceError, WorkloadError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.suites import find_workloads
-from vtacsp.workload import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.conv2d.workload import Conv2D
+from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
+from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.group_conv2d.workload import GroupConv2D
+from vtacsp.operators.suites import find_workloads
+from vtacsp.operators.workload import Workload
 
 __all__ = ["Layer", "counted", "fitted", "load_network"]
 

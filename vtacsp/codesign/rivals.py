@@ -21,7 +21,7 @@ from vtacsp.codesign.machines import KEYS, MachineSpace
 from vtacsp.codesign.network import Layer
 from vtacsp.codesign.table import FAR
 from vtacsp.errors import MissingDependencyError, SearchError, SpaceError
-from vtacsp.knobs import IntArray
+from vtacsp.operators.knobs import IntArray
 
 __all__ = ["SAMPLERS", "Progress", "hypervolume", "run"]
 

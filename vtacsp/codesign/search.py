@@ -20,10 +20,10 @@ from vtacsp.codesign.evaluator import Best, Evaluator, Level
 from vtacsp.codesign.machines import MachineSpace
 from vtacsp.codesign.network import Layer, counted
 from vtacsp.codesign.store import Store
-from vtacsp.hardware import VTAConfig
-from vtacsp.knobs import IntArray
-from vtacsp.simulate.timing import TimingModel
-from vtacsp.workload import Workload
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import IntArray
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import TimingModel
 
 __all__ = ["Front", "Point", "Proof", "codesign", "lowest", "objectives_of"]
 

@@ -15,8 +15,9 @@ from typing import IO, Any
 from vtacsp.codesign.machines import MachineSpace
 from vtacsp.errors import LogError, VtacspError, shortened
 from vtacsp.files import check_writable, decode_json, read_text
-from vtacsp.simulate.timing import constants
-from vtacsp.workload import Workload, workload_from_dict
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.workload import Workload
+from vtacsp.timing.model import constants
 
 __all__ = ["Key", "Store", "circumstances"]
 

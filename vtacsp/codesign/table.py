@@ -23,10 +23,12 @@ from vtacsp.codesign.machines import SCRATCHPADS
 from vtacsp.errors import SearchError
 from vtacsp.expr import Bool, Env, Int, const, maximum, pow2
 from vtacsp.expr.nodes import Relation
-from vtacsp.hardware import BUFFER_FIELDS, VTAConfig
-from vtacsp.knobs import IntArray
-from vtacsp.program import build
-from vtacsp.rules.machine import ISA_WIDTH
+from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
+from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.knobs import IntArray
+from vtacsp.operators.programs import build
+from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import (
     CI,
     CO,
@@ -39,11 +41,10 @@ from vtacsp.rules.symbols import (
     PASSES,
     N,
 )
-from vtacsp.simulate.simulator import simulate_timing
-from vtacsp.simulate.timing import TimingModel
 from vtacsp.space.problem import Problem
+from vtacsp.timing.model import TimingModel
+from vtacsp.timing.simulator import simulate_timing
 from vtacsp.tune.bound import cycle_bounds
-from vtacsp.workload import Dense, Workload
 
 __all__ = ["FAR", "Table", "compile_table", "prove", "work_bound"]
 

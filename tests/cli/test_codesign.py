@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.test_cli import run
-from tests.test_codesign import CONV, POINT, brute
+from tests.cli.test_commands import run
+from tests.codesign.test_front import CONV, POINT, brute
 from vtacsp import RTL, VTAConfig, compile
 from vtacsp.codesign import MachineSpace, codesign, counted, fitted
 from vtacsp.codesign.advice import faster, smaller
@@ -16,8 +16,8 @@ from vtacsp.codesign.compare import compare, machine_of
 from vtacsp.codesign.detail import bound_by, details
 from vtacsp.codesign.rivals import hypervolume
 from vtacsp.errors import SpaceError, TimingError
-from vtacsp.simulate.exhaustive import simulate_all
-from vtacsp.simulate.simulator import Simulator
+from vtacsp.timing.exhaustive import simulate_all
+from vtacsp.timing.simulator import Simulator
 
 FREE = {"LOG_BLOCK": (3, 4), "LOG_INP_BUFF_SIZE": (9, 10, 11, 12), "LOG_ACC_BUFF_SIZE": (10, 12)}
 WORDS = ("--free", "LOG_BLOCK=3..4", "--free", "LOG_INP_BUFF_SIZE=9..12",

@@ -32,7 +32,7 @@ from vtacsp.codesign.store import Store, circumstances
 from vtacsp.codesign.table import FAR, work_bound
 from vtacsp.errors import RuleError
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
-from vtacsp.simulate.simulator import Simulator
+from vtacsp.timing.simulator import Simulator
 
 CONV = Conv2D(
     name="conv", in_channels=32, height=4, width=4, out_channels=32, kernel=(3, 3), padding=(1, 1)
