@@ -10,6 +10,7 @@ from math import floor
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.codesign.costs import COSTS
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import BUS, BUS_RANGE, KEYS, SCRATCHPADS, MachineSpace
@@ -17,7 +18,6 @@ from vtacsp.codesign.network import Layer, counted
 from vtacsp.codesign.table import FAR
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
 from vtacsp.errors import HardwareError, RuleError, shortened
 from vtacsp.expr import Bool, Int, const, evaluate, if_else, minimum, pow2
 from vtacsp.expr.bounds import LARGEST, largest
-from vtacsp.operators.knobs import IntArray
 from vtacsp.rules.symbols import (
     LOG_ACC_BUFF_SIZE,
     LOG_ACC_WIDTH,

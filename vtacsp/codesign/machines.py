@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.errors import HardwareError, SpaceError, shortened
 from vtacsp.expr import Env, Symbol
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
 from vtacsp.machine.legality import ISA_WIDTH, LEGALITY
-from vtacsp.operators.knobs import IntArray
 from vtacsp.rules import Rule
 from vtacsp.timing.model import RTL, TimingModel
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.codesign.costs import COSTS, Cost
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
 from vtacsp.codesign.network import Layer
 from vtacsp.codesign.table import FAR
 from vtacsp.errors import MissingDependencyError, SearchError, SpaceError
-from vtacsp.operators.knobs import IntArray
 
 __all__ = ["SAMPLERS", "Progress", "hypervolume", "run"]
 

@@ -19,6 +19,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.codesign.machines import SCRATCHPADS
 from vtacsp.errors import SearchError
 from vtacsp.expr import Bool, Env, Int, const, maximum, pow2
@@ -26,7 +27,6 @@ from vtacsp.expr.nodes import Relation
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
 from vtacsp.machine.legality import ISA_WIDTH
 from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.knobs import IntArray
 from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import (
