@@ -85,6 +85,18 @@ def test_machines_are_written_and_the_proof_checked(network, tmp_path):
     assert "https://" not in text
 
 
+def test_the_bus_of_a_description_holds_unless_an_option_says_more(network, tmp_path):
+    machine = tmp_path / "machine.json"
+    machine.write_text(json.dumps({**VTAConfig().to_dict(), "bus_bytes": 32}))
+    words = ("codesign", network, "--free", "LOG_INP_BUFF_SIZE=11..12", "--format", "csv")
+    assert (
+        run(*words, "--hardware", machine).stdout
+        == run(*words, "--timing", "bus_bytes=32").stdout
+        != run(*words, "--hardware", machine, "--timing", "bus_bytes=8").stdout
+        == run(*words).stdout
+    )
+
+
 def test_a_run_is_continued(network, tmp_path):
     path = tmp_path / "run.jsonl"
     first = run("codesign", network, *WORDS, "--resume", path)

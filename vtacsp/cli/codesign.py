@@ -26,10 +26,13 @@ from vtacsp.files import read_json, write_text
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
+    from vtacsp.codesign.compare import Machine
     from vtacsp.codesign.machines import MachineSpace
     from vtacsp.codesign.search import Front, Point
+    from vtacsp.machine.configuration import VTAConfig
+    from vtacsp.timing.model import TimingModel
 
-__all__ = ["COMMANDS", "freed"]
+__all__ = ["COMMANDS", "described", "freed"]
 
 MANY = 400  # tables that are worth the start of worker processes
 PROOF_BROKEN = 1
@@ -133,7 +136,8 @@ def codesign(
     free = freed(ranges)
     timing = PRESETS[preset].override(overrides)
     layers = load_network("/dev/stdin" if network == "-" else network)
-    space = MachineSpace(load_hardware(hardware_file), free, timing)
+    machine = described(load_hardware(hardware_file), timing, overrides)
+    space = MachineSpace(machine.hardware, free, machine.timing)
     check_outputs(output, certificate, html)
     _check_folder(folder)
     store = None if resume is None else Store(resume, circumstances(space))
@@ -166,6 +170,15 @@ def codesign(
 
 
 COMMANDS = (codesign,)
+
+
+def described(hardware: VTAConfig, timing: TimingModel, overrides: Sequence[str]) -> Machine:
+    """The machine of ``--hardware``: its annotation ``bus_bytes`` holds, if no option says more."""
+    from vtacsp.codesign.compare import Machine, machine_of
+
+    if any(word.startswith("bus_bytes=") for word in overrides):
+        return Machine(hardware, timing)
+    return machine_of(hardware, timing)
 
 
 def freed(words: Sequence[str]) -> dict[str, range]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.cycle_advice import advise_faster, advise_smallest, check_alone
+from vtacsp.cli.cycle_advice import advise_cycles, check_alone
 from vtacsp.cli.knobs import chosen
 from vtacsp.cli.layers import NOTHING_FEASIBLE, each
 from vtacsp.cli.options import (
@@ -28,7 +28,6 @@ from vtacsp.operators.knobs import KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.space.explanation import Explanation
 from vtacsp.space.feasible import compile
-from vtacsp.timing.model import PRESETS
 
 if TYPE_CHECKING:
     from vtacsp.space.advice import Advice, NetworkAdvice
@@ -147,15 +146,9 @@ def advise(
     if faster is not None or smallest is not None:
         others = bool(indices or knobs) or at_least > 1 or (faster is not None) == bool(smallest)
         check_alone(others)
-        layers, hardware = load_layers(workload, hardware_file)
-        timing = PRESETS[preset].override(overrides)
-        check_outputs(output)
-        if smallest is None:
-            assert faster is not None
-            advise_faster(workload, layers, hardware, timing, faster, free, form, output)
-        else:
-            percent = 1.0 if slower is None else slower
-            advise_smallest(workload, layers, hardware, timing, smallest, percent, form, output)
+        advise_cycles(
+            workload, hardware_file, preset, overrides, faster, smallest, slower, free, form, output
+        )
         return
     from vtacsp.space.advice import advise as ask
     from vtacsp.space.advice import advise_network
