@@ -36,7 +36,7 @@ def rows(text):
 
 
 def test_the_front_as_csv(network):
-    text = run("codesign", network, *WORDS, "--format", "csv").output
+    text = run("codesign", network, *WORDS, "--format", "csv").stdout
     free = {key: tuple(range(v[0], v[-1] + 1)) for key, v in FREE.items()}
     front = codesign([(POINT, 2), CONV], MachineSpace(free=free))
     assert text.splitlines()[0] == ",".join([*FREE, "kib", "cycles"])
@@ -51,7 +51,7 @@ def test_the_front_as_csv(network):
 
 def test_the_front_as_json_has_machines_and_layers(network):
     text = run("codesign", network, *WORDS, "--budget", "kib<=400", "--cost", "multipliers",
-               "--format", "json").output  # fmt: skip
+               "--format", "json").stdout  # fmt: skip
     for row in json.loads(text):
         assert row["cycles"] == sum(item["count"] * item["cycles"] for item in row["layers"])
         assert row["kib"] <= 400
@@ -79,10 +79,22 @@ def test_machines_are_written_and_the_proof_checked(network, tmp_path):
     proof.write_text(json.dumps(data))
     assert "wrong: " in run("codesign", "--verify", proof, code=1).stderr
     text = page.read_text()
-    assert text.count('class="machine-point"') == len(stated)
+    assert text.count('class="machine-point"') == 2 * len(stated)  # for desks and for phones
     assert all(f'href="#m{i}"' in text and f'id="m{i}"' in text for i in range(1, len(stated) + 1))
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "https://" not in text
+
+
+def test_the_bus_of_a_description_holds_unless_an_option_says_more(network, tmp_path):
+    machine = tmp_path / "machine.json"
+    machine.write_text(json.dumps({**VTAConfig().to_dict(), "bus_bytes": 32}))
+    words = ("codesign", network, "--free", "LOG_INP_BUFF_SIZE=11..12", "--format", "csv")
+    assert (
+        run(*words, "--hardware", machine).stdout
+        == run(*words, "--timing", "bus_bytes=32").stdout
+        != run(*words, "--hardware", machine, "--timing", "bus_bytes=8").stdout
+        == run(*words).stdout
+    )
 
 
 def test_a_run_is_continued(network, tmp_path):
@@ -98,6 +110,15 @@ def test_a_run_is_continued(network, tmp_path):
 def test_nothing_within_budget_has_an_exit_code_of_its_own(network):
     result = run("codesign", network, *WORDS, "--budget", "kib<=1", code=3)
     assert "no machine of the ranges is within budget" in result.stderr
+
+
+def test_the_best_known_beyond_the_template_has_its_limit(network):
+    words = ("--free", "LOG_INP_BUFF_SIZE=11..12", "--format", "csv")
+    plain = rows(run("codesign", network, *words).stdout)
+    found = rows(run("codesign", network, *words, "--free-schedules", 25).stdout)
+    assert [{k: row[k] for k in plain[0]} for row in found] == plain
+    for row in found:
+        assert int(row["limit"]) < int(row["known_cycles"]) <= int(row["cycles"])
 
 
 # ---------------------------------------------------------------- detail
@@ -188,12 +209,12 @@ def test_advice_about_cycles_on_the_command_line(network, tmp_path):
     machine.write_text(json.dumps(BASE.to_dict()))
     words = ("--free", "LOG_INP_BUFF_SIZE=9..12", "--free", "LOG_ACC_BUFF_SIZE=10..12")
     text = run("advise", network, "--hardware", machine, "--faster", 5, *words,
-               "--format", "json").output  # fmt: skip
+               "--format", "json").stdout  # fmt: skip
     (row,) = json.loads(text)
     assert row["possible"] == 1
     assert row["cycles"] <= row["target"] < row["cycles_now"] == network_cycles(BASE)
     text = run("advise", network, "--hardware", machine, "--smallest", "acc", "--format", "csv")
-    assert rows(text.output)[0]["size"] == "10"
+    assert rows(text.stdout)[0]["size"] == "10"
     refusal = run("advise", network, "--hardware", machine, "--faster", 900, *words, code=3)
     assert "no machine that was considered will do" in refusal.stdout
 
@@ -231,7 +252,7 @@ def test_compare_on_the_command_line(network, tmp_path):
     assert [row["layer"] for row in found] == ["point", "conv"]
     assert [int(row["count"]) for row in found] == [2, 1]
     assert sum(int(r["count"]) * int(r["cycles_a"]) for r in found) == network_cycles(BASE)
-    table = run("compare", *paths, network).output
+    table = run("compare", *paths, network).stdout
     assert f"{network_cycles(BASE):,}" in table
     text = page.read_text()
     assert text.count("<section") >= 4

@@ -22,6 +22,7 @@ from vtacsp import (
     WorkloadError,
     compile,
 )
+from vtacsp.codesign import table
 from vtacsp.codesign.certificate import certificate, check
 from vtacsp.codesign.costs import COSTS, Budget, Cost
 from vtacsp.codesign.evaluator import Evaluator, Level
@@ -31,6 +32,7 @@ from vtacsp.codesign.search import codesign, lowest
 from vtacsp.codesign.store import Store, circumstances
 from vtacsp.codesign.table import FAR, work_bound
 from vtacsp.errors import RuleError
+from vtacsp.expr import truth
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
 from vtacsp.timing.simulator import Simulator
 
@@ -323,7 +325,7 @@ def test_bad_budgets(text, message):
         ({"LOG_BLOCK": [32]}, "allowed are 0 to 31"),
         ({"LOG_BLOCK": [True]}, "allowed are 0 to 31"),
         ({BUS: [5]}, "allowed are 6 to 9"),
-        ({key: range(32) for key in KEYS[3:]} | {"LOG_BLOCK": range(32)}, "at most 16,777,216"),
+        ({key: range(32) for key in KEYS[3:]} | {"LOG_BLOCK": range(32)}, "at most 4,194,304"),
     ],
 )
 def test_bad_ranges(free, message):
@@ -475,3 +477,17 @@ def test_a_run_is_continued_from_its_file(tmp_path):
     path.write_text('{"a": 1}\n')
     with pytest.raises(LogError, match="no file of `vtacsp codesign --resume`"):
         Store(path, circumstances(space))
+
+
+def test_an_operator_without_bounds_or_a_rule_of_evictions_is_compared_all_the_same(monkeypatch):
+    """Slower, as every program is simulated, for every micro-op scratchpad; but exact."""
+    space = MachineSpace(free={"LOG_INP_BUFF_SIZE": (9, 11), "LOG_UOP_BUFF_SIZE": (5, 8)})
+    known = codesign([POINT], space)
+    monkeypatch.setattr(table, "_BOUNDED", ())
+    monkeypatch.setattr(table, "_holds_kernels", lambda problem: truth(False))
+    found = codesign([POINT], space)
+    assert [(p.machine, p.cycles) for p in found.points] == [
+        (p.machine, p.cycles) for p in known.points
+    ]
+    assert found.proof.programs > known.proof.programs
+    assert found.proof.cut_by_work == found.proof.cut_by_schedule == 0

@@ -27,10 +27,13 @@ from vtacsp.files import read_json, write_text
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
+    from vtacsp.codesign.compare import Machine
     from vtacsp.codesign.machines import MachineSpace
     from vtacsp.codesign.search import Front, Point
+    from vtacsp.machine.configuration import VTAConfig
+    from vtacsp.timing.model import TimingModel
 
-__all__ = ["COMMANDS", "freed"]
+__all__ = ["COMMANDS", "described", "freed"]
 
 MANY = 400  # tables that are worth the start of worker processes
 PROOF_BROKEN = 1
@@ -75,6 +78,14 @@ _SHORT = {
 )
 @timing_options
 @jobs_option
+@click.option(
+    "--free-schedules",
+    "simulations",
+    type=click.IntRange(1),
+    metavar="N",
+    help="For the machines of the front, also search schedules beyond the template, with N "
+    "simulations per layer: the best known (known_cycles) and what no program beats (limit).",
+)
 @click.option("--write", "folder", metavar="DIR", help="Write a vta_config.json per point there.")
 @click.option("--certificate", metavar="FILE", help="Write the proof there, for --verify.")
 @click.option("--html", metavar="FILE", help="Also write a page.")
@@ -91,6 +102,7 @@ def codesign(
     preset: str,
     overrides: tuple[str, ...],
     jobs: int | None,
+    simulations: int | None,
     folder: str | None,
     certificate: str | None,
     html: str | None,
@@ -124,7 +136,8 @@ def codesign(
     free = freed(ranges)
     timing = timing_model(preset, overrides)
     layers = load_network("/dev/stdin" if network == "-" else network)
-    space = MachineSpace(load_hardware(hardware_file), free, timing)
+    machine = described(load_hardware(hardware_file), timing, overrides)
+    space = MachineSpace(machine.hardware, free, machine.timing)
     check_outputs(output, certificate, html)
     _check_folder(folder)
     store = None if resume is None else Store(resume, circumstances(space))
@@ -139,22 +152,17 @@ def codesign(
                 store=store,
                 progress=progress,
             )
+            more: list[Row] = [{} for _ in front.points]
+            if simulations is not None:
+                from vtacsp.codesign.beyond import beyond
+
+                found = beyond(front.points, simulations, executor=executor)
+                more = [{"known_cycles": b.cycles, "limit": b.limit} for b in found]
     finally:
         if store is not None:
             store.close()
-    if certificate is not None:
-        from vtacsp.codesign.certificate import certificate as proof_of
-
-        write_text(certificate, json.dumps(proof_of(front)) + "\n")
-    if folder is not None:
-        _write_machines(front, folder)
-    if html is not None:
-        from vtacsp.codesign.detail import details
-        from vtacsp.report.front import render
-        from vtacsp.report.origin import Origin
-
-        write_text(html, render(network, front, details(front), Origin.now(typed_command())))
-    _print(front, network, form, output)
+    _write_files(front, network, certificate, folder, html)
+    _print(front, more, network, form, output)
     wrote(certificate, html, folder)
     if not front.points:
         say("no machine of the ranges is within budget and runs every layer")
@@ -162,6 +170,15 @@ def codesign(
 
 
 COMMANDS = (codesign,)
+
+
+def described(hardware: VTAConfig, timing: TimingModel, overrides: Sequence[str]) -> Machine:
+    """The machine of ``--hardware``: its annotation ``bus_bytes`` holds, if no option says more."""
+    from vtacsp.codesign.compare import Machine, machine_of
+
+    if any(word.startswith("bus_bytes=") for word in overrides):
+        return Machine(hardware, timing)
+    return machine_of(hardware, timing)
 
 
 def freed(words: Sequence[str]) -> dict[str, range]:
@@ -205,7 +222,7 @@ def _verify(path: str, network: str | None, ranges: Sequence[str]) -> None:
 # -- output
 
 
-def _print(front: Front, network: str, form: str, output: str | None) -> None:
+def _print(front: Front, more: Sequence[Row], network: str, form: str, output: str | None) -> None:
     freed_keys = list(front.space.free)
     costs = [cost.name for cost in front.costs]
     if form != "table":
@@ -214,6 +231,7 @@ def _print(front: Front, network: str, form: str, output: str | None) -> None:
                 **{key: point.sizes[key] for key in freed_keys},
                 **point.costs,
                 "cycles": point.cycles,
+                **extra,
                 "machine": point.sizes,
                 "layers": [
                     {
@@ -225,16 +243,24 @@ def _print(front: Front, network: str, form: str, output: str | None) -> None:
                     for best in point.layers
                 ],
             }
-            for point in front.points
+            for point, extra in zip(front.points, more, strict=True)
         ]
-        columns = [*freed_keys, *costs, "cycles"]
+        columns = [*freed_keys, *costs, "cycles", *(more[0] if more else ())]
         emit(rows, [*columns, "machine", "layers"] if form == "json" else columns, form, output)
         return
     title = f"{network}: {front.space.timing.note}\n{front.proof}"
     estimates = [cost.name for cost in front.costs if cost.estimate]
     if estimates:
         title += f"\nestimates by a rule (docs/codesign.md): {', '.join(estimates)}"
-    shown = [_shown(point, freed_keys, costs, front.points) for point in front.points]
+    if any(more):
+        title += "\nknown: with schedules beyond the template; limit: no program needs fewer"
+    shown = [
+        {
+            **_shown(point, freed_keys, costs, front.points),
+            **{name.removesuffix("_cycles"): value for name, value in extra.items()},
+        }
+        for point, extra in zip(front.points, more, strict=True)
+    ]
     emit(shown, list(shown[0]) if shown else [], form, output, printable(title))
 
 
@@ -250,6 +276,23 @@ def _shown(point: Point, keys: Sequence[str], costs: Sequence[str], points: Sequ
     row["cycles"] = point.cycles
     row["slower"] = point.cycles / min(p.cycles for p in points) - 1
     return row
+
+
+def _write_files(
+    front: Front, network: str, certificate: str | None, folder: str | None, html: str | None
+) -> None:
+    if certificate is not None:
+        from vtacsp.codesign.certificate import certificate as proof_of
+
+        write_text(certificate, json.dumps(proof_of(front)) + "\n")
+    if folder is not None:
+        _write_machines(front, folder)
+    if html is not None:
+        from vtacsp.codesign.detail import details
+        from vtacsp.report.front import render
+        from vtacsp.report.origin import Origin
+
+        write_text(html, render(network, front, details(front), Origin.now(typed_command())))
 
 
 def _check_folder(folder: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.codesign import described
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import exit_infeasible
 from vtacsp.cli.options import load_hardware, output_options
@@ -50,12 +51,12 @@ def compare(
     writes, is the width of the memory bus.
     """
     from vtacsp.codesign.compare import compare as ask
-    from vtacsp.codesign.compare import machine_of, total
+    from vtacsp.codesign.compare import total
     from vtacsp.codesign.network import load_network
 
     timing = timing_model(preset, overrides)
     layers = load_network(network)
-    machines = [machine_of(load_hardware(path), timing) for path in (a, b)]
+    machines = [described(load_hardware(path), timing, overrides) for path in (a, b)]
     check_outputs(output, html)
     rows = ask(layers, *machines)
     if form == "table":

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from vtacsp.cli.codesign import freed
+from vtacsp.cli.codesign import described, freed
 from vtacsp.cli.layers import NOTHING_FEASIBLE
-from vtacsp.cli.output import Row, emit, write
+from vtacsp.cli.options import load_layers
+from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.preset import timing_model
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import SpaceError
-from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
-from vtacsp.timing.model import TimingModel
 
-__all__ = ["advise_faster", "advise_smallest", "check_alone"]
+if TYPE_CHECKING:
+    from vtacsp.codesign.compare import Machine
+
+__all__ = ["advise_cycles", "check_alone"]
 
 
-def advise_faster(
+def advise_cycles(
+    network: str,
+    hardware_file: str | None,
+    preset: str,
+    overrides: Sequence[str],
+    percent: float | None,
+    size: str | None,
+    slower: float | None,
+    ranges: Sequence[str],
+    form: str,
+    output: str | None,
+) -> None:
+    """Answer ``--faster`` (``percent``) or ``--smallest`` (``size``), whichever is given."""
+    layers, hardware = load_layers(network, hardware_file)
+    machine = described(hardware, timing_model(preset, overrides), overrides)
+    check_outputs(output)
+    if percent is not None:
+        _faster(network, layers, machine, percent, ranges, form, output)
+        return
+    if ranges:
+        raise SpaceError("--free goes with --faster; with --smallest all other sizes stay")
+    assert size is not None
+    _smallest(network, layers, machine, size, 1.0 if slower is None else slower, form, output)
+
+
+def _faster(
     network: str,
     layers: Sequence[Workload],
-    hardware: VTAConfig,
-    timing: TimingModel,
+    machine: Machine,
     percent: float,
     ranges: Sequence[str],
     form: str,
@@ -31,7 +59,9 @@ def advise_faster(
     from vtacsp.codesign.advice import faster
     from vtacsp.codesign.machines import KEYS
 
-    answer = faster(layers, hardware, timing, percent=percent, free=freed(ranges) or None)
+    answer = faster(
+        layers, machine.hardware, machine.timing, percent=percent, free=freed(ranges) or None
+    )
     if form == "table":
         write(printable(f"{network}: {answer}\n"), output)
     else:
@@ -49,11 +79,10 @@ def advise_faster(
         sys.exit(NOTHING_FEASIBLE)
 
 
-def advise_smallest(
+def _smallest(
     network: str,
     layers: Sequence[Workload],
-    hardware: VTAConfig,
-    timing: TimingModel,
+    machine: Machine,
     word: str,
     percent: float,
     form: str,
@@ -62,7 +91,7 @@ def advise_smallest(
     """How small a size may be before the network gets slower than so much."""
     from vtacsp.codesign.advice import key_of, smaller
 
-    answer = smaller(layers, hardware, timing, key=key_of(word), percent=percent)
+    answer = smaller(layers, machine.hardware, machine.timing, key=key_of(word), percent=percent)
     rows: list[Row] = []
     for size, cycles in sorted(answer.cycles.items(), reverse=True):
         slower = None if cycles is None else cycles / answer.now - 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.cycle_advice import advise_faster, advise_smallest, check_alone
+from vtacsp.cli.cycle_advice import advise_cycles, check_alone
 from vtacsp.cli.knobs import chosen
 from vtacsp.cli.layers import NOTHING_FEASIBLE, each
 from vtacsp.cli.options import (
@@ -20,7 +20,7 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write
-from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.preset import timing_options
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import BUFFER_FIELDS
@@ -146,15 +146,9 @@ def advise(
     if faster is not None or smallest is not None:
         others = bool(indices or knobs) or at_least > 1 or (faster is not None) == bool(smallest)
         check_alone(others)
-        layers, hardware = load_layers(workload, hardware_file)
-        timing = timing_model(preset, overrides)
-        check_outputs(output)
-        if smallest is None:
-            assert faster is not None
-            advise_faster(workload, layers, hardware, timing, faster, free, form, output)
-        else:
-            percent = 1.0 if slower is None else slower
-            advise_smallest(workload, layers, hardware, timing, smallest, percent, form, output)
+        advise_cycles(
+            workload, hardware_file, preset, overrides, faster, smallest, slower, free, form, output
+        )
         return
     from vtacsp.space.advice import advise as ask
     from vtacsp.space.advice import advise_network

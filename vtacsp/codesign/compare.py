@@ -37,6 +37,7 @@ class Machine:
 def machine_of(hardware: VTAConfig, timing: TimingModel = RTL) -> Machine:
     """A machine from its description, whose annotation ``bus_bytes`` says what bus it has.
 
+    Without the annotation it has that of ``timing``.
     Raises :class:`~vtacsp.errors.TimingError` for a width that is none.
     """
     if BUS_ANNOTATION not in hardware.extra:

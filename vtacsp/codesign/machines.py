@@ -45,7 +45,7 @@ SCRATCHPADS = tuple(BUFFER_FIELDS.values())
 KEYS = ("LOG_BATCH", "LOG_BLOCK", BUS, *SCRATCHPADS)
 """Keys that can be free, in the order in which machines are numbered, the last one fastest."""
 
-MAX_MACHINES = 1 << 24
+MAX_MACHINES = 1 << 22
 """Machines of the largest space."""
 
 _RULES = (*LEGALITY, ISA_WIDTH)  # with the second broken no configuration of any layer is right

@@ -93,7 +93,8 @@ def fitted(workload: Workload, hardware: VTAConfig) -> Workload:
             in_features=_up(workload.in_features, block),
             out_features=_up(workload.out_features, block),
         )
-    assert isinstance(workload, (Conv2D, Conv2DTranspose))
+    if not isinstance(workload, (Conv2D, Conv2DTranspose)):
+        return workload  # another operator: it is packed as it is, or refused
     groups = workload.groups if isinstance(workload, GroupConv2D) else 1
     if workload.in_channels % groups or workload.out_channels % groups:
         return workload  # no machine packs it, and the error says why

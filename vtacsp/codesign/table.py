@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.codesign.machines import SCRATCHPADS
 from vtacsp.errors import SearchError
-from vtacsp.expr import Bool, Env, Int, const, maximum, pow2
+from vtacsp.expr import Bool, Env, Int, const, maximum, pow2, truth
 from vtacsp.expr.nodes import Relation
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
 from vtacsp.machine.legality import ISA_WIDTH
@@ -55,6 +55,9 @@ ANY = -1
 """The micro-op scratchpad of a row whose kernels all fit it."""
 
 _UOP = BUFFER_FIELDS["uop"]
+
+_BOUNDED = ("conv2d", "group_conv2d", "conv2d_transpose", "dense")
+"""Operators whose cycles have a lower bound before they are simulated."""
 
 BoolArray = NDArray[np.bool_]
 
@@ -170,9 +173,8 @@ def compile_table(
         if not keep.all():
             indices = indices[keep]
             runs = {names: table[keep] for names, table in runs.items()}
-    micro_ops = next(r for r in problem.rules if r.name == "uop_eviction").quantities
     alone = (_UOP,)
-    fits = _on_sizes(problem, micro_ops["need"] <= micro_ops["depth"], indices, {_UOP: sizes[_UOP]})
+    fits = _on_sizes(problem, _holds_kernels(problem), indices, {_UOP: sizes[_UOP]})
     allowed = runs.pop(alone, np.ones(fits.shape, dtype=np.bool_))
     rows, uops, of_uop = _variants(allowed, fits, sizes[_UOP])
     tables = [(alone, of_uop), *((names, table[rows]) for names, table in runs.items())]
@@ -188,8 +190,23 @@ def compile_table(
         uop=uops,
         kind=kind.reshape(-1).astype(np.int64),
         runs=tuple((names, table[first]) for names, table in tables),
-        bounds={t.bus_bytes: cycle_bounds(problem, indices, t) for t in timings},
+        bounds={t.bus_bytes: _bounds(problem, indices, t) for t in timings},
     )
+
+
+def _holds_kernels(problem: Problem) -> Bool:
+    """The micro-op scratchpad holds all kernels of a program: then its size changes nothing."""
+    for rule in problem.rules:
+        if rule.name == "uop_eviction":
+            return rule.quantities["need"] <= rule.quantities["depth"]
+    return truth(False)  # an operator that does not say: a program of its own for every size
+
+
+def _bounds(problem: Problem, indices: IntArray, timing: TimingModel) -> IntArray:
+    """Lower bounds of the cycles; zeros, which cut nothing, for an operator that has none."""
+    if problem.workload.op not in _BOUNDED:
+        return np.zeros(len(indices), dtype=np.int64)
+    return cycle_bounds(problem, indices, timing)
 
 
 def _parts(node: Bool) -> list[Bool]:
@@ -291,10 +308,13 @@ def work_bound(workload: Workload, hardware: VTAConfig, timing: TimingModel) -> 
     """Cycles that no program of the template avoids, whatever its tiles.
 
     GEMM and ALU share a module: every product, with padding, is a micro-op, every output is reset
-    and passes through the epilogue.  Every weight is read at least once.
+    and passes through the epilogue.  Every weight is read at least once.  0 for an operator that is
+    not known here.
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
     """
     symbols = {**workload.symbols(hardware), **hardware.symbols}
+    if workload.op not in _BOUNDED:
+        return 0
     return int(Env(symbols).evaluate(_work(workload.op, timing)))
 
 

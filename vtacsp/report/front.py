@@ -18,7 +18,8 @@ from vtacsp.report.page import header, page
 
 __all__ = ["BOUND_COLOURS", "bound_keys", "render", "size_words"]
 
-WIDTH, HEIGHT = 560, 330
+WIDTH, HEIGHT = 548, 330
+NARROW = 344  # of a phone
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 22, 40
 BOUND_COLOURS = {
     "compute": "#066640", "load": "#4085dc", "store": "#e9602a", "latency": "#a0aaaa",
@@ -107,7 +108,12 @@ def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -
             '<section><h2>The front</h2><p class="note">No machine is within budget and runs every '
             "layer.</p></section>"
         )
-    figures = "".join(_plot(front, cost, details, colours) for cost in front.objectives)
+    # drawn twice: letters that shrink with a picture cannot be read on a phone
+    figures = "".join(
+        _plot(front, cost, details, colours, width)
+        for cost in front.objectives
+        for width in (WIDTH, NARROW)
+    )
     estimates = [cost.name for cost in front.costs if cost.estimate]
     note = (
         "A point per machine that no other one beats in cycles and in every cost compared; both "
@@ -122,28 +128,31 @@ def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -
     )
 
 
-def _plot(front: Front, cost: Cost, details: Sequence[Detail], colours: dict[int, str]) -> str:
-    x = _Axis([d.point.costs[cost.name] for d in details], LEFT, WIDTH - RIGHT)
+def _plot(
+    front: Front, cost: Cost, details: Sequence[Detail], colours: dict[int, str], width: int
+) -> str:
+    x = _Axis([d.point.costs[cost.name] for d in details], LEFT, width - RIGHT)
     y = _Axis([d.point.cycles for d in details], HEIGHT - BOTTOM, TOP)
     parts = []
+    kind = "wide" if width == WIDTH else "narrow"
     for value in y.ticks():
         at = round(y.at(value), 1)
-        parts.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<path class="rule" d="M{LEFT} {at}H{width - RIGHT}"/>')
         parts.append(text(LEFT - 6, at + 3.5, short(value), "label", "end"))
     for value in x.ticks():
         at = round(x.at(value), 1)
         parts.append(f'<path class="rule" d="M{at} {TOP}V{HEIGHT - BOTTOM}"/>')
         parts.append(text(at, HEIGHT - BOTTOM + 15, short(value), "label", "middle"))
-    parts.append(f'<path class="base" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
+    parts.append(f'<path class="base" d="M{LEFT} {HEIGHT - BOTTOM}H{width - RIGHT}"/>')
     unit = f" ({cost.unit})" if cost.unit and cost.unit.lower() != cost.name else ""
     name = f"{cost.name}{unit}{', estimate' if cost.estimate else ''}"
-    parts.append(text(WIDTH - RIGHT, HEIGHT - 6, name, "label", "end"))
+    parts.append(text(width - RIGHT, HEIGHT - 6, name, "label", "end"))
     parts.append(text(0, 11, "cycles of the network", "label"))
     if len(front.objectives) == 1:  # the stairs: nothing is below and to the left
         stairs = sorted((d.point.costs[cost.name], d.point.cycles) for d in details)
         path = f"M{x.at(stairs[0][0]):.1f} {TOP}"
         path += "".join(f"H{x.at(c):.1f}V{y.at(n):.1f}" for c, n in stairs)
-        parts.append(f'<path class="best-so-far" d="{path}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<path class="best-so-far" d="{path}H{width - RIGHT}"/>')
     for number, detail in enumerate(details, 1):
         point = detail.point
         colour = colours[point.sizes["LOG_BLOCK"]]
@@ -153,8 +162,8 @@ def _plot(front: Front, cost: Cost, details: Sequence[Detail], colours: dict[int
             f'fill="{colour}"/><title>{escape(_tip(front, detail))}</title></a>'
         )
     return (
-        f'<figure><svg class="front" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<figure class="{kind}"><svg class="front" width="{width}" height="{HEIGHT}" '
+        f'viewBox="0 0 {width} {HEIGHT}" role="img" '
         f'aria-label="cycles against {escape(cost.name)}">{"".join(parts)}</svg></figure>'
     )
 
