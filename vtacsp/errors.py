@@ -8,8 +8,11 @@ import reprlib
 from vtacsp.causes import DEADLOCK, RACE, WRONG_RESULT
 
 __all__ = [
+    "AuditError",
+    "BundleError",
     "ConfigError",
     "DeadlockError",
+    "DriverError",
     "HardwareError",
     "LogError",
     "MeasureError",
@@ -86,6 +89,18 @@ class SimulationError(VtacspError, RuntimeError):
     def __init__(self, message: str, instruction: int | None = None) -> None:
         super().__init__(message)
         self.instruction = instruction
+
+
+class BundleError(VtacspError, ValueError):
+    """A bundle cannot be written, or what is read is none, or not what was written."""
+
+
+class AuditError(VtacspError, ValueError):
+    """What is to be audited is no instruction stream, or too large to be followed."""
+
+
+class DriverError(VtacspError, RuntimeError):
+    """A library is no driver of VTA, is one of another machine, or failed while it ran."""
 
 
 class TimingError(VtacspError, ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from vtacsp.cli import (
+    bundles,
     configurations,
     glossary,
     logs,
@@ -42,6 +43,7 @@ NOUNS = (
     machine,
     programs,
     simulation,
+    bundles,
     tuning,
     logs,
     study,

@@ -1,0 +1,104 @@
+/* A driver of VTA for tests: memory that the host and the "device" share, and a device that
+ * executes instructions in the order in which they were issued.  The machine is given by -D. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH_UOP = 1 << LOG_UOP, DEPTH_INP = 1 << LOG_INP, DEPTH_WGT = 1 << LOG_WGT,
+       DEPTH_ACC = 1 << LOG_ACC, LOG_SRC = LOG_INP > LOG_ACC ? LOG_INP : LOG_ACC };
+
+/* Physical addresses are offsets into one arena, and never 0. */
+static unsigned char arena[64 << 20];
+static uint32_t used = 1 << 16;
+static uint32_t uop[DEPTH_UOP];
+static int8_t inp[DEPTH_INP][BATCH][BLOCK], wgt[DEPTH_WGT][BLOCK][BLOCK];
+static int32_t acc[DEPTH_ACC][BATCH][BLOCK];
+
+void *VTAMemAlloc(size_t size, int cached) {
+  (void)cached;
+  uint32_t at = used;
+  if (size > sizeof arena - used) return NULL;
+  used += (uint32_t)((size + 4095) / 4096 * 4096);
+  return arena + at;
+}
+void VTAMemFree(void *buffer) { (void)buffer; }
+uint32_t VTAMemGetPhyAddr(void *buffer) { return (uint32_t)((unsigned char *)buffer - arena); }
+void VTAMemCopyFromHost(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+void VTAMemCopyToHost(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+void VTAFlushCache(void *b, uint32_t phy, int size) { (void)b, (void)phy, (void)size; }
+void VTAInvalidateCache(void *b, uint32_t phy, int size) { (void)b, (void)phy, (void)size; }
+void *VTADeviceAlloc(void) { return uop; }
+void VTADeviceFree(void *device) { (void)device; }
+
+struct bits { uint64_t words[2]; int at; };
+
+static uint32_t take(struct bits *b, int width) { /* fields do not straddle a word */
+  if (b->at < 64 && b->at + width > 64) b->at = 64;
+  uint64_t value = b->words[b->at / 64] >> b->at % 64;
+  b->at += width;
+  return (uint32_t)(value & (width == 64 ? ~0ull : (1ull << width) - 1));
+}
+
+static void move(struct bits *b, int store) {
+  uint32_t memory = take(b, 3), sram = take(b, 16), dram = take(b, 32);
+  uint32_t y = take(b, 16), x = take(b, 16), stride = take(b, 16);
+  uint32_t above = take(b, 4), below = take(b, 4), left = take(b, 4), right = take(b, 4);
+  const uint32_t sizes[] = {4, sizeof wgt[0], sizeof inp[0], sizeof acc[0], BATCH * BLOCK};
+  unsigned char *pads[] = {(void *)uop, (void *)wgt, (void *)inp, (void *)acc};
+  if (x == 0) return;
+  for (uint32_t row = 0; row < above + y + below; ++row)
+    for (uint32_t col = 0; col < left + x + right; ++col, ++sram) {
+      int inside = row >= above && row < above + y && col >= left && col < left + x;
+      unsigned char *at = arena + (uint64_t)sizes[memory] *
+                          (dram + (row - above) * stride + (col - left));
+      if (store)
+        for (int i = 0; i < BATCH * BLOCK; ++i)
+          at[i] = (unsigned char)acc[sram][i / BLOCK][i % BLOCK];
+      else if (inside)
+        memcpy(pads[memory] + (uint64_t)sram * sizes[memory], at, sizes[memory]);
+      else
+        memset(pads[memory] + (uint64_t)sram * sizes[memory], 0, sizes[memory]);
+    }
+}
+
+static void work(struct bits *b, int alu) {
+  uint32_t reset = take(b, 1), begin = take(b, LOG_UOP), end = take(b, LOG_UOP + 1);
+  uint32_t outer = take(b, 14), inner = take(b, 14), factors[6] = {0};
+  const int log_src = alu ? LOG_ACC : LOG_INP;
+  const int widths[] = {LOG_ACC, LOG_ACC, log_src, log_src, LOG_WGT, LOG_WGT};
+  for (int i = 0; i < (alu ? 4 : 6); ++i) factors[i] = take(b, widths[i]);
+  uint32_t op = alu ? take(b, 3) : 0, use_imm = alu ? take(b, 1) : 0;
+  int32_t imm = alu ? (int16_t)take(b, 16) : 0;
+  for (uint32_t y = 0; y < outer; ++y)
+    for (uint32_t x = 0; x < inner; ++x)
+      for (uint32_t u = begin; u < end; ++u) {
+        uint32_t d = (uop[u] & (DEPTH_ACC - 1)) + y * factors[0] + x * factors[1];
+        uint32_t s = (uop[u] >> LOG_ACC & ((1u << LOG_SRC) - 1)) + y * factors[2] + x * factors[3];
+        uint32_t w = (uop[u] >> (LOG_ACC + LOG_SRC)) + y * factors[4] + x * factors[5];
+        for (int i = 0; i < BATCH; ++i)
+          for (int j = 0; j < BLOCK; ++j) {
+            int32_t *to = &acc[d][i][j], other = alu && !use_imm ? acc[s][i][j] : imm;
+            if (!alu && reset) *to = 0;
+            else if (!alu) for (int k = 0; k < BLOCK; ++k) *to += inp[s][i][k] * wgt[w][j][k];
+            else if (op == 0) *to = *to < other ? *to : other;
+            else if (op == 1) *to = *to > other ? *to : other;
+            else if (op == 2) *to += other;
+            else if (op == 3) *to = other < 0 ? *to << -other : *to >> other;
+            else *to *= other;
+          }
+      }
+}
+
+int VTADeviceRun(void *device, uint32_t phy, uint32_t count, uint32_t wait) {
+  (void)device, (void)wait;
+  if (FAILS) return 1;
+  for (uint32_t i = 0; i < count; ++i) {
+    struct bits b = {.at = 0};
+    memcpy(b.words, arena + phy + 16ul * i, 16);
+    uint32_t opcode = take(&b, 3);
+    b.at = 7; /* tokens: issued in an order that they allow */
+    if (opcode <= 1) move(&b, opcode == 1);
+    else if (opcode != 3) work(&b, opcode == 4);
+  }
+  return 0;
+}

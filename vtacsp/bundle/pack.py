@@ -1,0 +1,135 @@
+"""From a program to a bundle: what lies in DRAM, at addresses of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from vtacsp import __version__
+from vtacsp.bundle.bundle import Bundle
+from vtacsp.bundle.manifest import BUFFERS, LARGEST, PAGE, Buffer, Launch, Manifest
+from vtacsp.errors import BundleError
+from vtacsp.program import Program, encode
+from vtacsp.program.epilogue import operand_bases
+from vtacsp.program.isa import Memory, Opcode, pack_micro_ops
+from vtacsp.simulate.reference import Operands, dilate, random_operands, reference, value_type
+from vtacsp.simulate.simulator import simulate_timing
+from vtacsp.simulate.timing import RTL, TimingModel
+from vtacsp.workload import Conv2DTranspose
+
+__all__ = ["pack"]
+
+_FILES = {"out": "expected.bin"}
+
+
+def pack(
+    program: Program,
+    source: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    timing: TimingModel = RTL,
+    limit: int | None = None,
+) -> Bundle:
+    """The bundle of a program, with operands drawn from ``seed``.
+
+    ``source`` says what it was made from; its ``kind`` is ``template`` or ``free``.  The cycles
+    are those of the timing simulator.  Raises :class:`~vtacsp.errors.BundleError` for a program
+    that waits for a token of the one before, and for one whose data need more than 2 GiB.
+    """
+    if program.waits:
+        raise BundleError("the program waits for a token of the one before: it cannot run alone")
+    hardware = program.hardware
+    content = _images(program, random_operands(program.workload, hardware, seed))
+    buffers, end = {}, PAGE
+    for name in BUFFERS:
+        if not content[name]:
+            continue
+        element = hardware.element_bytes(name)
+        page = max(PAGE, element)
+        end = -(-end // page) * page
+        file = _FILES.get(name, f"{name}.bin")
+        size = len(content[name])
+        buffers[name] = Buffer(file, size, _digest(content[name]), end, element)
+        end += size
+    if end > LARGEST:
+        raise BundleError(f"{program.workload.name}: its data need {end:,} bytes of 2 GiB")
+    content["instructions"] = _link(program, buffers)
+    stream = content["instructions"]
+    manifest = Manifest(
+        layer=program.workload,
+        hardware=hardware,
+        source=source,
+        seed=seed,
+        cycles=simulate_timing(program, timing).cycles,
+        limit=limit,
+        timing=timing.note,
+        instructions=Buffer("instructions.bin", len(stream), _digest(stream)),
+        launches=tuple(Launch(part.start, part.stop - part.start) for part in program.segments),
+        buffers=buffers,
+        made_by={
+            "vtacsp": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    )
+    return Bundle(manifest, {name: content[name] for name in manifest.files})
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _link(program: Program, buffers: Mapping[str, Buffer]) -> bytes:
+    """The binary stream; its DRAM addresses are those of the buffers."""
+    instructions = program.instructions.copy()
+    moves = np.isin(instructions["opcode"], (Opcode.LOAD, Opcode.STORE))
+    moves &= instructions["x_size"] > 0
+    for name, buffer in buffers.items():
+        mine = moves & (instructions["memory_type"] == Memory[name.upper()])
+        instructions["dram_base"][mine] += np.uint32(buffer.address // buffer.element_bytes)
+    # every launch has micro-ops of its own, one image after the other
+    at = 0
+    for segment in program.segments:
+        part = instructions[segment.start : segment.stop]
+        mine = (part["opcode"] == Opcode.LOAD) & (part["memory_type"] == Memory.UOP)
+        part["dram_base"][mine & (part["x_size"] > 0)] += np.uint32(at)
+        at += len(segment.micro_ops)
+    return encode(instructions, program.hardware).astype("<u8").tobytes()
+
+
+def _images(program: Program, operands: Operands) -> dict[str, bytes]:
+    """What lies in DRAM, by memory type; of the output, what it has to be in the end."""
+    hardware, workload = program.hardware, program.workload
+    data = operands.data
+    if isinstance(workload, Conv2DTranspose):
+        data = dilate(workload, data)
+    uops = np.concatenate([part.micro_ops for part in program.segments])
+    return {
+        "uop": pack_micro_ops(uops, hardware).astype("<u4").tobytes(),
+        "inp": _bytes(data, hardware.log_inp_width),
+        "wgt": _bytes(operands.weight, hardware.log_wgt_width),
+        "acc": _loaded(program, operands),
+        "out": _bytes(reference(workload, hardware, operands), hardware.log_inp_width),
+    }
+
+
+def _bytes(values: np.ndarray[Any, Any], log_width: int) -> bytes:
+    kind = value_type(log_width).newbyteorder("<")
+    return np.ascontiguousarray(values).astype(kind).tobytes()
+
+
+def _loaded(program: Program, operands: Operands) -> bytes:
+    """The operands of the epilogue, each where the program expects it."""
+    shapes = program.workload.pack(program.hardware)
+    size = prod(shapes.output[-2:])
+    image = np.zeros((program.dram["acc"], size), dtype=np.int64)
+    sizes = [prod(shape[:-2]) for shape in shapes.operands]
+    starts, _ = operand_bases(sizes, program.hardware)
+    for start, count, operand in zip(starts, sizes, operands.loaded, strict=True):
+        image[start : start + count] = operand.reshape(count, size)
+    return _bytes(image, program.hardware.log_acc_width)
