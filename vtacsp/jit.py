@@ -25,7 +25,7 @@ from numba.core import caching
 __all__ = ["jit"]
 
 # folders with compiled functions and the constants in them
-_SOURCES = ("machine", "program", "functional", "timing", "free", "epilogue")
+_SOURCES = ("machine", "program", "functional", "timing", "free", "epilogue", "audit")
 _DIGEST = sha256().digest_size
 
 

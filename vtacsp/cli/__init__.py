@@ -1,6 +1,6 @@
 """The command line: ``vtacsp COMMAND WORKLOAD``.
 
-Exit codes: 0 fine, 2 bad input (one message on standard error), 3 nothing feasible,
+Exit codes: 0 fine, 2 bad input (one message on standard error), 3 nothing feasible, or wrong,
 130 interrupted (what was finished is printed, what was measured is in the log).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from vtacsp.cli import (
+    audits,
     bundles,
     configurations,
     glossary,
@@ -44,6 +45,7 @@ NOUNS = (
     programs,
     simulation,
     bundles,
+    audits,
     tuning,
     logs,
     study,

@@ -63,6 +63,8 @@ def _record(row: Any, lowest: Mapping[int, int]) -> dict[str, Any]:
 
 def _name(row: Any) -> str:
     opcode, memory = int(row["opcode"]), int(row["memory_type"])
+    if opcode > max(Opcode):
+        return f"OPCODE {opcode}"
     if opcode == Opcode.FINISH:
         return "FINISH"
     if opcode == Opcode.GEMM:
@@ -73,7 +75,10 @@ def _name(row: Any) -> str:
         return f"ALU - {alu}{' imm' if shown else ''}"
     if row["x_size"] == 0:
         return f"NOP-{_module(row).upper().replace('LOAD', 'MEMORY')}-STAGE"
-    return "STORE" if opcode == Opcode.STORE else f"LOAD {Memory(memory).name}"
+    if opcode == Opcode.STORE:
+        return "STORE"
+    known = memory in list(Memory)  # a stream of another compiler may name any of eight
+    return f"LOAD {Memory(memory).name if known else memory}"
 
 
 def _module(row: Any) -> str:
