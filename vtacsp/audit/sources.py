@@ -21,7 +21,7 @@ from vtacsp.program import Program
 from vtacsp.program.isa import Memory, Opcode, decode, unpack_micro_ops
 from vtacsp.program.runtime import INSTRUCTION_BYTES
 
-__all__ = ["load", "of_program"]
+__all__ = ["load", "of_bundle", "of_program"]
 
 MOST_INSTRUCTIONS = 1 << 20
 MOST_MICRO_OPS = 1 << 22
@@ -60,7 +60,7 @@ def load(
     if bundled:
         if micro_ops is not None:
             raise AuditError(f"{path} is a bundle, which has its micro-ops: leave the others out")
-        return _of_bundle(place, hardware)
+        return _load_bundle(place, hardware)
     if folder:
         place = _stream_in(place)
     content = _read(place, MOST_INSTRUCTIONS * INSTRUCTION_BYTES)
@@ -107,21 +107,15 @@ def of_program(program: Program) -> Target:
     )
 
 
-def _of_bundle(folder: Path, hardware: VTAConfig | None) -> Target:
-    bundle = Bundle.load(folder)
-    machine = bundle.hardware
-    if hardware is not None and hardware.symbols != machine.symbols:
-        raise AuditError(
-            f"{folder} is for {machine.model}, --hardware describes {hardware.model}: "
-            "a bundle is audited on its own machine"
-        )
-    manifest = bundle.manifest
+def of_bundle(bundle: Bundle, name: str) -> Target:
+    """A bundle, which also says what is right."""
+    machine, manifest = bundle.hardware, bundle.manifest
     regions = [
         Region(Memory[name.upper()], buffer.address, buffer.bytes)
         for name, buffer in manifest.buffers.items()
     ]
     return Target(
-        name=str(folder),
+        name=name,
         hardware=machine,
         instructions=bundle.instructions,
         micro_ops=bundle.micro_ops,
@@ -132,6 +126,17 @@ def _of_bundle(folder: Path, hardware: VTAConfig | None) -> Target:
         complete=True,
         bundle=bundle,
     )
+
+
+def _load_bundle(folder: Path, hardware: VTAConfig | None) -> Target:
+    bundle = Bundle.load(folder)
+    machine = bundle.hardware
+    if hardware is not None and hardware.symbols != machine.symbols:
+        raise AuditError(
+            f"{folder} is for {machine.model}, --hardware describes {hardware.model}: "
+            "a bundle is audited on its own machine"
+        )
+    return of_bundle(bundle, str(folder))
 
 
 def _stream_in(folder: Path) -> Path:

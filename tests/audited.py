@@ -1,0 +1,99 @@
+"""Small programs of every kind, and what is to be told of their mutants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+from typing import Any
+
+from tests.interleave import Fault, orders
+from tests.mutants import mutant
+from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, VTAConfig, compile
+from vtacsp.audit import Target, audit
+from vtacsp.audit.sources import of_bundle
+from vtacsp.bundle import Bundle, Launch, pack
+from vtacsp.errors import ProgramError
+from vtacsp.free import emit, geometry
+from vtacsp.free.moves import sample
+from vtacsp.program import build
+from vtacsp.program.isa import encode
+
+__all__ = ["Verdict", "programs", "verdicts"]
+
+MACHINE = VTAConfig(log_uop_buff_size=10, log_inp_buff_size=10, log_wgt_buff_size=14,
+                    log_acc_buff_size=12)  # fmt: skip
+LAYERS = (
+    Conv2D(name="conv", in_channels=32, height=3, width=3, out_channels=32, kernel=(2, 2),
+           padding=(1, 1), bias=True),
+    Conv2D(name="point", in_channels=32, height=2, width=3, out_channels=32, kernel=(1, 1)),
+    GroupConv2D(name="group", in_channels=32, height=3, width=3, out_channels=32, kernel=(2, 2),
+                groups=2),
+    Conv2DTranspose(name="transposed", in_channels=16, height=2, width=2, out_channels=32,
+                    kernel=(2, 2), stride=(2, 2), bias=True),
+    Dense(name="dense", in_features=48, out_features=64, bias=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A mutant: what was changed, whether a run computed something else, what the audit found."""
+
+    words: str
+    changed: bool
+    why: str
+    kinds: tuple[str, ...]
+    clean: bool
+
+
+@cache
+def programs() -> tuple[Bundle, ...]:
+    """Bundles: of each layer some configurations, with and without threads, and a free schedule."""
+    rng = Random(1)
+    found = []
+    for layer in LAYERS:
+        space = compile(layer, MACHINE)
+        threads = [
+            i for i in space.indices.tolist()
+            if any(v > 1 for n, v in space.knob_space.config(i).items() if "thread" in n)
+        ]  # fmt: skip
+        for index in {int(space.indices[-1]), *rng.sample(threads, min(2, len(threads)))}:
+            found.append(pack(build(layer, MACHINE, index), {"kind": "template"}, seed=index))
+        while True:
+            try:
+                free = emit(sample(geometry(layer, MACHINE), rng), layer, MACHINE)
+            except ProgramError:
+                continue
+            found.append(pack(free, {"kind": "free"}, seed=1))
+            break
+    return tuple(found)
+
+
+def changed(bundle: Bundle, rng: Random) -> tuple[str, Bundle, Target]:
+    """A mutant of a program, as a bundle and as what is audited."""
+    target = of_bundle(bundle, "mutant")
+    words, ins, uops = mutant(target.instructions, target.micro_ops, bundle.hardware, rng)
+    launches = (Launch(0, len(ins)),)
+    manifest = replace(bundle.manifest, launches=launches)
+    other = Bundle(manifest, bundle.content)
+    return words, other, replace(
+        target, instructions=ins, micro_ops=uops, words=encode(ins, bundle.hardware),
+        launches=((0, len(ins)),), bundle=other,
+    )  # fmt: skip
+
+
+def verdicts(bundle: Bundle, number: int, seed: int, runs: int) -> list[Verdict]:
+    """Mutants of a program, executed ``runs`` times each in legal orders, and audited."""
+    rng = Random(seed)
+    found: list[Verdict] = []
+    for _ in range(number):
+        words, other, target = changed(bundle, rng)
+        why = ""
+        for output in orders(other, target.instructions, target.micro_ops, runs, rng):
+            if isinstance(output, Fault) or output != bundle.content["out"]:
+                why = str(output) if isinstance(output, Fault) else "numbers"
+                break
+        result: Any = audit(target)
+        kinds = tuple(sorted({finding.kind for finding in result.errors}))
+        found.append(Verdict(words, bool(why), why, kinds, result.clean))
+    return found
