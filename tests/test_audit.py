@@ -157,7 +157,7 @@ EDITS = {
     "micro_op_hazard": lambda line: line.uops.__setitem__(1, (0, 0, 0)) or line.rows[4].update(
         uop_end=2),
     "beat_counter": lambda line: line.rows[2].update(x_size=2048),
-    "no_work": lambda line: line.rows[5].update(iter_out=0),
+    "zero_extent": lambda line: line.rows[5].update(iter_out=0),
     "no_queue": lambda line: line.rows[2].update(pop_prev_dep=1),
     "address_bits": lambda line: line.rows[2].update(dram_base=0xFFFFFFFF),
 }  # fmt: skip

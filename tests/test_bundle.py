@@ -38,14 +38,14 @@ SMALL = MACHINE.replace(LOG_BATCH=1, LOG_BLOCK=3, LOG_ACC_BUFF_SIZE=13, LOG_INP_
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
-def compile_driver(folder: Path, machine: VTAConfig = MACHINE, fails: int = 0) -> Path:
+def compile_driver(folder: Path, machine: VTAConfig = MACHINE, fails: int = 0, *more: str) -> Path:
     """The driver of ``driver.c`` for a machine."""
-    library = folder / f"libdriver{machine.block}{fails}.so"
+    library = folder / f"libdriver{machine.block}{fails}{''.join(more)}.so"
     logs = {f"LOG_{name.upper()}": log for name, log in log_depths(machine).items()}
     values = {**logs, "BATCH": machine.batch, "BLOCK": machine.block, "FAILS": fails}
     flags = [f"-D{name}={value}" for name, value in values.items()]
     cc = ["cc", "-O1", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run([*cc, *flags, "-o", library, SOURCE], check=True)
+    subprocess.run([*cc, *flags, *more, "-o", library, SOURCE], check=True)
     return library
 
 
@@ -276,10 +276,26 @@ def test_another_machine_a_missing_function_and_a_device_that_fails(folder, driv
                     "-o", crash, "-"], input=text.encode(), check=True)  # fmt: skip
     with pytest.raises(DriverError, match="ended the process"):
         run(folder, crash)
+    with pytest.raises(DriverError, match="no library here has vta\\.tsim\\.init"):
+        run(folder, driver, tsim="libvta_hw.so")
     with pytest.raises(DriverError, match="cannot load"):
         run(folder, "absent.so")
     with pytest.raises(DriverError, match="cannot load"):
         run(folder, folder / "uop.bin")
+
+
+@needs_cc
+def test_cycles_are_those_that_a_profiler_counts(folder, tmp_path):
+    tsim = compile_driver(tmp_path, MACHINE, 0, "-DTSIM")
+    found = run(folder, tsim, tsim="libvta_hw.so")
+    assert (found.wrong, found.cycles, found.counters) == (0, 4711, {"cycle_count": 4711})
+    code, out, _ = invoke("run", folder, "--library", tsim, "--tsim", "libvta_hw.so",
+                          "--format", "csv")  # fmt: skip
+    assert code == 0
+    assert ",4711," in out
+    assert run(folder, tsim).cycles == 0
+    with pytest.raises(DriverError, match=r"cannot load other\.so as the hardware"):
+        run(folder, tsim, tsim="other.so")
 
 
 @needs_cc

@@ -104,7 +104,7 @@ def audit(target: Target, timing: TimingModel = RTL) -> Audit:
     followed, stored, doubtful = _follow(target, program)
     findings += followed
     kinds = {finding.kind for finding in findings if finding.severity == ERROR}
-    blocked = kinds & {"deadlock", "no_operation", "instruction_bits", "no_finish"}
+    blocked = kinds & {"deadlock", "no_operation", "instruction_bits", "no_finish", "zero_extent"}
     if target.bundle is not None and not blocked and not kinds & _OUTSIDE:
         findings += check_numbers(target, program)
     timed = None

@@ -67,10 +67,10 @@ def _padding_and_work(target: Target) -> Iterator[Finding]:
     kernel = np.isin(opcode, (Opcode.GEMM, Opcode.ALU))
     idle = kernel & ((ins["iter_out"] == 0) | (ins["iter_in"] == 0))
     idle |= kernel & (ins["uop_end"] <= ins["uop_bgn"])
-    yield from _each("no_work", idle, "it has no iterations or no micro-ops")
+    yield from _each("zero_extent", idle, "it has no iterations or no micro-ops")
     moves = np.isin(opcode, (Opcode.LOAD, Opcode.STORE)) & (ins["x_size"] > 0)
     empty = moves & (ins["y_size"] == 0)
-    yield from _each("no_work", empty, "it moves no row")
+    yield from _each("zero_extent", empty, "it moves no row")
     for name in ("inp", "wgt", "acc"):
         mine = (opcode == Opcode.LOAD) & (memory == Memory[name.upper()])
         size = ins["x_size"].astype(np.int64) * ins["y_size"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vtacsp.bundle.profiler import Profiler
 from vtacsp.errors import DriverError, shortened
 
 __all__ = ["WAIT", "Driver"]
@@ -28,9 +29,9 @@ class Driver:
     def __init__(
         self, library: str | Path, preload: Sequence[str] = (), address_bits: int = 32
     ) -> None:
-        for path in preload:
-            _load(path, ctypes.RTLD_GLOBAL)
+        others = [_load(path, ctypes.RTLD_GLOBAL) for path in preload]
         self._library = _load(library, ctypes.RTLD_LOCAL)
+        self.profiler = Profiler([self._library, *others])
         self.library = library
         phy = ctypes.c_uint64 if address_bits == 64 else _U32
         signatures: dict[str, tuple[Any, ...]] = {  # result, arguments

@@ -44,7 +44,12 @@ class Run:
     wrong: int
     first_wrong: int | None
     seconds: float
-    counters: dict[str, Any] | None = None
+    counters: dict[str, int] | None = None
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles that the device counted, None where it counts none."""
+        return None if self.counters is None else self.counters.get("cycle_count")
 
 
 def check_machine(bundle: Bundle, library: str | Path, hardware: str | None = None) -> str | None:
@@ -76,8 +81,11 @@ def run(
     preload: Sequence[str] = (),
     address_bits: int = 32,
     timeout: float | None = None,
+    tsim: str | None = None,
 ) -> Run:
     """Run a bundle on a library, in a process of its own.
+
+    ``tsim`` is the library of the RTL (``libvta_hw.so``) that ``libvta_tsim`` simulates.
 
     Raises :class:`~vtacsp.errors.DriverError` when the library cannot be used, ends the process
     or does not answer within ``timeout`` seconds, :class:`~vtacsp.errors.BundleError` as
@@ -85,7 +93,7 @@ def run(
     """
     Bundle.load(folder)
     task = {"folder": str(folder), "library": str(library), "preload": list(preload),
-            "address_bits": address_bits}  # fmt: skip
+            "address_bits": address_bits, "tsim": tsim}  # fmt: skip
     command = [sys.executable, "-m", "vtacsp.bundle.run", json.dumps(task)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
@@ -105,8 +113,8 @@ def run(
     raise DriverError(f"{library} ended the process (exit code {done.returncode}){last}")
 
 
-def drive(bundle: Bundle, driver: Driver) -> Run:
-    """Run a bundle on a driver of this process."""
+def drive(bundle: Bundle, driver: Driver, tsim: str | None = None) -> Run:
+    """Run a bundle on a driver of this process; ``tsim`` as :func:`run`."""
     manifest, content = bundle.manifest, bundle.content
     buffers = {name: driver.allocate(buffer.bytes) for name, buffer in manifest.files.items()}
     words = _relocate(bundle, {name: phy for name, (_, phy) in buffers.items()})
@@ -117,18 +125,21 @@ def drive(bundle: Bundle, driver: Driver) -> Run:
         else:
             # the output is first everywhere what it must not be
             driver.upload(buffer, content[name] if name != "out" else (~expected).tobytes())
+    driver.profiler.start(tsim)
     device = driver.open()
     start = time.perf_counter()
     for launch in manifest.launches:
         address = buffers["instructions"][1] + INSTRUCTION_BYTES * launch.first
         driver.run(device, address, launch.count)
     seconds = time.perf_counter() - start
+    counters = driver.profiler.counters()
     found = driver.download(buffers["out"], len(expected))
     driver.close(device)
     for buffer in buffers.values():
         driver.free(buffer)
     wrong = np.flatnonzero(np.frombuffer(found, dtype=np.uint8) != expected)
-    return Run(len(expected), len(wrong), int(wrong[0]) if len(wrong) else None, seconds)
+    first = int(wrong[0]) if len(wrong) else None
+    return Run(len(expected), len(wrong), first, seconds, counters)
 
 
 def _relocate(bundle: Bundle, addresses: dict[str, int]) -> bytes:
@@ -158,7 +169,7 @@ def _main(task: dict[str, Any]) -> None:
     answer: dict[str, Any]
     try:
         driver = Driver(task["library"], task["preload"], task["address_bits"])
-        answer = asdict(drive(Bundle.load(task["folder"]), driver))
+        answer = asdict(drive(Bundle.load(task["folder"]), driver, task["tsim"]))
     except (DriverError, HardwareError) as error:
         answer = {"error": str(error)}
     sys.stdout.write(f"\n{_MARK}{json.dumps(answer)}\n")

@@ -136,6 +136,7 @@ def _limit(simulator: Simulator) -> int | None:
 @click.option(
     "--preload", multiple=True, metavar="FILE", help="A library that it needs (repeatable)."
 )
+@click.option("--tsim", metavar="FILE", help="The RTL that libvta_tsim simulates: libvta_hw.so.")
 @click.option(
     "--address-bits",
     type=click.Choice(("32", "64")),
@@ -153,6 +154,7 @@ def run(
     library: str,
     hardware_file: str | None,
     preload: tuple[str, ...],
+    tsim: str | None,
     address_bits: str,
     timeout: float,
     form: str,
@@ -172,20 +174,24 @@ def run(
     machine = check_machine(bundle, library, hardware_file)
     if machine is None:
         say("the library's machine is not checked: no vta_config.json beside it, no --hardware")
+    bits = int(address_bits)
     found = run_bundle(
-        folder, library, preload=preload, address_bits=int(address_bits), timeout=timeout
+        folder, library, preload=preload, address_bits=bits, timeout=timeout, tsim=tsim
     )
     manifest = bundle.manifest
-    row = {
+    row: dict[str, Any] = {
         "layer": manifest.layer.name,
         "result": "wrong" if found.wrong else "right",
         "bytes": found.bytes,
         "wrong": found.wrong,
         "first_wrong": found.first_wrong,
         "seconds": found.seconds,
+        "cycles": found.cycles,
         "simulated_cycles": manifest.cycles,
         "limit": manifest.limit,
     }
+    if form == "json":
+        row["counters"] = found.counters
     shown = {**row, "seconds": f"{found.seconds:.6f}"} if form == "table" else row
     emit([shown], tuple(row), form, None)
     if found.wrong:

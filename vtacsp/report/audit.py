@@ -19,6 +19,7 @@ from vtacsp.report.page import header, page
 __all__ = ["render", "write_audit_html"]
 
 MOST = 2000  # findings and instructions of a page
+_DOT = "display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.5em"
 WRONG, REMARK = "#c4472b", "#8a7440"
 
 
@@ -38,7 +39,7 @@ def _header(result: Audit) -> str:
     target, timing = result.target, result.timing
     notes = len(result.findings) - len(result.errors)
     tiles = [
-        ("clean" if result.clean else f"{len(result.errors):,}", "errors" if result.errors else ""),
+        ("clean", "verdict") if result.clean else (f"{len(result.errors):,}", _errors(result)),
         (f"{notes:,}", "note" if notes == 1 else "notes"),
         (f"{len(target.instructions):,}", "instructions"),
     ]
@@ -47,6 +48,10 @@ def _header(result: Audit) -> str:
         if result.limit is not None:
             tiles.append((f"{1 - result.limit / timing.cycles:.1%}", "a better schedule may save"))
     return header(target.name, f"Audit of a program for {target.hardware.model}", tiles)
+
+
+def _errors(result: Audit) -> str:
+    return "error" if len(result.errors) == 1 else "errors"
 
 
 def _keys() -> str:
@@ -89,8 +94,8 @@ def _rows(result: Audit) -> Iterator[str]:
         colour = WRONG if finding.severity == ERROR else REMARK
         at = "" if finding.instruction is None else f"{finding.instruction:,}"
         yield (
-            f'<tr><td><i class="dot" style="background:{colour};display:inline-block;width:.7em;'
-            f'height:.7em;border-radius:50%;margin-right:.5em"></i>{escape(finding.kind)}</td>'
+            f'<tr><td style="white-space:nowrap"><i style="background:{colour};{_DOT}"></i>'
+            f"{escape(finding.kind)}</td>"
             f"<td{number_class(True)}>{at}</td><td{number_class(False)}>{finding.count:,}</td>"
             f"<td>{escape(finding.text)}</td></tr>"
         )
@@ -103,13 +108,13 @@ def _time(result: Audit) -> str:
     bound = (
         f"{timing.cycles:,} cycles, bound by {timing.bound}: GEMM core "
         f"{timing.gemm_utilisation:.1%}, memory reads {timing.read_utilisation:.1%}, writes "
-        f"{timing.write_utilisation:.1%} of the time. {timing.timing.note}."
+        f"{timing.write_utilisation:.1%} of the time. Timing: {timing.timing.note}."
     )
     if result.limit is not None:
         bound += f" No program of this layer needs fewer than {result.limit:,} cycles."
     return (
-        f'<section><h2>Time</h2><p>{escape(bound)}</p><div class="scroll">'
-        f"{draw_timeline(timing)}</div></section>"
+        f'<section><h2>Time</h2><p>{escape(bound)}</p><div class="search"><div>'
+        f"{draw_timeline(timing)}</div></div></section>"
     )
 
 
