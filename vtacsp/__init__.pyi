@@ -16,6 +16,9 @@ from .errors import (
     MeasureError as MeasureError,
 )
 from .errors import (
+    NetworkError as NetworkError,
+)
+from .errors import (
     ProgramError as ProgramError,
 )
 from .errors import (
@@ -64,6 +67,12 @@ from .functional.simulation import (
     verdict as verdict,
 )
 from .machine.configuration import VTAConfig as VTAConfig
+from .network.load import (
+    load_network as load_network,
+)
+from .network.value import (
+    Network as Network,
+)
 from .operators.catalogue import (
     catalogue as catalogue,
 )

@@ -14,6 +14,7 @@ __all__ = [
     "LogError",
     "MeasureError",
     "MissingDependencyError",
+    "NetworkError",
     "ProgramError",
     "RaceError",
     "RuleError",
@@ -100,6 +101,10 @@ class DeadlockError(SimulationError):
 
 class MissingDependencyError(VtacspError, ImportError):
     """A module needs a package that is not installed; the message names the extra that has it."""
+
+
+class NetworkError(VtacspError, ValueError):
+    """A network or a model is malformed, or holds what cannot be placed."""
 
 
 class RaceError(SimulationError):

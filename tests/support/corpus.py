@@ -88,6 +88,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "program": ("layer.json", "--index", "0"),
     "simulate": ("layer.json", "--best"),
     "best": ("layer.json",),
+    "network": ("layer.json",),
     "tune": ("layer.json", "--trials", "1", "--init", "none", "--searcher", "random"),
     "log": ("good.log",),
     "study": ("layer.json", "--seeds", "1", "--part", "validity"),

@@ -13,6 +13,7 @@ from vtacsp.cli import (
     glossary,
     logs,
     machine,
+    network,
     programs,
     reasons,
     report,
@@ -30,13 +31,15 @@ __all__ = ["BAD_INPUT", "main"]
 def main() -> None:
     """Exact feasible schedule spaces for the VTA tensor accelerator.
 
-    WORKLOAD is a suite (resnet18, mobilenet, dcgan, deepbench), a suite member (resnet18.C8), a
-    JSON file with one workload or a list of them, or - for standard input.
+    WORKLOAD is a suite (resnet18, resnet50, mobilenet, mobilenet_v2, mlperf_tiny, dcgan,
+    deepbench), a suite member (resnet18.C8), an ONNX model, a network.json, a JSON file with one
+    workload or a list of them, or - for JSON on standard input.
     """
 
 
 NOUNS = (
     report,
+    network,
     configurations,
     reasons,
     machine,

@@ -13,11 +13,11 @@ from vtacsp.cli.output import FORMATS
 from vtacsp.errors import ConfigError, HardwareError, VtacspError, shortened
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.knobs import Config
-from vtacsp.operators.loading import load_workloads
 from vtacsp.operators.suites import find_workloads
 from vtacsp.operators.workload import Workload
 
 __all__ = [
+    "STDIN",
     "free_sizes",
     "hardware_option",
     "index_option",
@@ -81,8 +81,8 @@ def load_layers(
     """The layers that WORKLOAD names, and the machine of ``--hardware``."""
     if workload == hardware_file == "-":
         raise VtacspError("WORKLOAD and --hardware cannot both be read from standard input")
-    layers = load_workloads(STDIN) if workload == "-" else find_workloads(workload)
-    return layers, load_hardware(hardware_file)
+    machine = load_hardware(hardware_file)
+    return find_workloads(STDIN if workload == "-" else workload, machine), machine
 
 
 def load_hardware(path: str | None) -> VTAConfig:

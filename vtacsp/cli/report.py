@@ -7,16 +7,18 @@ from collections.abc import Sequence
 import click
 
 from vtacsp.cli.layers import each
+from vtacsp.cli.network import Asked, end, network_options, print_answer, solve_all
 from vtacsp.cli.options import (
     hardware_option,
-    load_layers,
     output_options,
     stack_only_option,
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.typed import typed_command
-from vtacsp.errors import WorkloadError
+from vtacsp.errors import VtacspError, WorkloadError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.value import Network
 from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
@@ -30,7 +32,9 @@ COUNTS = ("configurations", "programs", "feasible", "feasible_programs", "share"
 COLUMNS = (
     *("workload", *COUNTS, "refused"),
     *(f"{group}.{rule}" for rule in RULES for group in ("first", "any")),
+    "count",
 )
+NETWORK = ("layer", "n", "feasible", "share", "all runs", "main first causes")
 
 Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 
@@ -40,6 +44,7 @@ Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 @hardware_option
 @stack_only_option
 @output_options
+@network_options
 @click.option("--html", metavar="FILE", help="Also write a page with maps, causes and occupancy.")
 @click.option("--verbose", is_flag=True, help="In the table: programs, and every cause.")
 def report(
@@ -50,10 +55,16 @@ def report(
     output: str | None,
     html: str | None,
     verbose: bool,
+    asked: Asked,
 ) -> None:
     """How much of each layer's grid is feasible, and what refuses the rest."""
-    layers, hardware = load_layers(workload, hardware_file)
+    layers, hardware = asked.find(workload, hardware_file)
     check_outputs(output, html)
+    if isinstance(layers, Network):
+        if stack_only or verbose:
+            raise VtacspError("--stack-only and --verbose go with workloads, this is a network")
+        _network(layers, hardware, form, output, html)
+        return
 
     def count(layer: Workload) -> Outcome:
         space = compile(layer, hardware, stack_only=stack_only)
@@ -78,6 +89,28 @@ def report(
     done.end(feasible=any(map(len, spaces)))
 
 
+def _network(
+    network: Network, hardware: VTAConfig, form: str, output: str | None, html: str | None
+) -> None:
+    """Counts, causes and the fastest configuration of every layer, with the totals."""
+    from vtacsp.timing.model import RTL
+
+    answer, done = solve_all(network, hardware, RTL, None)
+    print_answer(answer, form, output, NETWORK)
+    if html is not None and not done.interrupted:
+        from vtacsp.report.html import render
+        from vtacsp.report.origin import Origin
+
+        found: list[Outcome] = [
+            (x.layer.workload, x.space if x.space is not None else WorkloadError(x.refused))
+            for x in answer.layers
+        ]
+        origin = Origin.now(typed_command())
+        write(render(network.name, found, hardware, origin, answer), html)
+        wrote(html)
+    end(done, answer)
+
+
 def _row(layer: Workload, space: FeasibleSpace | WorkloadError) -> Row:
     """A layer for programs: one that cannot be packed has a reason and no numbers."""
     if isinstance(space, WorkloadError):
@@ -92,6 +125,7 @@ def _row(layer: Workload, space: FeasibleSpace | WorkloadError) -> Row:
         "share": counts.share,
         "first": {rule: counts.first.get(rule, 0) for rule in RULES},
         "any": {rule: counts.any.get(rule, 0) for rule in RULES},
+        "count": layer.extra.get("count"),
     }
 
 

@@ -14,6 +14,14 @@ import numpy as np
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
 from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
+from vtacsp.cli.network import (
+    Asked,
+    end,
+    network_options,
+    print_answer,
+    solve_all,
+    suite_total,
+)
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
@@ -25,17 +33,21 @@ from vtacsp.cli.options import (
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.errors import VtacspError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.value import Network
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
     from vtacsp.operators.workload import Workload
     from vtacsp.timing.breakdown import TimingResult
+    from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "packed_simulators", "timing_options"]
+__all__ = ["COMMANDS", "pack_all", "packed_simulators", "timing_of", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
-MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated")
+MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count")
+NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "bound by")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -182,6 +194,7 @@ def _all(
 @workload_argument
 @hardware_option
 @output_options
+@network_options
 @timing_options
 @jobs_option
 @click.option("--free", is_flag=True, help="Also search schedules beyond the template.")
@@ -205,6 +218,7 @@ def best(
     gap: float | None,
     seed: int | None,
     save: str | None,
+    asked: Asked,
 ) -> None:
     """The fastest configuration of each layer, and what less scratchpad would cost.
 
@@ -214,20 +228,28 @@ def best(
 
     With --free there is a row per layer: the template's best, the fastest schedule that a search
     beyond the template found, and the limit below which no program of the instruction set gets.
+
+    Of a network (an ONNX model, a network.json, any with --network): a row per distinct layer
+    with its fastest configuration, the total over all runs, and what the host has.
     """
     for name, value in (("--gap", gap), ("--seed", seed), ("--save", save)):
         if value is not None and not free:
             raise VtacspError(f"{name} goes with --free")
     check_outputs(output, save)
-    packed = packed_simulators(workload, hardware_file, preset, overrides)
+    found, machine = asked.find(workload, hardware_file)
+    if isinstance(found, Network) and not free:
+        _best_of_network(found, machine, preset, overrides, jobs, form, output)
+        return
+    layers = found.workloads if isinstance(found, Network) else found
+    packed = pack_all(layers, machine, timing_of(preset, overrides))
     simulators = packed.results
     if free:
         from vtacsp.cli.free import free_best, print_free
 
         closeness = 0.005 if gap is None else gap / 100
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
-            layers = free_best(simulators, executor, closeness, seed or 0)
-        print_free(layers, f"{workload}: {simulators[0].timing.note}", form, output, save)
+            searched = free_best(simulators, executor, closeness, seed or 0)
+        print_free(searched, f"{workload}: {simulators[0].timing.note}", form, output, save)
         return
     with _executor(simulators, jobs) as executor:
         done = each(simulators, lambda simulator: _front(simulator, executor))
@@ -236,6 +258,9 @@ def best(
         title = f"{workload}: {simulators[0].timing.note}"
         shown = [_point(row, packed.total > 1) for row in rows if row["slower"] <= SHOWN]
         title += "\nconfiguration: knobs that are not 1; margin: to the next other program"
+        front = [(s.workload, f[0]["cycles"] if f else None) for s, f in zip(
+            simulators, done.results, strict=False)]  # fmt: skip
+        title += "" if done.interrupted else suite_total(front, simulators[0].timing.clock_hz)
         if len(shown) < len(rows):
             title += f"\n{len(rows) - len(shown)} points more than twice as slow are not shown"
         columns = list(dict.fromkeys(key for row in shown for key in row))
@@ -243,6 +268,22 @@ def best(
     else:
         emit(rows, (*CONFIG, *MEASURES), form, output)
     done.end(feasible=any(len(simulator.space) for simulator in simulators))
+
+
+def _best_of_network(
+    network: Network,
+    machine: VTAConfig,
+    preset: str,
+    overrides: Sequence[str],
+    jobs: int | None,
+    form: str,
+    output: str | None,
+) -> None:
+    """A row per distinct layer, the total and the host."""
+    with _executor((), jobs, many=jobs is not None and jobs > 1) as executor:
+        answer, done = solve_all(network, machine, timing_of(preset, overrides), executor)
+    print_answer(answer, form, output, NETWORK)
+    end(done, answer)
 
 
 def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
@@ -263,6 +304,7 @@ def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
         row["gops"] = space.workload.operations / cycles * simulator.timing.clock_hz / 1e9
         row["margin"] = found.margin if first else None
         row["simulated"] = len(space) if first else None
+        row["count"] = space.workload.extra.get("count")
     return rows
 
 
@@ -270,7 +312,7 @@ def _point(row: Row, named: bool) -> Row:
     """A point of the Pareto set for people, in 80 columns: with several layers without GOPS."""
     shown = config_shown(row, named)
     size, gops, margin = (shown.pop(name) for name in ("scratchpad_bytes", "gops", "margin"))
-    del shown["simulated"]
+    del shown["simulated"], shown["count"]
     speed = {} if named else {"GOPS": f"{gops:.1f}"}
     return {**shown, "bytes": size, **speed, "margin": margin}
 
@@ -282,11 +324,23 @@ def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
 ) -> Done[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""
-    from vtacsp.timing.model import PRESETS
-    from vtacsp.timing.simulator import Simulator
-
-    timing = PRESETS[preset].override(overrides)
+    timing = timing_of(preset, overrides)
     layers, machine = load_layers(workload, hardware_file)
+    return pack_all(layers, machine, timing)
+
+
+def timing_of(preset: str, overrides: Sequence[str]) -> TimingModel:
+    """The timing model of ``--preset`` and ``--timing``."""
+    from vtacsp.timing.model import PRESETS
+
+    return PRESETS[preset].override(overrides)
+
+
+def pack_all(
+    layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
+) -> Done[Simulator]:
+    """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
+    from vtacsp.timing.simulator import Simulator
 
     def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)

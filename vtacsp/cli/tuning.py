@@ -12,14 +12,26 @@ import numpy as np
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
+from vtacsp.cli.network import (
+    Asked,
+    layers_of,
+    network_options,
+    print_answer,
+    suite_total,
+)
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
-from vtacsp.cli.simulation import packed_simulators, timing_options
+from vtacsp.cli.simulation import pack_all, timing_of, timing_options
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
+from vtacsp.errors import VtacspError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
+    from vtacsp.network.answer import LayerAnswer
     from vtacsp.report.tuned import TunedLayer
+    from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
 
@@ -31,7 +43,9 @@ PLAN = 16  # proposals between two trainings of the model, parents of a generati
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
 
 COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
-           "failed")  # fmt: skip
+           "failed", "count")  # fmt: skip
+TUNED = ("best_possible", "gap", "found_at", "measured", "from_log", "failed")
+NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "gap", "measured", "failed")
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
@@ -124,6 +138,13 @@ class _Search:
     help="AutoTVM's tuning log, appended to; what it holds is not measured again.",
 )
 @click.option("--html", metavar="FILE", help="Also write a page with curves, maps and timelines.")
+@click.option(
+    "--best-log",
+    metavar="FILE",
+    help="Of a network: also write a log with one record per AutoTVM task, for TVM to compile "
+    "with.",
+)
+@network_options
 @timing_options
 @click.option(
     "--jobs",
@@ -145,18 +166,27 @@ def tune(
     seed: int,
     log: str,
     html: str | None,
+    best_log: str | None,
     preset: str,
     overrides: tuple[str, ...],
     jobs: int,
+    asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
 
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
     and keeps everything, the next run goes on where it was.
     """
-    check_outputs(html, output, log)
+    check_outputs(html, output, log, best_log)
     search = _Search(space, initial, searcher, trials, jobs, seed, log)
-    simulators = packed_simulators(workload, hardware_file, preset, overrides).results
+    found, machine = asked.find(workload, hardware_file)
+    if isinstance(found, Network):
+        outputs = _Outputs(form, output, html, best_log)
+        _tune_network(search, found, machine, timing_of(preset, overrides), outputs)
+        return
+    if best_log is not None:
+        raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
+    simulators = pack_all(found, machine, timing_of(preset, overrides)).results
     layers = _with_something_feasible(simulators)
     tuned, interrupted = _tune_all(search, layers)
     if form == "table":
@@ -168,6 +198,8 @@ def tune(
         f"{workload}: {layers[0].timing.note}\n"
         "configuration: knobs that are not 1; gap: cycles above the lower bound"
     )
+    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
+    title += "" if interrupted else suite_total(cycles, layers[0].timing.clock_hz)
     if tuned:
         emit(rows, columns, form, output, title)
     if html is not None:
@@ -188,6 +220,73 @@ def tune(
 
 
 COMMANDS = (tune,)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the answer of a network goes."""
+
+    form: str
+    output: str | None
+    html: str | None
+    best_log: str | None
+
+
+def _tune_network(
+    search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
+) -> None:
+    """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
+    from vtacsp.network.tuning import LayerSearch, tune_network
+    from vtacsp.report.tuned import TunedLayer
+    from vtacsp.tune import TuningLog, write_records
+
+    layers_of(network)
+
+    class Shown(LayerSearch):
+        """The search that the options ask for, with its progress."""
+
+        def search(self, simulator: Simulator, log: TuningLog | None) -> TuningResult:
+            assert log is not None
+            return search.run(simulator, live, log)
+
+        def measurer(self, simulator: Simulator) -> Measurer:
+            return _measurer(simulator, search.jobs)
+
+    with TuningLog(search.log) as log, Live(len(network.layers)) as live:
+        found = tune_network(
+            network, machine, timing, search=Shown(search.trials), log=log, done=live.done
+        )
+    answer = found.answer
+    tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
+
+    def extra(layer: LayerAnswer) -> Row:
+        mine = tuned.get(layer.layer.name)
+        if mine is None:
+            return {}
+        row = _shown(mine) if out.form == "table" else _row(mine)
+        row["best_possible"] = row.pop("bound", None)
+        names = ("gap", "measured", "failed") if out.form == "table" else TUNED
+        return {name: row[name] for name in names if name in row}
+
+    print_answer(answer, out.form, out.output, NETWORK, extra, TUNED)
+    if out.best_log is not None:
+        write_records(out.best_log, found.records)
+        wrote(out.best_log)
+    if out.html is not None:
+        from vtacsp.report.origin import Origin
+        from vtacsp.report.tuning_page import render
+
+        origin = Origin.now(typed_command(), search.seed)
+        page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
+        write(page, out.html)
+        wrote(out.html)
+    fresh = sum(layer.result.measured for layer in tuned.values())
+    before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
+    say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
+    if found.interrupted:
+        raise KeyboardInterrupt("interrupted; the same command goes on from the log")
+    if not answer.answered:
+        exit_infeasible()
 
 
 def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
@@ -270,6 +369,7 @@ def _row(layer: TunedLayer) -> Row:
         "measured": result.measured,
         "from_log": len(result.trials) - result.measured,
         "failed": result.failed,
+        "count": layer.workload.extra.get("count"),
     }
 
 

@@ -13,7 +13,7 @@ from vtacsp.names import check_name
 from vtacsp.operators.registry import OPERATORS, workload_type
 from vtacsp.operators.workload import Workload
 
-__all__ = ["load_workloads", "workload_from_dict"]
+__all__ = ["load_workloads", "workload_from_dict", "workloads_from"]
 
 _OPTIONAL = ("name", "bias", "epilogue", "stride", "padding", "output_padding")
 
@@ -54,7 +54,11 @@ def load_workloads(path: str | Path) -> list[Workload]:
     a row, a record or a picture is about: a name that is there twice is refused.  Raises
     :class:`~vtacsp.errors.WorkloadError` naming the file.
     """
-    data = read_json(path, WorkloadError)
+    return workloads_from(read_json(path, WorkloadError), path)
+
+
+def workloads_from(data: Any, path: str | Path) -> list[Workload]:
+    """The same from the JSON value of a file; ``path`` is what messages call it."""
     if not isinstance(data, list):
         return [_from_file(data, str(path))]
     if not data:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.answer import NetworkAnswer
 from vtacsp.operators.workload import Workload
 from vtacsp.report.hardware import hardware_card, outlook_card
 from vtacsp.report.layer import Layer
 from vtacsp.report.layer_detail import detail
 from vtacsp.report.legend import Legend
+from vtacsp.report.network import network_section, network_tiles
 from vtacsp.report.origin import Origin
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
@@ -41,9 +43,16 @@ def write_html(
 
 
 def render(
-    title: str, layers: Sequence[Outcome], hardware: VTAConfig, origin: Origin | None = None
+    title: str,
+    layers: Sequence[Outcome],
+    hardware: VTAConfig,
+    origin: Origin | None = None,
+    network: NetworkAnswer | None = None,
 ) -> str:
-    """The page as text; see :func:`write_html`."""
+    """The page as text; see :func:`write_html`.
+
+    ``network`` is the answer whose layers these are: its section comes first.
+    """
     rows = [Layer.of(workload, outcome) for workload, outcome in layers]
     compiled = [
         (anchor(position), row.space, row.statistics)
@@ -62,12 +71,18 @@ def render(
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]
     meanings = legend.table() if compiled else ""
     columns = f'<div class="columns">{"".join(cards)}</div>'
-    body = f"{overview(rows, legend)}{meanings}{columns}{''.join(details)}"
+    whole = "" if network is None else network_section(network)
+    body = f"{whole}{overview(rows, legend)}{meanings}{columns}{''.join(details)}"
     name = f"{title}: feasible schedules on VTA"
-    return page(name, _header(title, rows, hardware), legend.html(), body, origin or Origin.now())
+    tiles = [] if network is None else network_tiles(network)
+    return page(
+        name, _header(title, rows, hardware, tiles), legend.html(), body, origin or Origin.now()
+    )
 
 
-def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
+def _header(
+    title: str, rows: Sequence[Layer], hardware: VTAConfig, more: Sequence[tuple[str, str]]
+) -> str:
     counted = [row.statistics for row in rows if row.statistics is not None]
     size, feasible = sum(c.size for c in counted), sum(c.feasible for c in counted)
     tiles = [(f"{len(rows):,}", "layers" if len(rows) != 1 else "layer")]
@@ -80,4 +95,4 @@ def _header(title: str, rows: Sequence[Layer], hardware: VTAConfig) -> str:
             (percent(feasible / size), "of the space"),
         ]
     subtitle = f"Feasible schedules on VTA, {hardware.target}, {hardware}"
-    return header(title, subtitle, tiles)
+    return header(title, subtitle, [*tiles, *more])

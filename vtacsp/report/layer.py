@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 from vtacsp.errors import WorkloadError
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.statistics import SpaceStatistics, statistics
 
-__all__ = ["Layer", "shape_text"]
+__all__ = ["Layer", "shape_cell", "shape_text"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,19 @@ class Layer:
         return cls(workload, outcome, statistics(outcome))
 
 
-def shape_text(workload: Workload) -> str:
+def shape_cell(workload: Workload) -> str:
+    """The cell of a table about a layer: sizes, operator, and below them the epilogue."""
+    cell = f"{escape(shape_text(workload, epilogue=False))}<br><span>{escape(workload.op)}</span>"
+    if workload.epilogue is not None:
+        cell += f'<span class="epilogue">{escape(str(workload.epilogue))}</span>'
+    return f'<td class="shape">{cell}</td>'
+
+
+def shape_text(workload: Workload, *, epilogue: bool = True) -> str:
     """The sizes of a workload in one line: ``64 → 128, 56×56, 3×3 kernel, stride 2, pad 1``."""
     parts = workload.sizes
     parts += [f"batch {workload.batch}"] if workload.batch > 1 else []
     parts += ["bias"] if workload.bias else []
-    if workload.epilogue is not None:
+    if epilogue and workload.epilogue is not None:
         parts.append(f"epilogue {workload.epilogue}")
     return ", ".join(parts)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vtacsp.report.layer import Layer, shape_text
+from vtacsp.causes import OK
+from vtacsp.report.layer import Layer, shape_cell
 from vtacsp.report.legend import Legend, label
-from vtacsp.space.problem import OK
 from vtacsp.space.statistics import SpaceStatistics
 
 __all__ = ["anchor", "number_class", "overview", "percent"]
@@ -51,7 +51,7 @@ def percent(share: float) -> str:
 
 def _row(position: int, layer: Layer, legend: Legend) -> str:
     work, counts = layer.workload, layer.statistics
-    about = f'<td class="shape">{escape(shape_text(work))}<br><span>{escape(work.op)}</span></td>'
+    about = shape_cell(work)
     if counts is None:
         return (
             f'<tr class="refused"><td><b>{escape(work.name)}</b></td>{about}'

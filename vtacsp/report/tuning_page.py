@@ -8,12 +8,14 @@ from pathlib import Path
 
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.answer import NetworkAnswer
 from vtacsp.report import drawing
 from vtacsp.report.curve import draw_curve
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.gantt import draw_timeline
-from vtacsp.report.layer import shape_text
+from vtacsp.report.layer import shape_cell, shape_text
 from vtacsp.report.legend import Legend
+from vtacsp.report.network import network_section
 from vtacsp.report.origin import Origin
 from vtacsp.report.overview import anchor, number_class
 from vtacsp.report.page import header, page
@@ -61,17 +63,22 @@ def render(
     hardware: VTAConfig,
     timing: TimingModel,
     origin: Origin | None = None,
+    network: NetworkAnswer | None = None,
 ) -> str:
-    """The page as text; see :func:`write_tuning_html`."""
+    """The page as text; see :func:`write_tuning_html`.
+
+    ``network`` is the answer whose layers these are: its section comes first.
+    """
     spaces = [layer.simulator.space for layer in layers]
     legend = Legend((space.problem.rules, statistics(space)) for space in spaces)
     legend.colours = {cause: _faded(colour) for cause, colour in legend.colours.items()}
     sections = [_section(layer, legend, anchor(position)) for position, layer in enumerate(layers)]
+    whole = "" if network is None else network_section(network)
     return page(
         f"{title}: tuned for VTA",
         _header(title, layers, hardware, timing),
         _keys(legend),
-        _overview(layers) + "".join(sections) + legend.table(),
+        whole + _overview(layers) + "".join(sections) + legend.table(),
         origin or Origin.now(),
     )
 
@@ -135,8 +142,7 @@ def _overview_row(position: int, layer: TunedLayer) -> str:
     bound = "nothing ran" if program is None else program.bound
     return (
         f'<tr><td><a href="#{anchor(position)}">{escape(layer.workload.name)}</a></td>'
-        f'<td class="shape">{escape(shape_text(layer.workload))}<br>'
-        f"<span>{escape(layer.workload.op)}</span></td>{numbers}<td>{bound}</td></tr>"
+        f"{shape_cell(layer.workload)}{numbers}<td>{bound}</td></tr>"
     )
 
 

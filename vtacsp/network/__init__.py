@@ -1,0 +1,55 @@
+"""Whole networks: every node on VTA, fused, constant or on the host, and what that costs.
+
+:class:`Network` is the value, :func:`load_network` makes it from a suite, a file of workloads, a
+``network.json`` or an ONNX model, :func:`solve` finds the best configuration of every layer.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
+    from vtacsp.network.load import load_network
+    from vtacsp.network.options import Options
+    from vtacsp.network.padding import fill_blocks
+    from vtacsp.network.tuning import LayerSearch, TunedNetwork, tune_network
+    from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer, Node
+
+__all__ = [
+    "CONSTANT",
+    "FUSED",
+    "HOST",
+    "VTA",
+    "LayerAnswer",
+    "LayerSearch",
+    "Network",
+    "NetworkAnswer",
+    "NetworkLayer",
+    "Node",
+    "Options",
+    "TunedNetwork",
+    "answers",
+    "fill_blocks",
+    "load_network",
+    "solve",
+    "tune_network",
+]
+
+# imported when a name is first used: the simulators cost time
+_MODULES = {
+    "answer": ("LayerAnswer", "NetworkAnswer", "answers", "solve"),
+    "load": ("load_network",),
+    "options": ("Options",),
+    "padding": ("fill_blocks",),
+    "tuning": ("LayerSearch", "TunedNetwork", "tune_network"),
+    "value": ("CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,145 @@
+"""A network by its name or file: a suite, workloads, a ``network.json`` or an ONNX model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vtacsp.errors import NetworkError, WorkloadError, shortened
+from vtacsp.files import read_json
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.options import Options
+from vtacsp.network.padding import fill_blocks
+from vtacsp.network.value import HOST, VTA, Network, Node
+from vtacsp.operators.loading import workloads_from
+from vtacsp.operators.suites import SUITES, host_nodes, in_suite
+from vtacsp.operators.workload import Workload
+
+__all__ = ["find", "is_model", "is_network", "load_file", "load_network", "network_of", "place"]
+
+
+def is_model(reference: str) -> bool:
+    """Whether a word names an ONNX model."""
+    return reference.lower().endswith(".onnx")
+
+
+def load_network(
+    reference: str, hardware: VTAConfig | None = None, options: Options | None = None
+) -> Network:
+    """The network that a suite, a suite member or a file is, placed on ``hardware``.
+
+    Layers of suites and files are filled to its blocks (:func:`fill_blocks`); what it still cannot
+    pack is on the host, with the reason.  Raises :class:`~vtacsp.errors.NetworkError` and
+    :class:`~vtacsp.errors.WorkloadError`.
+    """
+    machine, options = hardware or VTAConfig(), options or Options()
+    found = find(reference, machine, options)
+    if isinstance(found, Network):
+        return found
+    if options.shapes:
+        raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
+    return network_of(reference, found, machine, options)
+
+
+def find(reference: str, hardware: VTAConfig, options: Options) -> Network | list[Workload]:
+    """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
+    known = in_suite(reference)
+    return load_file(reference, hardware, options) if known is None else known
+
+
+def load_file(
+    reference: str, hardware: VTAConfig, options: Options | None = None
+) -> Network | list[Workload]:
+    """What a file holds: a network, or workloads as they are.
+
+    Raises as :func:`load_network`.
+    """
+    options = options or Options()
+    if not os.path.exists(reference):
+        raise WorkloadError(
+            f"{shortened(reference)} is no suite ({', '.join(SUITES)}), no suite member "
+            "(resnet18.C8), no JSON file and no ONNX model"
+        )
+    if is_model(reference):
+        from vtacsp.network.onnx import load_onnx
+
+        return load_onnx(reference, hardware, options)
+    data = read_json(reference, WorkloadError)
+    if is_network(data):
+        network = Network.from_dict(data, reference)
+        if options.shapes:
+            raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
+        return place(network, hardware, options.host)
+    return workloads_from(data, reference)
+
+
+def is_network(data: Any) -> bool:
+    """Whether the JSON value of a file is a network, rather than workloads."""
+    return isinstance(data, Mapping) and ("nodes" in data or "network" in data)
+
+
+def network_of(
+    reference: str,
+    workloads: Sequence[Workload],
+    hardware: VTAConfig,
+    options: Options | None = None,
+) -> Network:
+    """Workloads as a network: each as often as its annotation ``count`` says, once without.
+
+    Of a suite also what the host has.  Raises :class:`~vtacsp.errors.NetworkError` for a count
+    that is no positive integer.
+    """
+    nodes = [
+        Node(
+            name=workload.name,
+            op=workload.op,
+            place=VTA,
+            workload=workload,
+            count=workload.extra.get("count", 1),
+        )
+        for workload in workloads
+    ]
+    nodes += [
+        Node(name=item["name"], op=item["op"], place=HOST, why=item["host"], count=item["count"])
+        for item in host_nodes(reference)
+    ]
+    name = reference if in_suite(reference) is not None else Path(reference).name or "network"
+    return place(Network(name, tuple(nodes)), hardware, (options or Options()).host)
+
+
+def place(network: Network, hardware: VTAConfig, host: frozenset[str] = frozenset()) -> Network:
+    """The network on a machine: layers fill its blocks, what it cannot pack goes to the host.
+
+    ``host`` names nodes that go there too.  Raises :class:`~vtacsp.errors.NetworkError` for a
+    name that is no node.
+    """
+    check_names(host, [node.name for node in network.nodes])
+    return replace(network, nodes=tuple(_placed(node, hardware, host) for node in network.nodes))
+
+
+def check_names(host: frozenset[str], names: Sequence[str]) -> None:
+    """Raise :class:`~vtacsp.errors.NetworkError` for a name of ``host`` that is no node."""
+    for name in sorted(host):
+        if name not in names:
+            close = [n for n in names if name.lower() in n.lower()][:3]
+            hint = f"; do you mean {', '.join(close)}" if close else ""
+            raise NetworkError(f"--host {shortened(name)}: the network has no such node{hint}")
+
+
+def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
+    if node.name in host:
+        return replace(node, place=HOST, why="kept on the host (--host)", workload=None, notes=())
+    if node.workload is None:
+        return node
+    filled, notes = fill_blocks(node.workload, hardware)
+    try:
+        filled.pack(hardware)
+    except WorkloadError as refusal:
+        why = str(refusal).removeprefix(f"{node.workload.name}: ")
+        return replace(node, place=HOST, why=why, workload=None, notes=())
+    macs = node.macs or (node.workload.macs if filled != node.workload else None)
+    known = dict.fromkeys((*node.notes, *notes))
+    return replace(node, workload=filled, macs=macs, notes=tuple(known))

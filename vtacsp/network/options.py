@@ -1,0 +1,38 @@
+"""What the user decides about the partition of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vtacsp.errors import NetworkError, shortened
+
+__all__ = ["FIRST_LAYER", "Options"]
+
+FIRST_LAYER = ("host", "pad", "fold")
+"""What becomes of a first convolution whose channels do not fill a block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Choices; ``shapes`` fixes inputs of a model with dynamic axes, by name.
+
+    ``host`` names nodes that stay on the host whatever they are.  ``first_layer`` is one of
+    :data:`FIRST_LAYER`: ``pad`` fills the channels of the block with zeros.  ``fold`` (several
+    pixels in one block) is not there yet and refused by name.
+    """
+
+    first_layer: str = "host"
+    host: frozenset[str] = frozenset()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.first_layer not in FIRST_LAYER:
+            raise NetworkError(
+                f"first_layer is {shortened(self.first_layer)}, known are {', '.join(FIRST_LAYER)}"
+            )
+        if self.first_layer == "fold":
+            raise NetworkError(
+                "first_layer fold (several pixels in one block of channels) is not supported yet: "
+                "choose host or pad"
+            )

@@ -1,0 +1,259 @@
+"""Tuning a network: every distinct layer once, one configuration per AutoTVM task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from vtacsp.errors import SearchError
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.answer import LayerAnswer, NetworkAnswer, tasks
+from vtacsp.network.value import Network, NetworkLayer
+from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.timing.model import RTL, TimingModel
+from vtacsp.timing.simulator import Simulator
+from vtacsp.tune.initial import lowest_bounds
+from vtacsp.tune.loop import TuningResult, tune
+from vtacsp.tune.measure import Measurer, SimulatorMeasurer
+from vtacsp.tune.model_searcher import ModelSearcher
+from vtacsp.tune.records import Record, TuningLog
+from vtacsp.tune.search_space import FeasibleGrid
+from vtacsp.tune.searcher import Searcher
+from vtacsp.tune.task import Task, device_of
+
+__all__ = ["CROSSED", "LayerSearch", "TunedNetwork", "tune_network"]
+
+CROSSED = 4
+"""How many of the best of each epilogue are measured under the others."""
+
+FIRST = 16  # configurations of lowest bound that are measured first
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class LayerSearch:
+    """How a layer is searched and measured; a search of your own overrides the methods."""
+
+    trials: int = 64
+    seed: int = 0
+
+    def search(self, simulator: Simulator, log: TuningLog | None) -> TuningResult:
+        """Measure up to :attr:`trials` configurations of the simulator's space."""
+        space = FeasibleGrid(simulator.space.collapsed())
+        initial = lowest_bounds(space, min(FIRST, len(space)))
+        searcher = ModelSearcher(
+            space, seed=self.seed, initial=initial, plan_size=FIRST, first_fit=FIRST
+        )
+        with self.measurer(simulator) as measurer:
+            return tune(searcher, measurer, trials=self.trials, log=log, batch_size=BATCH)
+
+    def measurer(self, simulator: Simulator) -> Measurer:
+        """What measures a layer."""
+        return SimulatorMeasurer(simulator.space, timing=simulator.timing)
+
+
+@dataclass(frozen=True)
+class TunedNetwork:
+    """What the searches of a network found.
+
+    ``results`` are the searches by layer, with the simulator of each; ``records`` one per AutoTVM
+    task, what a log for TVM needs.
+    """
+
+    answer: NetworkAnswer
+    results: dict[str, tuple[Simulator, TuningResult]] = field(repr=False)
+    records: tuple[Record, ...] = field(repr=False)
+    interrupted: bool = False
+
+
+def tune_network(
+    network: Network,
+    hardware: VTAConfig | None = None,
+    timing: TimingModel = RTL,
+    *,
+    search: LayerSearch | None = None,
+    log: str | Path | TuningLog | None = None,
+    done: Callable[[Simulator, TuningResult], None] | None = None,
+) -> TunedNetwork:
+    """Search every distinct layer; what is in the log is not measured again.
+
+    Layers that differ in their epilogue alone are one AutoTVM task: each is searched among the
+    configurations that run under all of its epilogues, the best :data:`CROSSED` of each are
+    measured under the others, and the one with least time over all runs is the task's.  ``done``
+    sees the result of each layer.  Ctrl-C ends the run and keeps what is done.
+
+    Raises :class:`~vtacsp.errors.SearchError` for a network without a layer that can run, and as
+    :func:`vtacsp.tune.tune`.
+    """
+    machine, search = hardware or VTAConfig(), search or LayerSearch()
+    groups = [_TaskSearch.of(layers, machine, timing) for layers in tasks(network.layers, machine)]
+    if not any(group.searched for group in groups):
+        raise SearchError(f"{network.name}: no layer has a feasible configuration")
+    interrupted = False
+    with ExitStack() as stack:
+        book = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
+        for group in groups:
+            if not group.run(search, book, done):
+                interrupted = True
+                break
+    known = {answer.layer.name: answer for group in groups for answer in group.answers()}
+    ordered = tuple(known[layer.name] for layer in network.layers)
+    results = {n: found for group in groups for n, found in group.results.items()}
+    records = tuple(record for group in groups if (record := group.record()) is not None)
+    answer = NetworkAnswer(network, machine, timing, ordered)
+    return TunedNetwork(answer, results, records, interrupted)
+
+
+class _Listed(Searcher):
+    """Proposes its initial configurations and no other."""
+
+    def propose(self, n: int) -> tuple[int, ...]:  # noqa: ARG002 - the signature of searchers
+        """Nothing more."""
+        return ()
+
+
+@dataclass
+class _TaskSearch:
+    """The layers of an AutoTVM task, and what their searches found, by name."""
+
+    layers: list[NetworkLayer]
+    simulators: list[Simulator]
+    results: dict[str, tuple[Simulator, TuningResult]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, layers: list[NetworkLayer], machine: VTAConfig, timing: TimingModel) -> _TaskSearch:
+        simulators = [Simulator(layer.workload, machine, timing) for layer in layers]
+        return cls(layers, _common_spaces(simulators))
+
+    @property
+    def searched(self) -> list[Simulator]:
+        """The layers that have anything to search."""
+        return [simulator for simulator in self.simulators if len(simulator.space)]
+
+    def run(
+        self,
+        search: LayerSearch,
+        log: TuningLog | None,
+        done: Callable[[Simulator, TuningResult], None] | None,
+    ) -> bool:
+        """Search all of them; False when Ctrl-C ended that."""
+        for simulator in self.searched:
+            try:
+                result = search.search(simulator, log)
+            except KeyboardInterrupt:  # before the first measurement
+                return False
+            if done is not None:
+                done(simulator, result)
+            if result.trials:
+                self.results[simulator.workload.name] = simulator, result
+            if result.interrupted:
+                return False
+        return len(self.results) < 2 or self._cross(search, log)
+
+    def _cross(self, search: LayerSearch, log: TuningLog | None) -> bool:
+        """Measure the best of each epilogue under the others; False when Ctrl-C ended that."""
+        wanted = _candidates([result for _, result in self.results.values()], search.trials)
+        for name, (simulator, before) in self.results.items():
+            space = FeasibleGrid(simulator.space)
+            measured = {trial.index for trial in before.trials}
+            new = [index for index in wanted if index in space and index not in measured]
+            if not new:
+                continue
+            with search.measurer(simulator) as measurer:
+                after = tune(
+                    _Listed(space, initial=new), measurer,
+                    trials=len(before.trials) + len(new), log=log, batch_size=len(new),
+                )  # fmt: skip
+            more = [t for t in after.trials if t.index not in measured]
+            numbered = (replace(t, number=len(before.trials) + n) for n, t in enumerate(more, 1))
+            trials = (*before.trials, *numbered)
+            self.results[name] = simulator, replace(before, trials=trials)
+            if after.interrupted:
+                return False
+        return True
+
+    @property
+    def index(self) -> int | None:
+        """The configuration for all of them; None when they have none in common."""
+        if len(self.results) < len(self.layers):
+            return None
+        found = [self.results[layer.name][1] for layer in self.layers]
+        return _pick(found, [layer.count for layer in self.layers])
+
+    def answers(self) -> Iterator[LayerAnswer]:
+        """What each layer runs with."""
+        names, shared = [layer.name for layer in self.layers], self.index
+        for layer, simulator in zip(self.layers, self.simulators, strict=True):
+            others = tuple(name for name in names if name != layer.name)
+            answer = LayerAnswer(layer, simulator.space, shared=others)
+            found = self.results.get(layer.name)
+            best = None if found is None else found[1].best
+            if best is not None:
+                index = best.index if shared is None else shared
+                alone = round(best.result.seconds * simulator.timing.clock_hz)
+                answer = replace(answer, index=index, result=simulator.run(index), alone=alone)
+            yield answer
+
+    def record(self) -> Record | None:
+        """The one record of the task; None when nothing ran."""
+        index = self.index
+        for layer in self.layers:
+            simulator, result = self.results.get(layer.name, (None, None))
+            if simulator is None or result is None or result.best is None:
+                continue
+            best = result.best.index if index is None else index
+            trial = next(t for t in result.trials if t.index == best and t.result.ok)
+            device = device_of(simulator.timing)
+            space = simulator.space
+            task = Task.of(layer.workload, space.hardware, device)
+            config = space.knob_space.config(best)
+            return Record(task, best, config, trial.result, layer.name, device)
+        return None
+
+
+def _common_spaces(simulators: Sequence[Simulator]) -> list[Simulator]:
+    """The same layers on the configurations that run under the epilogue of each.
+
+    When there are none, or one layer is alone, each keeps its own space.
+    """
+    indices = reduce(np.intersect1d, (simulator.space.indices for simulator in simulators))
+    if len(simulators) == 1 or not len(indices):
+        return list(simulators)
+    return [
+        Simulator(FeasibleSpace(s.space.problem, indices.copy()), timing=s.timing)
+        for s in simulators
+    ]
+
+
+def _candidates(results: Sequence[TuningResult], trials: int) -> list[int]:
+    """The best :data:`CROSSED` configurations of each search.
+
+    Of the first ``trials`` results only, those of the search itself: a run that goes on from a log
+    finds the same ones.
+    """
+    found: dict[int, None] = {}
+    for result in results:
+        own = (trial for trial in result.trials[:trials] if trial.result.ok)
+        good = sorted(own, key=lambda trial: trial.result.seconds)
+        found |= dict.fromkeys(trial.index for trial in good[:CROSSED])
+    return list(found)
+
+
+def _pick(results: Sequence[TuningResult], counts: Sequence[int]) -> int | None:
+    """The configuration with least time over all runs of all epilogues, the lowest of equals.
+
+    Only what was measured, and runs, under each counts; None when there is none.
+    """
+    seconds = [{t.index: t.result.seconds for t in r.trials if t.result.ok} for r in results]
+    shared = set.intersection(*({*mine} for mine in seconds))
+
+    def total(index: int) -> tuple[float, int]:
+        parts = zip(seconds, counts, strict=True)
+        return sum(count * mine[index] for mine, count in parts), index
+
+    return min(shared, key=total, default=None)
