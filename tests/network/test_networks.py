@@ -59,7 +59,7 @@ NETWORK = Network(
         Node(name="stem", op="Conv", place=HOST, why="3 channels"),
         on_vta("a", SMALL, count=3),
         Node(name="relu", op="Relu", place=FUSED, why="a"),
-        on_vta("b", replace(SMALL, height=4), macs=100, notes=("something",)),
+        on_vta("b", replace(SMALL, height=4), macs=100, remarks=("something",)),
         on_vta("c", replace(SMALL, name="c")),
         Node(name="k", op="Constant", place=CONSTANT),
     ),
@@ -121,7 +121,7 @@ NODE = {"name": "a", "op": "Conv", "vta": SMALL.to_dict()}
         ({"nodes": [{"name": "a", "host": ""}]}, "host is a text"),
         ({"nodes": [{"name": "a", "constant": 1}]}, "constant is true or left out"),
         ({"nodes": [{"name": "a", "fused": "z"}]}, "fused into 'z', which is no node"),
-        ({"nodes": [{**NODE, "notes": "x"}]}, "notes is a list"),
+        ({"nodes": [{**NODE, "remarks": "x"}]}, "remarks is a list"),
         ({"nodes": [{**NODE, "name": "a\n"}]}, "does not print"),
     ],
 )
@@ -149,9 +149,9 @@ def test_a_malformed_network_is_one_line(tmp_path, data, message):
     ],
 )
 def test_channels_fill_blocks(layer, filled, note):
-    found, notes = fill_blocks(layer, HW)
+    found, remarks = fill_blocks(layer, HW)
     assert replace(found, name="x") == replace(filled, name="x")
-    assert note in "; ".join(notes)
+    assert note in "; ".join(remarks)
     found.pack(HW)
 
 
@@ -171,8 +171,8 @@ def test_narrow_groups_are_put_together(channels, groups, left):
 
 
 def test_a_batch_that_does_not_fill_the_machine_s_is_filled():
-    filled, notes = fill_blocks(replace(SMALL, batch=3), HW.replace(LOG_BATCH=1))
-    assert (filled.batch, notes) == (4, ("batch 3 filled to 4",))
+    filled, remarks = fill_blocks(replace(SMALL, batch=3), HW.replace(LOG_BATCH=1))
+    assert (filled.batch, remarks) == (4, ("batch 3 filled to 4",))
 
 
 # -- suites

@@ -114,7 +114,7 @@ def test_the_command_line_answers_a_model():
     assert all({"layer", "count", "cycles"} <= set(x) for x in data["layers"])
     assert data["total"]["cycles"] == sum(x["count"] * x["cycles"] for x in data["layers"])
     assert Counter(x["op"] for x in data["host"])["MaxPool"] == 3
-    assert "no scales" in data["notes"][0]
+    assert "no scales" in data["remarks"][0]
 
 
 # -- small graphs
@@ -162,7 +162,7 @@ def test_opsets(tmp_path, opset):
     assert place_of(imported) == {"c": (VTA, ""), "clip": (FUSED, "c"), "drop": (FUSED, "c")}
     (layer,) = imported.network.layers
     assert "max 0" in str(layer.workload.epilogue)
-    assert "clips at 6" in layer.notes[0]
+    assert "clips at 6" in layer.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_padding(tmp_path, attributes, size, padding, on_host):
     (layer,) = imported.network.layers
     work = layer.workload
     assert ((work.height, work.width), work.padding) == (size, padding)
-    assert any("the host pads" in note for note in layer.notes) is on_host
+    assert any("the host pads" in note for note in layer.remarks) is on_host
     shape = imported.graph.shapes["y"]
     assert work.output_size == shape[2:]
 
@@ -240,7 +240,7 @@ def test_first_layers_and_nodes_on_the_host(tmp_path):
     assert place_of(padded)["c"] == (VTA, "")
     (layer,) = padded.network.layers  # both are 16 channels wide now
     assert layer.waste == 1 - (3 + 16) / 32
-    assert "in_channels 3 filled to 16" in padded.network.layers[0].notes
+    assert "in_channels 3 filled to 16" in padded.network.layers[0].remarks
     kept = Options(host=frozenset({"relu2"}))
     assert place_of(placed(tmp_path, nodes, inits, kept, shape=shape))["relu2"] == (
         HOST, "kept on the host (--host)",

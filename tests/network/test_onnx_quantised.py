@@ -173,7 +173,7 @@ def test_every_layer_is_placed_and_every_node_is_accounted_for(models, imported,
     assert all("Dequantize" in n.op for n in nodes if n.place == CONSTANT)
     exact = [model.placed[n.name].layer.requantisation.exact for n in nodes if n.place == VTA]
     assert all(exact) is (name in ("powers", "halves"))
-    noted = ["approximated" in " ".join(n.notes) for n in nodes if n.place == VTA]
+    noted = ["approximated" in " ".join(n.remarks) for n in nodes if n.place == VTA]
     assert noted == [not e for e in exact]
 
 

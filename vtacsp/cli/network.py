@@ -41,7 +41,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_NAME = 26  # of a layer in a table
 NARROW_NAME, NARROW = 16, 100  # of one in a table of fewer columns
-NODES = ("node", "op", "count", "place", "layer", "why", "macs", "notes")
+NODES = ("node", "op", "count", "place", "layer", "why", "macs", "remarks")
 
 MEASURED = ("total_cycles", "ms", "bound", "gemm_utilisation", "bytes", "macs", "waste",
             "configurations", "feasible", "share", "alone", "reason")  # fmt: skip
@@ -176,7 +176,7 @@ def network(
             "layer": layer_of.get(node.name),
             "why": node.why or None,
             "macs": node.macs or (node.workload.macs if node.workload else None),
-            "notes": "; ".join(node.notes) or None,
+            "remarks": "; ".join(node.remarks) or None,
         }
         for node in found.nodes
     ]
@@ -199,7 +199,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
             "op": row["op"],
             "n": row["count"],
             "where": row["place"],
-            "why": "; ".join(filter(None, (_reason(row), row["notes"]))),
+            "why": "; ".join(filter(None, (_reason(row), row["remarks"]))),
         }
         for row in rows
         if row["place"] != CONSTANT
@@ -213,7 +213,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
     )
     title += f", {constants:,} constants" if constants else ""
     text = table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
-    return text + "".join(f"{printable(note)}\n" for note in found.notes)
+    return text + "".join(f"{printable(note)}\n" for note in found.remarks)
 
 
 def _reason(row: Row) -> str:
@@ -336,7 +336,7 @@ def _percent(share: float | None) -> str:
 
 
 def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
-    """What stands below the table: the total in words, shared tasks, the host, notes."""
+    """What stands below the table: the total in words, shared tasks, the host, remarks."""
     ms = total["ms"]
     lines = [
         f"total: {total['cycles']:,} cycles, {ms:,.3f} ms at {total['clock_hz'] / 1e6:g} MHz, "
@@ -361,7 +361,7 @@ def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
     if reasons:
         lines.append(f"on the host: {total['host']:,} nodes")
         lines += [f"  {n:,} x {op}: {why}" for (op, why), n in reasons.items()]
-    lines += list(answer.network.notes)
+    lines += list(answer.network.remarks)
     return lines
 
 

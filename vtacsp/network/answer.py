@@ -93,7 +93,7 @@ class LayerAnswer:
             "shared": list(self.shared),
             "refused": self.refused or None,
             "nodes": list(self.layer.nodes),
-            "notes": list(self.layer.notes),
+            "remarks": list(self.layer.remarks),
             "workload": {k: v for k, v in work.to_dict().items() if k != "count"},
         }
 
@@ -159,7 +159,7 @@ class NetworkAnswer:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON: ``layers``, ``total``, ``host``, the network and its notes."""
+        """The answer as JSON: ``layers``, ``total``, ``host``, the network and its remarks."""
         return {
             "network": self.network.name,
             "hardware": str(self.hardware),
@@ -168,7 +168,7 @@ class NetworkAnswer:
             "total": self.total(),
             "host": self.host_rows(),
             "first": [layer.layer.name for layer in self.first],
-            "notes": list(self.network.notes),
+            "remarks": list(self.network.remarks),
         }
 
 

@@ -131,15 +131,15 @@ def check_names(host: frozenset[str], names: Sequence[str]) -> None:
 
 def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
     if node.name in host:
-        return replace(node, place=HOST, why="kept on the host (--host)", workload=None, notes=())
+        return replace(node, place=HOST, why="kept on the host (--host)", workload=None, remarks=())
     if node.workload is None:
         return node
-    filled, notes = fill_blocks(node.workload, hardware)
+    filled, remarks = fill_blocks(node.workload, hardware)
     try:
         filled.pack(hardware)
     except WorkloadError as refusal:
         why = str(refusal).removeprefix(f"{node.workload.name}: ")
-        return replace(node, place=HOST, why=why, workload=None, notes=())
+        return replace(node, place=HOST, why=why, workload=None, remarks=())
     macs = node.macs or (node.workload.macs if filled != node.workload else None)
-    known = dict.fromkeys((*node.notes, *notes))
-    return replace(node, workload=filled, macs=macs, notes=tuple(known))
+    known = dict.fromkeys((*node.remarks, *remarks))
+    return replace(node, workload=filled, macs=macs, remarks=tuple(known))

@@ -32,7 +32,7 @@ class Chain:
     low: float = -math.inf
     high: float = math.inf
     out: Quantisation | None = None
-    notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
 
     @property
     def relu(self) -> bool:

@@ -198,14 +198,14 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         fill=zero,
         requantisation=requantisation,
     )
-    notes = [*_notes(chain, requantisation), *more]
+    remarks = [*_remarks(chain, requantisation), *more]
     if any(on_host):
         top, left, bottom, right = on_host
-        notes.append(
+        remarks.append(
             f"the host pads the data: {top} above, {left} left, {bottom} below, {right} right, "
             f"with {zero}"
         )
-    return Placed(layer, filled, (*before, *chain.ops), tuple(notes))
+    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks))
 
 
 def _sizes(
@@ -246,10 +246,10 @@ def _epilogue(operands: _Operands, chain: Chain, requantisation: Requantisation 
     return float_epilogue(bool(operands.bias) or chain.affine, chain.relu)
 
 
-def _notes(chain: Chain, requantisation: Requantisation | None) -> list[str]:
+def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     """What VTA does differently than the model."""
     if requantisation is not None:
-        return list(requantisation.notes)
+        return list(requantisation.remarks)
     if chain.high < float("inf"):
         return [f"clips at {chain.high:g}: taken as the end of int8"]
     return []
@@ -417,7 +417,7 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         requantisation=requantisation,
         transposed_weight=turned,
     )
-    return Placed(layer, filled, chain.ops, (*_notes(chain, requantisation), *more))
+    return Placed(layer, filled, chain.ops, (*_remarks(chain, requantisation), *more))
 
 
 def _bias_shapes(outputs: int) -> tuple[Shape, ...]:

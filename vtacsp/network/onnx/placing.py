@@ -41,12 +41,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator on VTA: the layer, what is fused into it, and its notes."""
+    """An operator on VTA: the layer, what is fused into it, and its remarks."""
 
     layer: Layer
     workload: Workload
     fused: tuple[Op, ...] = ()
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +76,13 @@ class Context:
 
     def fill(self, workload: Workload) -> tuple[Workload, tuple[str, ...]]:
         """The workload as the machine packs it; raises :class:`Unplaceable` with the reason."""
-        filled, notes = fill_blocks(workload, self.hardware)
+        filled, remarks = fill_blocks(workload, self.hardware)
         try:
             filled.pack(self.hardware)
         except WorkloadError as refusal:
             reason = str(refusal).removeprefix(f"{filled.name}: ")
             raise Unplaceable(reason) from None
-        return filled, notes
+        return filled, remarks
 
 
 Handler = Callable[[Context, Op], Placed]

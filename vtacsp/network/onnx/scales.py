@@ -148,25 +148,25 @@ class Requantisation:
         return bool((self.factors == 2.0**-self.shift).all())
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[str, ...]:
         """What VTA does differently."""
-        notes = []
+        remarks = []
         if not self.exact:
             low, high = float(self.factors.min()), float(self.factors.max())
             power = 2.0**-self.shift
             if low == high:
-                notes.append(
+                remarks.append(
                     f"approximated: multiplies by 2^-{self.shift} = {power:.4g} in place of "
                     f"{low:.4g} ({power / low - 1:+.0%})"
                 )
             else:
-                notes.append(
+                remarks.append(
                     f"approximated: multiplies by 2^-{self.shift} = {power:.4g} in place of "
                     f"{self.factors.size} factors per channel, {low:.4g} to {high:.4g}"
                 )
         if self.shift:
-            notes.append("rounds halves up, ONNX to even")
-        return tuple(notes)
+            remarks.append("rounds halves up, ONNX to even")
+        return tuple(remarks)
 
     @property
     def epilogue(self) -> Epilogue:
