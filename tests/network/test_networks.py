@@ -281,10 +281,13 @@ def test_totals_are_sums_over_all_runs(epilogues):
 def test_what_has_no_configuration_is_not_in_the_total_and_named():
     tight = HW.replace(LOG_INP_BUFF_SIZE=10)
     big = replace(SMALL, name="big", kernel=(9, 9), width=64, height=64)
-    answer = solve(Network("n", (on_vta("a", SMALL), on_vta("big", big))), tight)
+    odd = replace(SMALL, name="odd", in_channels=3)
+    nodes = (on_vta("a", SMALL), on_vta("big", big), on_vta("odd", odd))
+    answer = solve(Network("n", nodes), tight)
     assert answer.layers[1].result is None
+    assert "not a multiple of the block" in answer.layers[2].refused
     total = answer.total()
-    assert total["missing"] == ["big"]
+    assert total["missing"] == ["big", "odd"]
     assert total["cycles"] == answer.layers[0].cycles > 0
 
 
@@ -308,6 +311,8 @@ def test_the_json_of_a_network(network_file, tmp_path, monkeypatch, command):
     ]  # fmt: skip
     assert all(isinstance(x["cycles"], int) for x in data["layers"])
     assert data["total"]["cycles"] == sum(x["count"] * x["cycles"] for x in data["layers"])
+    for x in data["layers"]:
+        assert sum(x["causes"].values()) == x["configurations"] - x["feasible"]
     assert data["host"] == [{"node": "pool", "op": "MaxPool", "count": 1, "reason": "no pooling"}]
     rows = list(csv.DictReader(io.StringIO(run(*command, network_file, "--format", "csv").stdout)))
     assert [row["place"] for row in rows] == ["vta", "vta", "vta", "total", "host"]
@@ -352,7 +357,9 @@ def test_a_node_can_be_kept_on_the_host(network_file):
     assert [x["node"] for x in data["host"]] == ["other", "pool"]
     assert "do you mean other" in run("best", network_file, "--host", "othe", code=2).stderr
     assert "fold" in run("best", network_file, "--first-layer", "fold", code=2).stderr
-    assert "ONNX model" in run("best", network_file, "--shape", "x=1", code=2).stderr
+    for name in (network_file, "mlperf_tiny.kws"):
+        for words in (["--shape", "x=1"], ["--first-layer", "pad", "--network"]):
+            assert "go with ONNX models" in run("best", name, *words, code=2).stderr
 
 
 def test_the_nodes_of_a_network_and_a_file_to_write(network_file, tmp_path):

@@ -72,8 +72,6 @@ class Asked:
             return found, machine
         if self.as_network or self.options.host:
             return network_of(workload, found, machine, self.options), machine
-        if self.options != Options():
-            raise NetworkError("--first-layer and --shape go with an ONNX model")
         return found, machine
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "pack_all", "packed_simulators", "timing_of", "timing_options"]
 
 MANY = 400  # programs that are worth the start of worker processes
+LAYERS = 12  # and distinct layers of a network
 MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count")
 NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "bound by")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
@@ -280,7 +281,7 @@ def _best_of_network(
     output: str | None,
 ) -> None:
     """A row per distinct layer, the total and the host."""
-    with _executor((), jobs, many=jobs is not None and jobs > 1) as executor:
+    with _executor((), jobs, many=len(network.layers) > LAYERS) as executor:
         answer, done = solve_all(network, machine, timing_of(preset, overrides), executor)
     print_answer(answer, form, output, NETWORK)
     end(done, answer)

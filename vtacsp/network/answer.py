@@ -89,6 +89,7 @@ class LayerAnswer:
             "configurations": None if counts is None else counts.size,
             "feasible": None if counts is None else counts.feasible,
             "share": None if counts is None else counts.share,
+            "causes": None if counts is None else dict(counts.first),
             "alone": self.alone,
             "shared": list(self.shared),
             "refused": self.refused or None,
@@ -175,11 +176,15 @@ class NetworkAnswer:
 def tasks(layers: Iterable[NetworkLayer], hardware: VTAConfig) -> list[list[NetworkLayer]]:
     """Layers by AutoTVM task: those of one list differ in their epilogue, which it does not see.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` for a layer that cannot be packed.
+    A layer that cannot be packed is one by itself.
     """
     groups: dict[Any, list[NetworkLayer]] = {}
     for layer in layers:
-        groups.setdefault(Task.of(layer.workload, hardware).key, []).append(layer)
+        try:
+            key: Any = Task.of(layer.workload, hardware).key
+        except WorkloadError:
+            key = layer.name
+        groups.setdefault(key, []).append(layer)
     return list(groups.values())
 
 

@@ -39,13 +39,14 @@ def load_network(
     found = find(reference, machine, options)
     if isinstance(found, Network):
         return found
-    if options.shapes:
-        raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
     return network_of(reference, found, machine, options)
 
 
 def find(reference: str, hardware: VTAConfig, options: Options) -> Network | list[Workload]:
     """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
+    for_models = options.shapes or options.first_layer != Options().first_layer
+    if for_models and not is_model(reference):
+        raise NetworkError(f"{shortened(reference)}: --first-layer and --shape go with ONNX models")
     known = in_suite(reference)
     return load_file(reference, hardware, options) if known is None else known
 
@@ -69,10 +70,7 @@ def load_file(
         return load_onnx(reference, hardware, options)
     data = read_json(reference, WorkloadError)
     if is_network(data):
-        network = Network.from_dict(data, reference)
-        if options.shapes:
-            raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
-        return place(network, hardware, options.host)
+        return place(Network.from_dict(data, reference), hardware, options.host)
     return workloads_from(data, reference)
 
 
