@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ pytest.importorskip("onnx")
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.onnx_models import float_cnn, save
+from tests.support.onnx_models import float_cnn, qdq_layer, save
 from vtacsp import NetworkError, VTAConfig, find_workloads, suite
 from vtacsp.cli import main
 from vtacsp.network import CONSTANT, FUSED, HOST, VTA, Options, load_network
@@ -405,6 +406,58 @@ MALFORMED = {
     "attribute": (saved([conv(strides="x")]), "strides is b'x', not integers"),
     "opset": (saved([conv()], opset=999), "opset 999, the installed onnx reads 7 to"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_model_is_read_or_refused_in_one_line(tmp_path, seed):
+    """Bytes and fields changed at random: a network, or one line; nothing else."""
+    rng = random.Random(seed)
+    path = tmp_path / "m.onnx"
+    if seed % 2:
+        float_cnn(path, batch=1)
+    else:
+        qdq_layer(path, "Conv", (1, 16, 6, 6), (16, 16, 3, 3), pads=[1, 1, 1, 1])
+    whole = path.read_bytes()
+    outcomes, said = Counter(), []
+    for _ in range(60):
+        path.write_bytes(damaged(whole, rng))
+        try:
+            imported = import_onnx(str(path), options=Options(first_layer="pad"))
+            assert imported.network.nodes
+            outcomes["read"] += 1
+        except NetworkError as error:
+            said.append(str(error))
+            outcomes["refused"] += 1
+    assert not [text for text in said if "\n" in text or len(text) > 480]
+    assert min(outcomes["read"], outcomes["refused"]) > 5
+
+
+def damaged(whole, rng):
+    if rng.random() < 0.3:
+        data = bytearray(whole)
+        for _ in range(rng.choice((1, 3, 9))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        return bytes(data)
+    model = onnx.ModelProto.FromString(whole)
+    node, tensor = rng.choice(model.graph.node), rng.choice(model.graph.initializer)
+    names = ["", "x", *(n.output[0] for n in model.graph.node)]
+    what = rng.randrange(6)
+    if what == 0:
+        node.input[rng.randrange(len(node.input))] = rng.choice(names)
+    elif what == 1:
+        node.op_type = rng.choice(("MatMul", "Pad", "Clip", "QLinearConv", "Sum", "ConvTranspose"))
+    elif what == 2 and node.attribute:
+        number = rng.choice((0, -1, 2, 7, 2**31, 2**62))
+        field = rng.choice(node.attribute)
+        field.ints[:] = [number for _ in field.ints]
+        field.i = number
+    elif what == 3 and tensor.dims:
+        tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice((0, 1, 3, 2**31 - 1))
+    elif what == 4:
+        tensor.raw_data = tensor.raw_data[: rng.randrange(len(tensor.raw_data) + 1)]
+    else:
+        tensor.data_type = rng.randrange(24)
+    return model.SerializeToString()
 
 
 def test_a_model_of_which_nothing_runs_on_vta(tmp_path):

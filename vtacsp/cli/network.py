@@ -335,12 +335,12 @@ def _percent(share: float | None) -> str:
 
 def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
     """What stands below the table: the total in words, shared tasks, the host, remarks."""
-    ms = total["ms"]
+    ms, wasted = total["ms"], (total["waste"] or 0) > 0.0005
     lines = [
         f"total: {total['cycles']:,} cycles, {ms:,.3f} ms at {total['clock_hz'] / 1e6:g} MHz, "
         f"{total['bytes']:,} bytes moved"
         + (f", GEMM core {total['gemm_utilisation']:.1%}" if total["cycles"] else "")
-        + (f", {total['waste']:.1%} of its products fill blocks" if total["waste"] else "")
+        + (f", {total['waste']:.1%} of its products fill blocks" if wasted else "")
     ]
     if total["missing"]:
         lines.append(f"not in the total: {', '.join(map(short, total['missing']))}")

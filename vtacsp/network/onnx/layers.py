@@ -169,7 +169,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         pads = (top, left, bottom, right)
         operands = replace(operands, data=outer[0].input(0), stored=outer[0].input(0))
     chain = _chain(context, op, operands, outputs, axis=1)
-    requantisation = _requantised(operands, chain)
+    requantisation = _requantised(op, operands, chain, outputs)
     make = {
         "name": op.name,
         "batch": data[0],
@@ -237,6 +237,13 @@ def _sizes(
         raise NetworkError(
             f"{op.name}: its weights are for {inputs} input channels, the data have {data[1]}"
         )
+    if operands.bias:
+        if not graph.is_constant(operands.bias):
+            raise Unplaceable("its bias is computed at run time")
+        if _shape(graph, operands.bias, "bias") != (outputs,):
+            raise NetworkError(
+                f"{op.name}: its bias is {graph.shape(operands.bias)}, it has {outputs} outputs"
+            )
     return data, weight, groups, inputs, outputs
 
 
@@ -273,10 +280,13 @@ def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: i
     return follow(context.graph, op.outputs[0], channels, axis, kept, quantised)
 
 
-def _requantised(operands: _Operands, chain: Chain) -> Requantisation | None:
+def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Requantisation | None:
     """The requantisation, None in a float model."""
     if operands.data_scale is None or operands.weight_scale is None:
         return None
+    count = operands.weight_scale.scale.size
+    if count not in (1, outputs):
+        raise NetworkError(f"{op.name}: {count} scales of weights for {outputs} outputs")
     scales = operands.data_scale, operands.weight_scale, need_out(chain)
     return Requantisation.of(*scales, bool(operands.bias), chain.low, chain.high)
 
@@ -403,7 +413,7 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         if not graph.is_constant(operands.bias) or shape not in _bias_shapes(outputs):
             raise Unplaceable("it adds more than a bias per output")
     chain = _chain(context, op, operands, outputs, axis=len(data) - 1)
-    requantisation = _requantised(operands, chain)
+    requantisation = _requantised(op, operands, chain, outputs)
     epilogue = _epilogue(operands, chain, requantisation)
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
