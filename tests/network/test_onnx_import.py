@@ -253,6 +253,27 @@ def test_first_layers_and_nodes_on_the_host(tmp_path):
         placed(tmp_path, nodes, inits, Options(host=frozenset({"dd"})), shape=shape)
 
 
+def test_a_residual_is_fused_when_asked_for(tmp_path):
+    nodes = [
+        conv(out="a"),
+        conv("shortcut", "x", "s", "v"),
+        helper.make_node("Add", ["a", "s"], ["b"], name="sum"),
+        helper.make_node("Relu", ["b"], ["y"], name="relu"),
+    ]
+    inits = {"w": weight(16, 16, 1, 1), "v": weight(16, 16, 1, 1)}
+    found = place_of(placed(tmp_path, nodes, inits))
+    assert (found["sum"][0], found["relu"][0]) == (HOST, HOST)
+    imported = placed(tmp_path, nodes, inits, Options(residual="fuse"))
+    assert [n.why for n in imported.network.nodes] == ["", "", "c", "c"]
+    chains = {n.name: str(n.workload.epilogue) for n in imported.network.nodes if n.workload}
+    end = "add 512, shift right 10, clip -127..127, cast"
+    assert chains == {"c": f"add tensor, max 0, {end}", "shortcut": end}
+    with pytest.raises(NetworkError, match="residual is 'x', known are host, fuse"):
+        Options(residual="x")
+    fused = load_network(light("resnet50"), options=Options(residual="fuse"))
+    assert Counter(n.place for n in fused.nodes if n.op == "Sum") == {FUSED: 16}
+
+
 def test_what_somebody_else_reads_is_not_fused(tmp_path):
     nodes = [
         conv(out="a"),

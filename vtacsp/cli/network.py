@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import FIRST_LAYER, Options
+from vtacsp.network.options import FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 
@@ -76,7 +76,7 @@ class Asked:
 
 
 def network_options(function: F) -> F:
-    """``--network``, ``--host``, ``--first-layer`` and ``--shape``, as one argument ``asked``."""
+    """``--network``, ``--host`` and the choices for ONNX models, as one argument ``asked``."""
 
     @functools.wraps(function)
     def command(
@@ -84,11 +84,15 @@ def network_options(function: F) -> F:
         as_network: bool,
         host: tuple[str, ...],
         first_layer: str,
+        residual: str,
         shapes: tuple[str, ...],
         **others: Any,
     ) -> Any:
         options = Options(
-            first_layer=first_layer, host=frozenset(host), shapes=input_shapes(shapes)
+            first_layer=first_layer,
+            residual=residual,
+            host=frozenset(host),
+            shapes=input_shapes(shapes),
         )
         return function(*args, asked=Asked(as_network, options), **others)
 
@@ -99,6 +103,14 @@ def network_options(function: F) -> F:
             multiple=True,
             metavar="NAME=1,3,224,224",
             help="Fixes the shape of an input of an ONNX model (repeatable).",
+        ),
+        click.option(
+            "--residual",
+            type=click.Choice(RESIDUAL),
+            default="host",
+            show_default=True,
+            help="Where a float ONNX model adds a residual: on the host, or in the epilogue of the "
+            "layer before, as int32.",
         ),
         click.option(
             "--first-layer",

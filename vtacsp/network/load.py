@@ -44,9 +44,10 @@ def load_network(
 
 def find(reference: str, hardware: VTAConfig, options: Options) -> Network | list[Workload]:
     """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
-    for_models = options.shapes or options.first_layer != Options().first_layer
-    if for_models and not is_model(reference):
-        raise NetworkError(f"{shortened(reference)}: --first-layer and --shape go with ONNX models")
+    if not is_model(reference) and options != Options(host=options.host):
+        raise NetworkError(
+            f"{shortened(reference)}: --first-layer, --residual and --shape go with ONNX models"
+        )
     known = in_suite(reference)
     return load_file(reference, hardware, options) if known is None else known
 

@@ -94,6 +94,7 @@ def import_onnx(
             reasons[op.name] = str(refusal)
         else:
             fused |= {other.name: op.name for other in placed[op.name].fused}
+            context.taken.update(fused)
     fused |= _dequantisers(graph, placed, options.host)
     nodes = tuple(_node(context, op, placed, reasons, fused) for op in graph.ops)
     return Imported(Network(graph.name, nodes, _remarks(context, placed)), graph, placed)

@@ -250,16 +250,20 @@ def _sizes(
 def _epilogue(operands: _Operands, chain: Chain, requantisation: Requantisation | None) -> Epilogue:
     if requantisation is not None:
         return requantisation.epilogue
-    return float_epilogue(bool(operands.bias) or chain.affine, chain.relu)
+    bias = bool(operands.bias) or chain.affine
+    return float_epilogue(bias, chain.relu, bool(chain.residual))
 
 
 def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     """What VTA does differently than the model."""
     if requantisation is not None:
         return list(requantisation.remarks)
+    remarks = []
+    if chain.residual:
+        remarks.append("the host widens the residual to int32, in the scale of the sums")
     if chain.high < float("inf"):
-        return [f"clips at {chain.high:g}: taken as the end of int8"]
-    return []
+        remarks.append(f"clips at {chain.high:g}: taken as the end of int8")
+    return remarks
 
 
 def _first_layer(context: Context, channels: int) -> None:
@@ -276,8 +280,9 @@ def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: i
     if operands.out is not None:
         return Chain(op.outputs[0], out=operands.out)
     quantised = operands.data_scale is not None
-    kept = context.options.host
-    return follow(context.graph, op.outputs[0], channels, axis, kept, quantised)
+    kept = context.options.host | context.taken
+    fuse = context.options.residual == "fuse"
+    return follow(context.graph, op.outputs[0], channels, axis, kept, quantised, fuse)
 
 
 def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Requantisation | None:

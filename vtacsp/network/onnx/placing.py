@@ -53,7 +53,8 @@ class Placed:
 class Context:
     """What a handler may ask: the graph, the machine and the user's choices.
 
-    ``heavy`` names the operators that are layers: convolutions and products of matrices.
+    ``heavy`` names the operators that are layers: convolutions and products of matrices;
+    ``taken`` those that are fused already.
     """
 
     graph: Graph
@@ -61,6 +62,7 @@ class Context:
     options: Options
     quantised: bool
     heavy: frozenset[str]
+    taken: set[str] = field(default_factory=set)
     _first: dict[str, bool] = field(default_factory=dict)
 
     def is_first(self, op: Op) -> bool:
