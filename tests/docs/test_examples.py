@@ -26,6 +26,7 @@ PROMISES = {
     "own_rule.py": "half_accumulator: 1,568 elements",
     "own_searcher.py": "HillClimber: 4.651 ms after 20 measurements",
     "tune_layer.py": "32 measured, 0 failed",
+    "tune_onnx.py": "17 records, one per AutoTVM task",
     "tune_on_dask.py": "24 measured on Dask, 0 failed",
 }
 ELSEWHERE = {"autotvm_tune.py"}  # needs an AutoTVM: tests/autotvm/test_example.py
@@ -34,6 +35,7 @@ ELSEWHERE = {"autotvm_tune.py"}  # needs an AutoTVM: tests/autotvm/test_example.
 EXTRAS = {  # example -> (module, extra)
     "codesign_on_dask.py": ("distributed", "dask"),
     "metaschedule_tuning.py": ("tvm.s_tir", "tvm"),
+    "tune_onnx.py": ("onnx", "onnx"),
     "tune_on_dask.py": ("distributed", "dask"),
 }
 

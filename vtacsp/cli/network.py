@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import FIRST_LAYER, Options
+from vtacsp.network.options import FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 
@@ -41,7 +41,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_NAME = 26  # of a layer in a table
 NARROW_NAME, NARROW = 16, 100  # of one in a table of fewer columns
-NODES = ("node", "op", "count", "place", "layer", "why", "macs", "notes")
+NODES = ("node", "op", "count", "place", "layer", "why", "macs", "remarks")
 
 MEASURED = ("total_cycles", "ms", "bound", "gemm_utilisation", "bytes", "macs", "waste",
             "configurations", "feasible", "share", "alone", "reason")  # fmt: skip
@@ -72,13 +72,11 @@ class Asked:
             return found, machine
         if self.as_network or self.options.host:
             return network_of(workload, found, machine, self.options), machine
-        if self.options != Options():
-            raise NetworkError("--first-layer and --shape go with an ONNX model")
         return found, machine
 
 
 def network_options(function: F) -> F:
-    """``--network``, ``--host``, ``--first-layer`` and ``--shape``, as one argument ``asked``."""
+    """``--network``, ``--host`` and the choices for ONNX models, as one argument ``asked``."""
 
     @functools.wraps(function)
     def command(
@@ -86,11 +84,15 @@ def network_options(function: F) -> F:
         as_network: bool,
         host: tuple[str, ...],
         first_layer: str,
+        residual: str,
         shapes: tuple[str, ...],
         **others: Any,
     ) -> Any:
         options = Options(
-            first_layer=first_layer, host=frozenset(host), shapes=input_shapes(shapes)
+            first_layer=first_layer,
+            residual=residual,
+            host=frozenset(host),
+            shapes=input_shapes(shapes),
         )
         return function(*args, asked=Asked(as_network, options), **others)
 
@@ -101,6 +103,14 @@ def network_options(function: F) -> F:
             multiple=True,
             metavar="NAME=1,3,224,224",
             help="Fixes the shape of an input of an ONNX model (repeatable).",
+        ),
+        click.option(
+            "--residual",
+            type=click.Choice(RESIDUAL),
+            default="host",
+            show_default=True,
+            help="Where a float ONNX model adds a residual: on the host, or in the epilogue of the "
+            "layer before, as int32.",
         ),
         click.option(
             "--first-layer",
@@ -176,7 +186,7 @@ def network(
             "layer": layer_of.get(node.name),
             "why": node.why or None,
             "macs": node.macs or (node.workload.macs if node.workload else None),
-            "notes": "; ".join(node.notes) or None,
+            "remarks": "; ".join(node.remarks) or None,
         }
         for node in found.nodes
     ]
@@ -199,7 +209,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
             "op": row["op"],
             "n": row["count"],
             "where": row["place"],
-            "why": "; ".join(filter(None, (_reason(row), row["notes"]))),
+            "why": "; ".join(filter(None, (_reason(row), row["remarks"]))),
         }
         for row in rows
         if row["place"] != CONSTANT
@@ -213,7 +223,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
     )
     title += f", {constants:,} constants" if constants else ""
     text = table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
-    return text + "".join(f"{printable(note)}\n" for note in found.notes)
+    return text + "".join(f"{printable(note)}\n" for note in found.remarks)
 
 
 def _reason(row: Row) -> str:
@@ -336,13 +346,13 @@ def _percent(share: float | None) -> str:
 
 
 def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
-    """What stands below the table: the total in words, shared tasks, the host, notes."""
-    ms = total["ms"]
+    """What stands below the table: the total in words, shared tasks, the host, remarks."""
+    ms, wasted = total["ms"], (total["waste"] or 0) > 0.0005
     lines = [
         f"total: {total['cycles']:,} cycles, {ms:,.3f} ms at {total['clock_hz'] / 1e6:g} MHz, "
         f"{total['bytes']:,} bytes moved"
         + (f", GEMM core {total['gemm_utilisation']:.1%}" if total["cycles"] else "")
-        + (f", {total['waste']:.1%} of its products fill blocks" if total["waste"] else "")
+        + (f", {total['waste']:.1%} of its products fill blocks" if wasted else "")
     ]
     if total["missing"]:
         lines.append(f"not in the total: {', '.join(map(short, total['missing']))}")
@@ -361,7 +371,7 @@ def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
     if reasons:
         lines.append(f"on the host: {total['host']:,} nodes")
         lines += [f"  {n:,} x {op}: {why}" for (op, why), n in reasons.items()]
-    lines += list(answer.network.notes)
+    lines += list(answer.network.remarks)
     return lines
 
 

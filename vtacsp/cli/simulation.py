@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators"]
 
 MANY = 400  # programs that are worth the start of worker processes
+LAYERS = 12  # and distinct layers of a network
 MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count")
 NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "bound by")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
@@ -264,7 +265,7 @@ def _best_of_network(
     output: str | None,
 ) -> None:
     """A row per distinct layer, the total and the host."""
-    with _executor((), jobs, many=jobs is not None and jobs > 1) as executor:
+    with _executor((), jobs, many=len(network.layers) > LAYERS) as executor:
         answer, done = solve_all(network, machine, timing_model(preset, overrides), executor)
     print_answer(answer, form, output, NETWORK)
     end(done, answer)

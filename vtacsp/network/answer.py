@@ -89,11 +89,12 @@ class LayerAnswer:
             "configurations": None if counts is None else counts.size,
             "feasible": None if counts is None else counts.feasible,
             "share": None if counts is None else counts.share,
+            "causes": None if counts is None else dict(counts.first),
             "alone": self.alone,
             "shared": list(self.shared),
             "refused": self.refused or None,
             "nodes": list(self.layer.nodes),
-            "notes": list(self.layer.notes),
+            "remarks": list(self.layer.remarks),
             "workload": {k: v for k, v in work.to_dict().items() if k != "count"},
         }
 
@@ -159,7 +160,7 @@ class NetworkAnswer:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON: ``layers``, ``total``, ``host``, the network and its notes."""
+        """The answer as JSON: ``layers``, ``total``, ``host``, the network and its remarks."""
         return {
             "network": self.network.name,
             "hardware": str(self.hardware),
@@ -168,18 +169,22 @@ class NetworkAnswer:
             "total": self.total(),
             "host": self.host_rows(),
             "first": [layer.layer.name for layer in self.first],
-            "notes": list(self.network.notes),
+            "remarks": list(self.network.remarks),
         }
 
 
 def tasks(layers: Iterable[NetworkLayer], hardware: VTAConfig) -> list[list[NetworkLayer]]:
     """Layers by AutoTVM task: those of one list differ in their epilogue, which it does not see.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` for a layer that cannot be packed.
+    A layer that cannot be packed is one by itself.
     """
     groups: dict[Any, list[NetworkLayer]] = {}
     for layer in layers:
-        groups.setdefault(Task.of(layer.workload, hardware).key, []).append(layer)
+        try:
+            key: Any = Task.of(layer.workload, hardware).key
+        except WorkloadError:
+            key = layer.name
+        groups.setdefault(key, []).append(layer)
     return list(groups.values())
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from vtacsp.errors import NetworkError, WorkloadError, shortened
 from vtacsp.files import read_json
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.names import check_names
 from vtacsp.network.options import Options
 from vtacsp.network.padding import fill_blocks
 from vtacsp.network.value import HOST, VTA, Network, Node
@@ -40,13 +39,15 @@ def load_network(
     found = find(reference, machine, options)
     if isinstance(found, Network):
         return found
-    if options.shapes:
-        raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
     return network_of(reference, found, machine, options)
 
 
 def find(reference: str, hardware: VTAConfig, options: Options) -> Network | list[Workload]:
     """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
+    if not is_model(reference) and options != Options(host=options.host):
+        raise NetworkError(
+            f"{shortened(reference)}: --first-layer, --residual and --shape go with ONNX models"
+        )
     known = in_suite(reference)
     return load_file(reference, hardware, options) if known is None else known
 
@@ -70,10 +71,7 @@ def load_file(
         return load_onnx(reference, hardware, options)
     data = read_json(reference, WorkloadError)
     if is_network(data):
-        network = Network.from_dict(data, reference)
-        if options.shapes:
-            raise NetworkError("--shape fixes inputs of an ONNX model, this is none")
-        return place(network, hardware, options.host)
+        return place(Network.from_dict(data, reference), hardware, options.host)
     return workloads_from(data, reference)
 
 
@@ -121,17 +119,26 @@ def place(network: Network, hardware: VTAConfig, host: frozenset[str] = frozense
     return replace(network, nodes=tuple(_placed(node, hardware, host) for node in network.nodes))
 
 
+def check_names(host: frozenset[str], names: Sequence[str]) -> None:
+    """Raise :class:`~vtacsp.errors.NetworkError` for a name of ``host`` that is no node."""
+    for name in sorted(host):
+        if name not in names:
+            close = [n for n in names if name.lower() in n.lower()][:3]
+            hint = f"; do you mean {', '.join(close)}" if close else ""
+            raise NetworkError(f"--host {shortened(name)}: the network has no such node{hint}")
+
+
 def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
     if node.name in host:
-        return replace(node, place=HOST, why="kept on the host (--host)", workload=None, notes=())
+        return replace(node, place=HOST, why="kept on the host (--host)", workload=None, remarks=())
     if node.workload is None:
         return node
-    filled, notes = fill_blocks(node.workload, hardware)
+    filled, remarks = fill_blocks(node.workload, hardware)
     try:
         filled.pack(hardware)
     except WorkloadError as refusal:
         why = str(refusal).removeprefix(f"{node.workload.name}: ")
-        return replace(node, place=HOST, why=why, workload=None, notes=())
+        return replace(node, place=HOST, why=why, workload=None, remarks=())
     macs = node.macs or (node.workload.macs if filled != node.workload else None)
-    known = dict.fromkeys((*node.notes, *notes))
-    return replace(node, workload=filled, macs=macs, notes=tuple(known))
+    known = dict.fromkeys((*node.remarks, *remarks))
+    return replace(node, workload=filled, macs=macs, remarks=tuple(known))

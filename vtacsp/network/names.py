@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from vtacsp.errors import NetworkError, shortened
-
-__all__ = ["check_names", "unique_names"]
+__all__ = ["unique_names"]
 
 LONGEST = 200
 
@@ -27,12 +25,3 @@ def unique_names(wanted: Iterable[str]) -> list[str]:
         taken.add(candidate)
         found.append(candidate)
     return found
-
-
-def check_names(host: frozenset[str], names: Sequence[str]) -> None:
-    """Raise :class:`~vtacsp.errors.NetworkError` for a name of ``host`` that is no node."""
-    for name in sorted(host):
-        if name not in names:
-            close = [n for n in names if name.lower() in n.lower()][:3]
-            hint = f"; do you mean {', '.join(close)}" if close else ""
-            raise NetworkError(f"--host {shortened(name)}: the network has no such node{hint}")

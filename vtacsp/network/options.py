@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from vtacsp.errors import NetworkError, shortened
 
-__all__ = ["FIRST_LAYER", "Options"]
+__all__ = ["FIRST_LAYER", "RESIDUAL", "Options"]
 
 FIRST_LAYER = ("host", "pad", "fold")
 """What becomes of a first convolution whose channels do not fill a block."""
+
+RESIDUAL = ("host", "fuse")
+"""Where a residual is added: by the host, or in the epilogue of the layer before, as int32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +22,12 @@ class Options:
 
     ``host`` names nodes that stay on the host whatever they are.  ``first_layer`` is one of
     :data:`FIRST_LAYER`: ``pad`` fills the channels of the block with zeros.  ``fold`` (several
-    pixels in one block) is not there yet and refused by name.
+    pixels in one block) is not there yet and refused by name.  ``residual`` is one of
+    :data:`RESIDUAL`.
     """
 
     first_layer: str = "host"
+    residual: str = "host"
     host: frozenset[str] = frozenset()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -30,6 +35,10 @@ class Options:
         if self.first_layer not in FIRST_LAYER:
             raise NetworkError(
                 f"first_layer is {shortened(self.first_layer)}, known are {', '.join(FIRST_LAYER)}"
+            )
+        if self.residual not in RESIDUAL:
+            raise NetworkError(
+                f"residual is {shortened(self.residual)}, known are {', '.join(RESIDUAL)}"
             )
         if self.first_layer == "fold":
             raise NetworkError(

@@ -24,7 +24,7 @@ def fill_blocks(workload: Workload, hardware: VTAConfig) -> tuple[Workload, tupl
     """
     block = hardware.block
     changes: dict[str, Any] = {}
-    notes = []
+    remarks = []
     batch = _up(workload.batch, hardware.batch)
     if isinstance(workload, Dense):
         sizes = {name: getattr(workload, name) for name in ("in_features", "out_features")}
@@ -35,17 +35,19 @@ def fill_blocks(workload: Workload, hardware: VTAConfig) -> tuple[Workload, tupl
             joined = _joined(workload, block)
             if joined is not workload:
                 groups = joined.groups if isinstance(joined, GroupConv2D) else 1
-                notes.append(f"groups {workload.groups} as {groups}, zeros between them")
+                remarks.append(f"groups {workload.groups} as {groups}, zeros between them")
             workload = joined
         groups = workload.groups if isinstance(workload, GroupConv2D) else 1
         sizes = {name: getattr(workload, name) for name in ("in_channels", "out_channels")}
         if all(size % groups == 0 for size in sizes.values()):
             changes = {n: _up(size // groups, block) * groups for n, size in sizes.items()}
-    notes += [f"{n} {sizes[n]} filled to {size}" for n, size in changes.items() if size != sizes[n]]
+    remarks += [
+        f"{n} {sizes[n]} filled to {size}" for n, size in changes.items() if size != sizes[n]
+    ]
     if batch != workload.batch:
-        notes.append(f"batch {workload.batch} filled to {batch}")
+        remarks.append(f"batch {workload.batch} filled to {batch}")
     changed = {n: v for n, v in {**changes, "batch": batch}.items() if v != getattr(workload, n)}
-    return (replace(workload, **changed) if changed else workload), tuple(notes)
+    return (replace(workload, **changed) if changed else workload), tuple(remarks)
 
 
 def _up(size: int, block: int) -> int:

@@ -30,7 +30,7 @@ class Node:
     ``op`` is what the source calls it.  ``workload`` is what VTA computes, None elsewhere;
     ``why`` the reason of a node on the host, or the name of the node that it is fused into.
     ``macs`` are the multiply-accumulates of the model's own layer, without the zeros that fill
-    blocks; None is those of the workload.  ``notes`` are what VTA does differently, or what the
+    blocks; None is those of the workload.  ``remarks`` are what VTA does differently, or what the
     host does beside it.  Raises :class:`~vtacsp.errors.NetworkError` for what does not fit.
     """
 
@@ -41,7 +41,7 @@ class Node:
     workload: Workload | None = None
     count: int = 1
     macs: int | None = None
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name, "name of a node", NetworkError)
@@ -59,10 +59,10 @@ class Node:
         _positive(self.count, f"{self.name}: count", MAX_SIZE)
         if self.macs is not None:
             _positive(self.macs, f"{self.name}: macs", None)
-        for text in (self.why, *self.notes):
+        for text in (self.why, *self.remarks):
             if not isinstance(text, str) or len(text) > TEXT or not text.isprintable():
                 raise NetworkError(
-                    f"{self.name}: reasons and notes are at most {TEXT} printable characters, "
+                    f"{self.name}: reasons and remarks are at most {TEXT} printable characters, "
                     f"got {shortened(text)}"
                 )
 
@@ -77,8 +77,8 @@ class Node:
             data[self.place] = self.why or True
         if self.macs is not None:
             data["macs"] = self.macs
-        if self.notes:
-            data["notes"] = list(self.notes)
+        if self.remarks:
+            data["remarks"] = list(self.remarks)
         return data
 
     @classmethod
@@ -91,7 +91,7 @@ class Node:
             raise NetworkError(f"a node is a JSON object, got {shortened(data)}")
         name = data.get("name")
         check_name(name, "name", NetworkError)
-        known = ("name", "op", "count", "macs", "notes", *PLACES)
+        known = ("name", "op", "count", "macs", "remarks", *PLACES)
         for key in data:
             if key not in known:
                 raise NetworkError(
@@ -101,9 +101,9 @@ class Node:
         if len(places) != 1:
             raise NetworkError(f"{name}: a node has exactly one of {', '.join(PLACES)}")
         (place,) = places
-        notes = data.get("notes", [])
-        if not isinstance(notes, list):
-            raise NetworkError(f"{name}: notes is a list of texts, got {shortened(notes)}")
+        remarks = data.get("remarks", [])
+        if not isinstance(remarks, list):
+            raise NetworkError(f"{name}: remarks is a list of texts, got {shortened(remarks)}")
         workload, why = None, ""
         if place == VTA:
             workload = _workload(data[VTA], str(name), earlier)
@@ -123,7 +123,7 @@ class Node:
             workload=workload,
             count=data.get("count", 1),
             macs=data.get("macs"),
-            notes=tuple(notes),
+            remarks=tuple(remarks),
         )
 
 
@@ -163,7 +163,7 @@ class NetworkLayer:
     count: int
     macs: int
     nodes: tuple[str, ...] = field(repr=False)
-    notes: tuple[str, ...] = field(default=(), repr=False)
+    remarks: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -179,13 +179,13 @@ class NetworkLayer:
 
 @dataclass(frozen=True)
 class Network:
-    """Nodes in network order; ``notes`` are about all of them.
+    """Nodes in network order; ``remarks`` are about all of them.
 
     The JSON form is an object with ``network`` (the name), ``nodes`` and, when there are any,
-    ``notes``.  A node has ``name``, ``op``, ``count`` (1 when left out) and exactly one of ``vta``
-    (a workload, or the name of an earlier node that has the same), ``fused`` (the name of the node
-    whose epilogue does it), ``host`` (the reason) and ``constant`` (true); it may have ``macs``
-    and ``notes``.
+    ``remarks``.  A node has ``name``, ``op``, ``count`` (1 when left out) and exactly one of
+    ``vta`` (a workload, or the name of an earlier node that has the same), ``fused`` (the name of
+    the node whose epilogue does it), ``host`` (the reason) and ``constant`` (true); it may have
+    ``macs`` and ``remarks``.
 
     Raises :class:`~vtacsp.errors.NetworkError` for a network without nodes, for a name that is
     there twice, and for a node that is fused into none.
@@ -193,7 +193,7 @@ class Network:
 
     name: str
     nodes: tuple[Node, ...]
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name, "network", NetworkError)
@@ -210,9 +210,9 @@ class Network:
                     f"{self.name}: {node.name} is fused into {shortened(node.why)}, which is "
                     "no node"
                 )
-        for text in self.notes:
+        for text in self.remarks:
             if not isinstance(text, str) or not text.isprintable() or len(text) > TEXT:
-                raise NetworkError(f"{self.name}: a note is a text, got {shortened(text)}")
+                raise NetworkError(f"{self.name}: a remark is a text, got {shortened(text)}")
 
     @cached_property
     def layers(self) -> tuple[NetworkLayer, ...]:
@@ -251,8 +251,8 @@ class Network:
                 if known != node.name:
                     data[VTA] = known
             nodes.append(data)
-        notes = {"notes": list(self.notes)} if self.notes else {}
-        return {"network": self.name, **notes, "nodes": nodes}
+        remarks = {"remarks": list(self.remarks)} if self.remarks else {}
+        return {"network": self.name, **remarks, "nodes": nodes}
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "network") -> Network:
@@ -260,16 +260,16 @@ class Network:
         if not isinstance(data, Mapping):
             raise NetworkError(f"{source}: a network is a JSON object, got {shortened(data)}")
         for key in data:
-            if key not in ("network", "nodes", "notes"):
+            if key not in ("network", "nodes", "remarks"):
                 raise NetworkError(
                     f"{source}: {shortened(key)} is no key of a network; known are network, "
-                    "nodes, notes"
+                    "nodes, remarks"
                 )
-        items, notes = data.get("nodes"), data.get("notes", [])
+        items, remarks = data.get("nodes"), data.get("remarks", [])
         if not isinstance(items, Sequence) or isinstance(items, str):
             raise NetworkError(f"{source}: nodes is a list of nodes, got {shortened(items)}")
-        if not isinstance(notes, list):
-            raise NetworkError(f"{source}: notes is a list of texts, got {shortened(notes)}")
+        if not isinstance(remarks, list):
+            raise NetworkError(f"{source}: remarks is a list of texts, got {shortened(remarks)}")
         nodes: dict[str, Node] = {}
         for number, item in enumerate(items, 1):
             try:
@@ -281,7 +281,7 @@ class Network:
                     f"{source}, node {number}: the name {shortened(node.name)} is there twice"
                 )
             nodes[node.name] = node
-        return cls(data.get("network", "network"), tuple(nodes.values()), tuple(notes))
+        return cls(data.get("network", "network"), tuple(nodes.values()), tuple(remarks))
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -297,5 +297,5 @@ def _layer(nodes: Sequence[Node]) -> NetworkLayer:
         count=sum(node.count for node in nodes),
         macs=sum(node.count * (node.macs or workload.macs) for node in nodes),
         nodes=tuple(node.name for node in nodes),
-        notes=tuple(dict.fromkeys(note for node in nodes for note in node.notes)),
+        remarks=tuple(dict.fromkeys(note for node in nodes for note in node.remarks)),
     )

@@ -50,7 +50,7 @@ def network_section(answer: NetworkAnswer) -> str:
         f"is what bounds the layer: {keys}</p>"
         '<table class="bars network"><thead><tr><th>Layer</th>'
         f"{head}<th>Share of the network</th></tr></thead><tbody>{body}</tbody></table>"
-        f"{_first(answer)}{_missing(answer)}{_host(answer)}{_notes(answer)}</section>"
+        f"{_first(answer)}{_missing(answer)}{_host(answer)}{_remarks(answer)}</section>"
     )
 
 
@@ -128,11 +128,11 @@ def _host(answer: NetworkAnswer) -> str:
     )
 
 
-def _notes(answer: NetworkAnswer) -> str:
-    notes = list(answer.network.notes)
-    notes += [
-        f"{layer.layer.name}: {'; '.join(layer.layer.notes)}"
+def _remarks(answer: NetworkAnswer) -> str:
+    remarks = list(answer.network.remarks)
+    remarks += [
+        f"{layer.layer.name}: {'; '.join(layer.layer.remarks)}"
         for layer in answer.layers
-        if layer.layer.notes
+        if layer.layer.remarks
     ]
-    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in remarks)

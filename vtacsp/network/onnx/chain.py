@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,17 +23,19 @@ class Chain:
 
     ``affine`` says that something is added per channel (scales go into the weights); ``low`` and
     ``high`` are where activations clip; ``out`` is the quantisation of the result, None when
-    nothing quantises it.  ``end`` is the last tensor.
+    nothing quantises it.  ``residual`` is a tensor of the network that is added, empty without one.
+    ``end`` is the last tensor.
     """
 
     end: str
     ops: tuple[Op, ...] = ()
     affine: bool = False
+    residual: str = ""
     activated: bool = False
     low: float = -math.inf
     high: float = math.inf
     out: Quantisation | None = None
-    notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
 
     @property
     def relu(self) -> bool:
@@ -41,11 +44,18 @@ class Chain:
 
 
 def follow(
-    graph: Graph, tensor: str, channels: int, axis: int, kept: frozenset[str], quantised: bool
+    graph: Graph,
+    tensor: str,
+    channels: int,
+    axis: int,
+    kept: Collection[str],
+    quantised: bool,
+    residual: bool = False,
 ) -> Chain:
     """The chain behind the output ``tensor`` of a layer, whose ``axis`` counts channels.
 
-    ``kept`` names operators that stay on the host.  Of a quantised layer nothing is folded into
+    ``kept`` names operators that are not to be fused; ``residual`` allows a sum with another tensor
+    of the network.  Of a quantised layer nothing is folded into
     the weights, and the chain ends with its quantiser.  An operator is part of the chain when
     nothing else reads what comes before it.
     """
@@ -54,6 +64,8 @@ def follow(
         longer = None if op.name in kept or op.domain else _step(
             graph, chain, op, channels, axis, quantised
         )  # fmt: skip
+        if longer is None and residual and op.name not in kept and not quantised:
+            longer = _residual(graph, chain, op)
         if longer is None:
             return chain
         chain = replace(longer, end=op.outputs[0], ops=(*chain.ops, op))
@@ -75,7 +87,7 @@ def _step(
         return replace(chain, out=quantisation(graph, op.input(1), op.input(2), "results", dtype))
     if op.type in ("Relu", "Clip"):
         return _activation(graph, chain, op)
-    if op.type in AFFINE and not chain.activated and not quantised:
+    if op.type in AFFINE and not chain.activated and not chain.residual and not quantised:
         return _affine(graph, chain, op, channels, axis)
     return None
 
@@ -131,6 +143,19 @@ def _affine(graph: Graph, chain: Chain, op: Op, channels: int, axis: int) -> Cha
     if shape is None or own is None or not _per_channel(shape, own, channels, axis):
         return None
     return chain if op.type in ("Mul", "Div") else replace(chain, affine=True)
+
+
+def _residual(graph: Graph, chain: Chain, op: Op) -> Chain | None:
+    """The chain with the sum of its end and another tensor of the same shape."""
+    if op.type not in ("Add", "Sum") or op.domain or len(op.inputs) != 2:
+        return None
+    other = op.inputs[1 - op.inputs.index(chain.end)]
+    shape = graph.shape(chain.end)
+    if other == chain.end or graph.is_constant(other) or chain.activated or chain.residual:
+        return None
+    if shape is None or graph.shape(other) != shape:
+        return None
+    return replace(chain, residual=other)
 
 
 def _per_channel(shape: Shape, own: Shape, channels: int, axis: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.names import check_names
+from vtacsp.network.load import check_names
 from vtacsp.network.onnx.graph import Graph, Op
 from vtacsp.network.onnx.layers import LAYERS
 from vtacsp.network.onnx.placing import HANDLERS, Context, Placed
@@ -94,9 +94,10 @@ def import_onnx(
             reasons[op.name] = str(refusal)
         else:
             fused |= {other.name: op.name for other in placed[op.name].fused}
+            context.taken.update(fused)
     fused |= _dequantisers(graph, placed, options.host)
     nodes = tuple(_node(context, op, placed, reasons, fused) for op in graph.ops)
-    return Imported(Network(graph.name, nodes, _notes(context, placed)), graph, placed)
+    return Imported(Network(graph.name, nodes, _remarks(context, placed)), graph, placed)
 
 
 def _dequantisers(graph: Graph, placed: dict[str, Placed], host: frozenset[str]) -> dict[str, str]:
@@ -140,7 +141,7 @@ def _node(
         place=VTA,
         workload=found.workload,
         macs=macs if macs != found.workload.macs else None,
-        notes=found.notes,
+        remarks=found.remarks,
     )
 
 
@@ -156,7 +157,7 @@ def _why(graph: Graph, op: Op) -> str:
     return f"{op.type} of {op.domain or 'ONNX'} is no operator that VTA computes"
 
 
-def _notes(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
+def _remarks(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
     if not placed:
         return ()
     if not context.quantised:

@@ -169,7 +169,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         pads = (top, left, bottom, right)
         operands = replace(operands, data=outer[0].input(0), stored=outer[0].input(0))
     chain = _chain(context, op, operands, outputs, axis=1)
-    requantisation = _requantised(operands, chain)
+    requantisation = _requantised(op, operands, chain, outputs)
     make = {
         "name": op.name,
         "batch": data[0],
@@ -198,14 +198,14 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         fill=zero,
         requantisation=requantisation,
     )
-    notes = [*_notes(chain, requantisation), *more]
+    remarks = [*_remarks(chain, requantisation), *more]
     if any(on_host):
         top, left, bottom, right = on_host
-        notes.append(
+        remarks.append(
             f"the host pads the data: {top} above, {left} left, {bottom} below, {right} right, "
             f"with {zero}"
         )
-    return Placed(layer, filled, (*before, *chain.ops), tuple(notes))
+    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks))
 
 
 def _sizes(
@@ -237,22 +237,33 @@ def _sizes(
         raise NetworkError(
             f"{op.name}: its weights are for {inputs} input channels, the data have {data[1]}"
         )
+    if operands.bias:
+        if not graph.is_constant(operands.bias):
+            raise Unplaceable("its bias is computed at run time")
+        if _shape(graph, operands.bias, "bias") != (outputs,):
+            raise NetworkError(
+                f"{op.name}: its bias is {graph.shape(operands.bias)}, it has {outputs} outputs"
+            )
     return data, weight, groups, inputs, outputs
 
 
 def _epilogue(operands: _Operands, chain: Chain, requantisation: Requantisation | None) -> Epilogue:
     if requantisation is not None:
         return requantisation.epilogue
-    return float_epilogue(bool(operands.bias) or chain.affine, chain.relu)
+    bias = bool(operands.bias) or chain.affine
+    return float_epilogue(bias, chain.relu, bool(chain.residual))
 
 
-def _notes(chain: Chain, requantisation: Requantisation | None) -> list[str]:
+def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     """What VTA does differently than the model."""
     if requantisation is not None:
-        return list(requantisation.notes)
+        return list(requantisation.remarks)
+    remarks = []
+    if chain.residual:
+        remarks.append("the host widens the residual to int32, in the scale of the sums")
     if chain.high < float("inf"):
-        return [f"clips at {chain.high:g}: taken as the end of int8"]
-    return []
+        remarks.append(f"clips at {chain.high:g}: taken as the end of int8")
+    return remarks
 
 
 def _first_layer(context: Context, channels: int) -> None:
@@ -269,14 +280,18 @@ def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: i
     if operands.out is not None:
         return Chain(op.outputs[0], out=operands.out)
     quantised = operands.data_scale is not None
-    kept = context.options.host
-    return follow(context.graph, op.outputs[0], channels, axis, kept, quantised)
+    kept = context.options.host | context.taken
+    fuse = context.options.residual == "fuse"
+    return follow(context.graph, op.outputs[0], channels, axis, kept, quantised, fuse)
 
 
-def _requantised(operands: _Operands, chain: Chain) -> Requantisation | None:
+def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Requantisation | None:
     """The requantisation, None in a float model."""
     if operands.data_scale is None or operands.weight_scale is None:
         return None
+    count = operands.weight_scale.scale.size
+    if count not in (1, outputs):
+        raise NetworkError(f"{op.name}: {count} scales of weights for {outputs} outputs")
     scales = operands.data_scale, operands.weight_scale, need_out(chain)
     return Requantisation.of(*scales, bool(operands.bias), chain.low, chain.high)
 
@@ -403,7 +418,7 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         if not graph.is_constant(operands.bias) or shape not in _bias_shapes(outputs):
             raise Unplaceable("it adds more than a bias per output")
     chain = _chain(context, op, operands, outputs, axis=len(data) - 1)
-    requantisation = _requantised(operands, chain)
+    requantisation = _requantised(op, operands, chain, outputs)
     epilogue = _epilogue(operands, chain, requantisation)
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
@@ -417,7 +432,7 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         requantisation=requantisation,
         transposed_weight=turned,
     )
-    return Placed(layer, filled, chain.ops, (*_notes(chain, requantisation), *more))
+    return Placed(layer, filled, chain.ops, (*_remarks(chain, requantisation), *more))
 
 
 def _bias_shapes(outputs: int) -> tuple[Shape, ...]:

@@ -41,19 +41,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator on VTA: the layer, what is fused into it, and its notes."""
+    """An operator on VTA: the layer, what is fused into it, and its remarks."""
 
     layer: Layer
     workload: Workload
     fused: tuple[Op, ...] = ()
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """What a handler may ask: the graph, the machine and the user's choices.
 
-    ``heavy`` names the operators that are layers: convolutions and products of matrices.
+    ``heavy`` names the operators that are layers: convolutions and products of matrices;
+    ``taken`` those that are fused already.
     """
 
     graph: Graph
@@ -61,6 +62,7 @@ class Context:
     options: Options
     quantised: bool
     heavy: frozenset[str]
+    taken: set[str] = field(default_factory=set)
     _first: dict[str, bool] = field(default_factory=dict)
 
     def is_first(self, op: Op) -> bool:
@@ -76,13 +78,13 @@ class Context:
 
     def fill(self, workload: Workload) -> tuple[Workload, tuple[str, ...]]:
         """The workload as the machine packs it; raises :class:`Unplaceable` with the reason."""
-        filled, notes = fill_blocks(workload, self.hardware)
+        filled, remarks = fill_blocks(workload, self.hardware)
         try:
             filled.pack(self.hardware)
         except WorkloadError as refusal:
             reason = str(refusal).removeprefix(f"{filled.name}: ")
             raise Unplaceable(reason) from None
-        return filled, notes
+        return filled, remarks
 
 
 Handler = Callable[[Context, Op], Placed]

@@ -40,6 +40,7 @@ def read_graph(path: str, shapes: Mapping[str, Shape]) -> Graph:
     opset = _opset(model, where)
     if model.functions:
         model = _inlined(model, where)
+    _check_texts(model.graph, where)
     if len(model.graph.node) > MOST_NODES:
         raise NetworkError(
             f"{where}: {len(model.graph.node):,} nodes, at most {MOST_NODES:,} are read"
@@ -114,6 +115,18 @@ def _opset(model: Any, where: str) -> int:
             f"{where}: opset {version}, the installed onnx reads {OLDEST} to {newest}"
         )
     return int(version)
+
+
+def _check_texts(graph: Any, where: str) -> None:
+    """Names are texts: protobuf gives what is no UTF-8 as bytes."""
+    texts = [t.name for t in graph.initializer]
+    texts += [v.name for v in (*graph.input, *graph.output, *graph.value_info)]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        texts += [attribute.name for attribute in node.attribute]
+    for text in texts:
+        if not isinstance(text, str):
+            raise NetworkError(f"{where}: the name {shortened(text)} is not UTF-8 text")
 
 
 def _inlined(model: Any, where: str) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtacsp.epilogue.steps import CHANNEL, Arithmetic, Cast, Clip, Epilogue, Shift, Step
+from vtacsp.epilogue.steps import CHANNEL, TENSOR, Arithmetic, Cast, Clip, Epilogue, Shift, Step
 from vtacsp.network.onnx.graph import Array, Graph
 
 __all__ = ["Quantisation", "Requantisation", "Unplaceable", "float_epilogue", "quantisation"]
@@ -148,25 +148,25 @@ class Requantisation:
         return bool((self.factors == 2.0**-self.shift).all())
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[str, ...]:
         """What VTA does differently."""
-        notes = []
+        remarks = []
         if not self.exact:
             low, high = float(self.factors.min()), float(self.factors.max())
             power = 2.0**-self.shift
             if low == high:
-                notes.append(
+                remarks.append(
                     f"approximated: multiplies by 2^-{self.shift} = {power:.4g} in place of "
                     f"{low:.4g} ({power / low - 1:+.0%})"
                 )
             else:
-                notes.append(
+                remarks.append(
                     f"approximated: multiplies by 2^-{self.shift} = {power:.4g} in place of "
                     f"{self.factors.size} factors per channel, {low:.4g} to {high:.4g}"
                 )
         if self.shift:
-            notes.append("rounds halves up, ONNX to even")
-        return tuple(notes)
+            remarks.append("rounds halves up, ONNX to even")
+        return tuple(remarks)
 
     @property
     def epilogue(self) -> Epilogue:
@@ -188,14 +188,17 @@ class Requantisation:
         return values if bias is None else values + bias.astype(np.int64)
 
 
-def float_epilogue(bias: bool, relu: bool) -> Epilogue:
+def float_epilogue(bias: bool, relu: bool, residual: bool = False) -> Epilogue:
     """What TVM's quantised network has behind such a layer (``relay.quantize``, VTA's settings).
 
-    The scales are not known: the shift is an assumption, which no cycle depends on.
+    The scales are not known: the shift is an assumption, which no cycle depends on.  TVM fuses no
+    ``residual``; here it is an int32 tensor in the scale of the sums.
     """
     steps: list[Step] = []
     if bias:
         steps.append(Arithmetic(op="add", operand=CHANNEL))
+    if residual:
+        steps.append(Arithmetic(op="add", operand=TENSOR))
     if relu:
         steps.append(Arithmetic(op="max", value=0))
     steps += [
