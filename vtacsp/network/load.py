@@ -11,6 +11,7 @@ from typing import Any
 from vtacsp.errors import NetworkError, WorkloadError, shortened
 from vtacsp.files import read_json
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.names import check_names
 from vtacsp.network.options import Options
 from vtacsp.network.padding import fill_blocks
 from vtacsp.network.value import HOST, VTA, Network, Node
@@ -117,15 +118,6 @@ def place(network: Network, hardware: VTAConfig, host: frozenset[str] = frozense
     """
     check_names(host, [node.name for node in network.nodes])
     return replace(network, nodes=tuple(_placed(node, hardware, host) for node in network.nodes))
-
-
-def check_names(host: frozenset[str], names: Sequence[str]) -> None:
-    """Raise :class:`~vtacsp.errors.NetworkError` for a name of ``host`` that is no node."""
-    for name in sorted(host):
-        if name not in names:
-            close = [n for n in names if name.lower() in n.lower()][:3]
-            hint = f"; do you mean {', '.join(close)}" if close else ""
-            raise NetworkError(f"--host {shortened(name)}: the network has no such node{hint}")
 
 
 def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:

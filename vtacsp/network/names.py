@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["unique_names"]
+from vtacsp.errors import NetworkError, shortened
+
+__all__ = ["check_names", "unique_names"]
 
 LONGEST = 200
 
@@ -25,3 +27,12 @@ def unique_names(wanted: Iterable[str]) -> list[str]:
         taken.add(candidate)
         found.append(candidate)
     return found
+
+
+def check_names(host: frozenset[str], names: Sequence[str]) -> None:
+    """Raise :class:`~vtacsp.errors.NetworkError` for a name of ``host`` that is no node."""
+    for name in sorted(host):
+        if name not in names:
+            close = [n for n in names if name.lower() in n.lower()][:3]
+            hint = f"; do you mean {', '.join(close)}" if close else ""
+            raise NetworkError(f"--host {shortened(name)}: the network has no such node{hint}")

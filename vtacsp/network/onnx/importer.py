@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.load import check_names
+from vtacsp.network.names import check_names
 from vtacsp.network.onnx.graph import Graph, Op
 from vtacsp.network.onnx.layers import LAYERS
 from vtacsp.network.onnx.placing import HANDLERS, Context, Placed
