@@ -20,9 +20,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.support.onnx_models import float_cnn, qdq_layer, save
-from vtacsp import NetworkError, VTAConfig, find_workloads, suite
+from vtacsp import NetworkError, VTAConfig, find_workloads, suite, verdict
 from vtacsp.cli import main
-from vtacsp.network import CONSTANT, FUSED, HOST, VTA, Options, load_network
+from vtacsp.network import CONSTANT, FUSED, HOST, VTA, Options, answers, load_network
 from vtacsp.network.onnx.importer import import_onnx
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -106,6 +106,19 @@ def test_what_is_behind_a_convolution_is_its_epilogue():
     assert chains["n10"] == f"add channel, {end}"  # normalisation only: a sum follows
     squeezed = load_network(light("squeezenet"))
     assert {str(x.workload.epilogue) for x in squeezed.layers} == {f"add channel, max 0, {end}"}
+
+
+@pytest.mark.parametrize("residual", ["host", "fuse"])
+def test_the_best_program_of_an_imported_layer_computes_it(residual):
+    """On random numbers: the smallest layer of each operator and epilogue."""
+    network = load_network(light("shufflenet"), options=Options(residual=residual))
+    kinds = {}
+    for layer in sorted(network.layers, key=lambda layer: layer.workload.macs):
+        kinds.setdefault((layer.workload.op, str(layer.workload.epilogue)), layer)
+    assert len(kinds) == (5 if residual == "host" else 7)
+    for layer in kinds.values():
+        (answer,) = answers([layer], VTAConfig())
+        assert verdict(layer.workload, VTAConfig(), answer.index) == "ok"
 
 
 def test_the_command_line_answers_a_model():
