@@ -5,7 +5,7 @@ from pathlib import Path
 
 import vtacsp
 from vtacsp.bundle import Bundle, pack
-from vtacsp.simulate import Simulator, simulate_all
+from vtacsp.timing import Simulator, simulate_all
 
 layer = vtacsp.Conv2D(
     name="mine", in_channels=32, height=14, width=14, out_channels=32, kernel=(3, 3), padding=(1, 1)

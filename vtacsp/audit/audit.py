@@ -17,12 +17,13 @@ from vtacsp.audit.findings import ERROR, Finding
 from vtacsp.audit.numbers import check_numbers
 from vtacsp.audit.target import Target
 from vtacsp.errors import AuditError, DeadlockError
+from vtacsp.machine.instructions import MICRO_OP, Memory, Module, Opcode, modules_of
+from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.workload import Workload
 from vtacsp.program import Program, Segment, Stream
-from vtacsp.program.isa import MICRO_OP, Memory, Opcode, Stage, stages
 from vtacsp.program.listing import line
-from vtacsp.simulate.result import TimingResult
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Dense, Workload
+from vtacsp.timing.breakdown import TimingResult
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["Audit", "audit"]
 
@@ -207,7 +208,7 @@ def _follow(target: Target, program: Program) -> tuple[list[Finding], int, int]:
     """Run the compiled audit over all launches."""
     ins, hardware = target.instructions, target.hardware
     table = np.stack([ins[name].astype(np.int64) for name in engine.COLUMNS], axis=1)
-    module = stages(ins).astype(np.int64) - 1
+    module = modules_of(ins).astype(np.int64) - 1
     place, per, granules = _places(target)
     image = np.stack([target.micro_ops[n].astype(np.int64) for n in _UOP], axis=1)
     depths = (hardware.depth(name) for name in ("uop", "inp", "wgt", "acc"))
@@ -239,7 +240,7 @@ _UOP = MICRO_OP.names or ()
 
 def _deadlock(program: Program, where: Sequence[int] | IntArray) -> Finding:
     waits = [
-        f"{Stage(m + 1).name.lower()} waits at instruction {int(i)} ({line(program, int(i))})"
+        f"{Module(m + 1).name.lower()} waits at instruction {int(i)} ({line(program, int(i))})"
         for m, i in enumerate(where)
         if i >= 0
     ]

@@ -11,8 +11,8 @@ import numpy as np
 
 from vtacsp.audit.target import Target, launches_of
 from vtacsp.errors import AuditError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import (
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import (
     ALU_NAMES,
     INSTRUCTION,
     MICRO_OP,

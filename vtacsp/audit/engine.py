@@ -2,11 +2,11 @@
 
 Tokens are counted, and each queue has one module that pushes and one that pops, in the order of the
 program: the nth pop always waits for the nth push.  So what is ordered before what does not depend
-on how fast anything is, and a vector clock tells it exactly.  As in :mod:`vtacsp.simulate.machine`
-the compute module is held back: load and store do what they may first.  Then whatever no token
-orders before a compute instruction, but no token orders after it either, has happened when that
-runs: a read is unordered if what it reads was written after the progress that it knows of, a write
-if a store that it does not know of has read the element.
+on how fast anything is, and a vector clock tells it exactly.  As in
+:mod:`vtacsp.functional.interpreter` the compute module is held back: load and store do what they
+may first.  Then whatever no token orders before a compute instruction, but no token orders after it
+either, has happened when that runs: a read is unordered if what it reads was written after the
+progress that it knows of, a write if a store that it does not know of has read the element.
 
 A value is a 64-bit name: of a tensor in DRAM its place, of zeros 0, of a sum of products the sum of
 the names of its products, of anything else a hash of operation and operands.  Two names that are
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.jit import jit
-from vtacsp.program.isa import AluOp, Memory, Opcode
+from vtacsp.machine.instructions import AluOp, Memory, Opcode
 
 __all__ = [
     "COLUMNS",

@@ -10,11 +10,11 @@ import numpy as np
 from vtacsp.audit.findings import Finding
 from vtacsp.audit.target import Target
 from vtacsp.errors import SimulationError
+from vtacsp.functional.interpreter import IN_TURNS
+from vtacsp.functional.reference import random_operands, reference
+from vtacsp.functional.simulation import simulate
+from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program, Segment, Stream
-from vtacsp.program.isa import Memory, Opcode
-from vtacsp.simulate.functional import simulate
-from vtacsp.simulate.machine import IN_TURNS
-from vtacsp.simulate.reference import random_operands, reference
 
 __all__ = ["check_numbers"]
 

@@ -16,10 +16,10 @@ from vtacsp.bundle.bundle import MANIFEST
 from vtacsp.bundle.manifest import PAGE
 from vtacsp.errors import AuditError, shortened
 from vtacsp.files import open_input
-from vtacsp.hardware import VTAConfig
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import INSTRUCTION_BYTES
+from vtacsp.machine.instructions import Memory, Opcode, decode, unpack_micro_ops
 from vtacsp.program import Program
-from vtacsp.program.isa import Memory, Opcode, decode, unpack_micro_ops
-from vtacsp.program.runtime import INSTRUCTION_BYTES
 
 __all__ = ["load", "of_bundle", "of_program"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import Memory, Opcode, Records
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import Memory, Opcode, Records
 
 if TYPE_CHECKING:
     from vtacsp.bundle import Bundle

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from vtacsp.bundle.manifest import Manifest
 from vtacsp.errors import BundleError, shortened
 from vtacsp.files import open_input, read_json
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.isa import Records, decode, unpack_micro_ops
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import Records, decode, unpack_micro_ops
 
 __all__ = ["MANIFEST", "MAP", "RUNNER", "Bundle", "check_folder"]
 

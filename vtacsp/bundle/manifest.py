@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from vtacsp.errors import BundleError, HardwareError, WorkloadError, shortened
-from vtacsp.hardware import VTAConfig
-from vtacsp.program.runtime import INSTRUCTION_BYTES
-from vtacsp.workload import Workload, workload_from_dict
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import INSTRUCTION_BYTES
+from vtacsp.operators.loading import workload_from_dict
+from vtacsp.operators.workload import Workload
 
 __all__ = ["BUFFERS", "FORMAT", "PAGE", "VERSION", "Buffer", "Launch", "Manifest"]
 

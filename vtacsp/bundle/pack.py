@@ -13,14 +13,15 @@ import numpy as np
 from vtacsp import __version__
 from vtacsp.bundle.bundle import Bundle
 from vtacsp.bundle.manifest import BUFFERS, LARGEST, PAGE, Buffer, Launch, Manifest
+from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import BundleError
+from vtacsp.functional.reference import random_operands, reference, value_type
+from vtacsp.machine.instructions import Memory, Opcode, pack_micro_ops
+from vtacsp.operators import registry
+from vtacsp.operators.operands import Operands
 from vtacsp.program import Program, encode
-from vtacsp.program.epilogue import operand_bases
-from vtacsp.program.isa import Memory, Opcode, pack_micro_ops
-from vtacsp.simulate.reference import Operands, dilate, random_operands, reference, value_type
-from vtacsp.simulate.simulator import simulate_timing
-from vtacsp.simulate.timing import RTL, TimingModel
-from vtacsp.workload import Conv2DTranspose
+from vtacsp.timing.model import RTL, TimingModel
+from vtacsp.timing.simulator import simulate_timing
 
 __all__ = ["pack"]
 
@@ -105,9 +106,7 @@ def _link(program: Program, buffers: Mapping[str, Buffer]) -> bytes:
 def _images(program: Program, operands: Operands) -> dict[str, bytes]:
     """What lies in DRAM, by memory type; of the output, what it has to be in the end."""
     hardware, workload = program.hardware, program.workload
-    data = operands.data
-    if isinstance(workload, Conv2DTranspose):
-        data = dilate(workload, data)
+    data = registry.part(workload.op, "reference").as_loaded(workload, operands.data)
     uops = np.concatenate([part.micro_ops for part in program.segments])
     return {
         "uop": pack_micro_ops(uops, hardware).astype("<u4").tobytes(),

@@ -16,10 +16,16 @@ import numpy as np
 from vtacsp.bundle.bundle import Bundle
 from vtacsp.bundle.driver import Driver
 from vtacsp.errors import DriverError, HardwareError
-from vtacsp.hardware import VTAConfig
-from vtacsp.isa import DEPENDENCY_FLAG, DRAM_ADDRESS, MEMORY_ID, OPCODE, SRAM_ADDRESS
-from vtacsp.program.isa import Memory, Opcode
-from vtacsp.program.runtime import INSTRUCTION_BYTES
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import (
+    DEPENDENCY_FLAG,
+    DRAM_ADDRESS,
+    INSTRUCTION_BYTES,
+    MEMORY_ID,
+    OPCODE,
+    SRAM_ADDRESS,
+)
+from vtacsp.machine.instructions import Memory, Opcode
 
 __all__ = ["CONFIG", "Run", "check_machine", "drive", "run"]
 

@@ -78,7 +78,7 @@ def audit(
 
     from vtacsp.audit import audit as examine
     from vtacsp.audit import load
-    from vtacsp.simulate.timing import PRESETS
+    from vtacsp.timing.model import PRESETS
 
     if listed and form != "table":
         raise VtacspError("--list goes with --format table; `--format json` has findings only")

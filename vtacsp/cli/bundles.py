@@ -15,7 +15,7 @@ from vtacsp.errors import BundleError, ScheduleError, VtacspError, shortened
 
 if TYPE_CHECKING:
     from vtacsp.program import Program
-    from vtacsp.simulate.simulator import Simulator
+    from vtacsp.timing.simulator import Simulator
 
 __all__ = ["COMMANDS"]
 
@@ -51,8 +51,8 @@ def export(
     """
     from vtacsp.bundle.bundle import check_folder
     from vtacsp.bundle.pack import pack
-    from vtacsp.simulate.simulator import Simulator
-    from vtacsp.simulate.timing import PRESETS
+    from vtacsp.timing.model import PRESETS
+    from vtacsp.timing.simulator import Simulator
 
     if sum((index is not None, fastest, free, schedule is not None)) != 1:
         raise VtacspError("choose the program with --index, --best, --free or a SCHEDULE file")
@@ -93,7 +93,7 @@ def _program(
         source = {"kind": "free", "schedule": chosen.to_dict()}
         return emit_schedule(chosen, layer, machine), source
     if fastest:
-        from vtacsp.simulate.exhaustive import simulate_all
+        from vtacsp.timing.exhaustive import simulate_all
 
         index = int(simulator.space.indices[simulate_all(simulator).best])
     program = simulator.program(index or 0)

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.audited import MACHINE, programs, verdicts
-from tests.conftest import truth
-from tests.test_program import golden
-from tests.test_races import golden as races
+from tests.program.test_program import golden
+from tests.rules.test_races import golden as races
+from tests.support.audited import MACHINE, programs, verdicts
+from tests.support.truth import truth
 from vtacsp import VTAConfig
 from vtacsp.audit import ERROR, KINDS, Region, audit, load, of_program
 from vtacsp.audit.sources import of_bundle
 from vtacsp.audit.target import Target
 from vtacsp.cli import main
 from vtacsp.errors import AuditError, BundleError
-from vtacsp.program import INSTRUCTION, MICRO_OP, build
-from vtacsp.program.isa import ALU_NAMES, Memory, Opcode, encode, pack_micro_ops
-from vtacsp.simulate.timing import TimingModel
+from vtacsp.machine.instructions import ALU_NAMES, Memory, Opcode, encode, pack_micro_ops
+from vtacsp.operators.programs import build
+from vtacsp.program import INSTRUCTION, MICRO_OP
+from vtacsp.timing.model import TimingModel
 
 DEFAULT = VTAConfig()
 
@@ -145,6 +146,7 @@ EDITS = {
     "no_operation": lambda line: line.rows[5].update(alu_opcode=6),
     "no_finish": lambda line: line.rows.pop(),
     "store_padding": lambda line: line.rows[6].update(x_pad_1=1),
+    "micro_op_shape": lambda line: line.rows[0].update(x_pad_1=1),
     "not_stored": lambda line: line.options.update(complete=True) or setattr(
         line, "regions", (*line.regions[:3], Region(Memory.OUT, 0x4000, 32))),
     "dram_race": lambda line: line.rows.insert(7, {

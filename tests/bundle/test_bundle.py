@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import vtacsp.bundle
-from tests.test_free import random_layer
+from tests.free.test_free import random_layer
 from vtacsp import Conv2DTranspose, Dense, GroupConv2D, VTAConfig, workload_from_dict
 from vtacsp.bundle import Bundle, pack
 from vtacsp.bundle.driver import Driver
@@ -23,12 +23,12 @@ from vtacsp.cli import main
 from vtacsp.errors import BundleError, DriverError
 from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
-from vtacsp.program import build
-from vtacsp.program.isa import log_depths
-from vtacsp.simulate import Simulator
+from vtacsp.machine.instructions import log_depths
+from vtacsp.operators.programs import build
+from vtacsp.timing import Simulator
 
 RUNNER = Path(vtacsp.bundle.__file__).parent / "runner.c"
-SOURCE = Path(__file__).parent / "driver.c"
+SOURCE = Path(__file__).parents[1] / "support" / "driver.c"
 MACHINE = VTAConfig()
 LAYER = {"op": "conv2d", "name": "tiny", "batch": 1, "in_channels": 32, "height": 6, "width": 6,
          "out_channels": 32, "kernel": [3, 3], "padding": [1, 1], "bias": True}  # fmt: skip

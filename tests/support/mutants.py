@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from vtacsp.program.isa import Opcode, field_bits
+from vtacsp.machine.instructions import Opcode, field_bits
 
 __all__ = ["mutant"]
 
