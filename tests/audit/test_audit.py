@@ -40,7 +40,7 @@ def kinds(target, **options):
 @pytest.mark.parametrize("waits", [False, True])
 def test_no_alarm_on_programs_that_ran_right_on_the_rtl(waits):
     seen = Counter()
-    for stream in golden("programs")[waits::6]:
+    for stream in golden("programs")[waits::10]:
         case = truth()[stream["workload"]]
         program = build(case.workload, case.hardware, stream["index"], waits=waits)
         result = audit(of_program(program))
@@ -52,7 +52,7 @@ def test_no_alarm_on_programs_that_ran_right_on_the_rtl(waits):
 
 
 def test_every_measured_race_is_found():
-    for workload, index in races()[::6]:
+    for workload, index in races()[::10]:
         result = audit(of_program(build(workload, DEFAULT, index)))
         assert {finding.kind for finding in result.errors} & {"race", "unwritten"}
         assert result.doubtful > 0
@@ -71,14 +71,14 @@ def test_a_mutant_that_computes_something_else_in_some_order_is_found():
     """The witness executes random legal orders; the audit has to find all that it breaks."""
     missed, tally, confirmed = [], Counter(), Counter()
     for number, bundle in enumerate(programs()):
-        for verdict in verdicts(bundle, 16, seed=number, runs=8):
+        for verdict in verdicts(bundle, 13, seed=number, runs=8):
             tally[verdict.changed, verdict.clean] += 1
             confirmed.update(verdict.kinds if verdict.changed else ())
             if verdict.changed and verdict.clean:
                 missed.append((number, verdict))
     assert not missed
-    assert tally[True, False] > 120  # and most are broken
-    assert tally[False, True] > 30  # some are not, and nothing is said of them
+    assert tally[True, False] > 100  # and most are broken
+    assert tally[False, True] > 25  # some are not, and nothing is said of them
     assert tally[False, False] < tally[True, False] / 10  # what the witness did not meet
     for kind in ("deadlock", "race", "unwritten", "dram_bounds", "wrong_result", "not_stored"):
         assert confirmed[kind], kind
