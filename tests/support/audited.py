@@ -7,8 +7,8 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from tests.interleave import Fault, orders
-from tests.mutants import mutant
+from tests.support.interleave import Fault, orders
+from tests.support.mutants import mutant
 from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, VTAConfig, compile
 from vtacsp.audit import Target, audit
 from vtacsp.audit.sources import of_bundle

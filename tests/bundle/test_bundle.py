@@ -29,7 +29,7 @@ from vtacsp.operators.programs import build
 from vtacsp.timing import Simulator
 
 RUNNER = Path(vtacsp.bundle.__file__).parent / "runner.c"
-SOURCE = Path(__file__).parent / "driver.c"
+SOURCE = Path(__file__).parents[1] / "support" / "driver.c"
 MACHINE = VTAConfig()
 LAYER = {"op": "conv2d", "name": "tiny", "batch": 1, "in_channels": 32, "height": 6, "width": 6,
          "out_channels": 32, "kernel": [3, 3], "padding": [1, 1], "bias": True}  # fmt: skip
