@@ -106,7 +106,7 @@ def test_the_design_cannot_be_built_for_what_did_not_elaborate(hardware, bus, ru
 
 def test_the_sources_of_the_design_are_those_of_the_default_machine():
     assert design_changes(VTAConfig(), RTL) == ()
-    assert len(design_changes(VTAConfig(log_batch=1, log_uop_buff_size=14), RTL)) == 4
+    assert len(design_changes(VTAConfig(log_batch=1, log_uop_buff_size=14), RTL)) == 2
 
 
 # index, latency, bus, cycles of the RTL, whether its numbers were right: all of INP in one load

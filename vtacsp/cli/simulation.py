@@ -24,6 +24,7 @@ from vtacsp.cli.options import (
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.cli.terminal import say
 from vtacsp.errors import VtacspError
 from vtacsp.workers import process_pool, stop_workers
 
@@ -282,11 +283,14 @@ def packed_simulators(
     workload: str, hardware_file: str | None, preset: str, overrides: Sequence[str]
 ) -> Done[Simulator]:
     """One per layer that the machine can pack; the others are named on standard error."""
+    from vtacsp.machine.design import design_limits
     from vtacsp.timing.model import PRESETS
     from vtacsp.timing.simulator import Simulator
 
     timing = PRESETS[preset].override(overrides)
     layers, machine = load_layers(workload, hardware_file)
+    for line in design_limits(machine, timing):
+        say(f"the Chisel design cannot be built: {line}; the cycles are the model's")
 
     def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)
