@@ -34,6 +34,7 @@ from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.cli.terminal import say
 from vtacsp.errors import VtacspError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
@@ -317,7 +318,11 @@ def pack_all(
     layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
 ) -> Done[Simulator]:
     """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
+    from vtacsp.machine.design import design_limits
     from vtacsp.timing.simulator import Simulator
+
+    for line in design_limits(machine, timing):
+        say(f"the Chisel design cannot be built: {line}; the cycles are the model's")
 
     def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)
