@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.program.test_program import golden
-from tests.rules.test_races import golden as races
 from tests.support.audited import MACHINE, programs, verdicts
+from tests.support.golden import golden, races
 from tests.support.truth import truth
 from vtacsp import VTAConfig
 from vtacsp.audit import ERROR, KINDS, Region, audit, load, of_program

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from tests.program.test_program import golden
+from tests.support.golden import golden
 from vtacsp import RTL, KnobSpace, TimingModel, VTAConfig, build, compile, workload_from_dict
 from vtacsp.calibrate import (
     DEFAULT,

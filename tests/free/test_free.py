@@ -9,55 +9,22 @@ from random import Random
 import numpy as np
 import pytest
 
+from tests.support.layers import random_layer
 from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
-from vtacsp.free import Schedule, emit, limit, search
+from vtacsp.free import Schedule, emit, geometry, limit, search
 from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
-from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
-from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
-from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
 from vtacsp.operators.loading import workload_from_dict
-from vtacsp.operators.workload import Workload
 from vtacsp.timing import TimingModel, simulate_timing
 
 MACHINE = VTAConfig()
 OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
-
-
-def random_layer(operator: str, rng: Random) -> Workload:
-    batch, bias = rng.choice((1, 1, 2)), rng.random() < 0.4
-    if operator == "dense":
-        features = 16 * rng.randint(1, 6), 16 * rng.randint(1, 8)
-        return Dense(batch=batch, in_features=features[0], out_features=features[1], bias=bias)
-    kernel = rng.randint(1, 4), rng.randint(1, 4)
-    size = {"batch": batch, "bias": bias, "kernel": kernel}
-    size |= {"height": rng.randint(kernel[0], 12), "width": rng.randint(kernel[1], 12)}
-    stride = rng.randint(1, 3), rng.randint(1, 3)
-    if operator == "transposed":
-        pad = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[1] - 1)
-        blocks = 16 * rng.randint(1, 3), 16 * rng.randint(1, 4)
-        return Conv2DTranspose(
-            **size, in_channels=blocks[0], out_channels=blocks[1], stride=stride, padding=pad
-        )
-    rows = rng.randint(0, 2)
-    size |= {"stride": stride, "padding": (rows, rng.randint(0, 2) if rows else 0)}
-    if operator == "conv2d":
-        blocks = 16 * rng.randint(1, 5), 16 * rng.randint(1, 6)
-        return Conv2D(**size, in_channels=blocks[0], out_channels=blocks[1])
-    groups = rng.randint(2, 4)
-    outputs = rng.randint(1, 3) if operator == "group" else 1
-    return GroupConv2D(
-        **size,
-        groups=groups,
-        in_channels=16 * groups * rng.randint(1, 2),
-        out_channels=16 * groups * outputs,
-    )
 
 
 def random_machine(rng: Random) -> VTAConfig:

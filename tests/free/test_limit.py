@@ -7,9 +7,8 @@ import pytest
 
 from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
-from vtacsp.free import Axis, limit
+from vtacsp.free import Axis, geometry, limit
 from vtacsp.network.find import find_workloads
-from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.workload import Workload

@@ -14,10 +14,9 @@ from vtacsp.audit import Target, audit
 from vtacsp.audit.sources import of_bundle
 from vtacsp.bundle import Bundle, Launch, pack
 from vtacsp.errors import ProgramError
-from vtacsp.free import emit
+from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import encode
-from vtacsp.operators import geometry
 from vtacsp.operators.programs import build
 
 __all__ = ["Verdict", "programs", "verdicts"]
