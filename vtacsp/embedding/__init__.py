@@ -1,0 +1,17 @@
+"""Layers of a network that VTA cannot take as they are, embedded into ones that it can."""
+
+from vtacsp.embedding.axis import AxisFold
+from vtacsp.embedding.choice import Choice, Embedded, embeddings, fastest
+from vtacsp.embedding.embedding import Embedding, HostWork
+from vtacsp.embedding.layer import Layer
+
+__all__ = [
+    "AxisFold",
+    "Choice",
+    "Embedded",
+    "Embedding",
+    "HostWork",
+    "Layer",
+    "embeddings",
+    "fastest",
+]
