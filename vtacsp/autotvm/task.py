@@ -10,7 +10,7 @@ from vtacsp.errors import ConfigError, HardwareError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.arguments import Arguments
 from vtacsp.operators.knobs import KnobSpace
-from vtacsp.operators.registry import OPERATORS, part
+from vtacsp.operators.registry import OPERATORS, has_part, part
 from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem, Space
 from vtacsp.tune.task import Task, hardware_of
@@ -63,7 +63,7 @@ def workload_of(
     or types are not those of the hardware, or when upstream would compute something else, and
     as :func:`machine_of`.
     """
-    names = {part(op, "task").NAME: op for op in OPERATORS}
+    names = {part(op, "task").NAME: op for op in OPERATORS if has_part(op, "task")}
     if task.name not in names:
         raise WorkloadError(
             f"task {task.name!r} is none of VTA's ({', '.join(names)}): pass the workload"

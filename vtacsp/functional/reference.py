@@ -9,6 +9,7 @@ of the output.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = ["Operands", "random_operands", "reference", "value_type"]
 
 BIAS_RANGE = 150  # of the order of what is left after the shift: errors show through the clip
 FACTOR_RANGE = 4
+VALUE_RANGE = 128
 
 
 def value_type(log_width: int) -> np.dtype[Any]:
@@ -42,15 +44,24 @@ def value_type(log_width: int) -> np.dtype[Any]:
 
 
 def random_operands(workload: Workload, hardware: VTAConfig, seed: int = 0) -> Operands:
-    """Uniform 8-bit data and weights (also where the hardware's values are wider)."""
+    """Uniform 8-bit data and weights (also where the hardware's values are wider).
+
+    Data of an operator that the ALU runs by itself are 32-bit, large enough to show behind a shift.
+    """
     shapes = workload.pack(hardware)
     rng = np.random.default_rng(seed)
 
     def draw(shape: tuple[int, ...], log_width: int) -> Integers:
         return rng.integers(-128, 128, shape).astype(value_type(log_width))
 
-    data = draw(shapes.data, hardware.log_inp_width)
-    weight = draw(shapes.weight, hardware.log_wgt_width)
+    weight: Integers | None = None
+    if shapes.weight is None:
+        joined = workload.operations // prod(shapes.output)  # values that meet in one
+        reach = max((VALUE_RANGE << min(_shifted(workload.chain), 16)) // joined, VALUE_RANGE)
+        data = rng.integers(-reach, reach, shapes.data).astype(np.int32)
+    else:
+        data = draw(shapes.data, hardware.log_inp_width)
+        weight = draw(shapes.weight, hardware.log_wgt_width)
     loaded = tuple(
         _draw_operand(rng, kind, shape, reach)
         for kind, shape, reach in zip(
@@ -89,6 +100,15 @@ def _reaches(chain: Epilogue) -> list[int]:
             factor = step.op == "mul"
             reaches.append(FACTOR_RANGE if factor else BIAS_RANGE << min(shift, 16))
     return reaches[::-1]
+
+
+def _shifted(chain: Epilogue) -> int:
+    """Bits by which a chain shifts to the right, at least 0."""
+    shift = 0
+    for step in chain.steps:
+        if isinstance(step, Shift):
+            shift += step.by if step.op == "shift_right" else -step.by
+    return max(shift, 0)
 
 
 def reference(workload: Workload, hardware: VTAConfig, operands: Operands) -> Integers:

@@ -77,10 +77,16 @@ def simulate(
     hw, workload = program.hardware, program.workload
     data = registry.part(workload.op, "reference").as_loaded(workload, operands.data)
     block, batch = hw.block, hw.batch
-    inp_dram = _rows(data, (batch, block))
-    # weights are kept as (input channel, output channel): the inner loop runs over outputs
-    wgt_dram = np.ascontiguousarray(_rows(operands.weight, (block, block)).transpose(0, 2, 1))
-    acc_dram = _acc_image(program, operands)
+    loaded = operands.loaded
+    inp_dram = np.zeros((0, batch, block), dtype=np.int32)
+    wgt_dram = np.zeros((0, block, block), dtype=np.int32)
+    if operands.weight is None:
+        loaded = (data, *loaded)  # what the ALU runs by itself is loaded into ACC
+    else:
+        inp_dram = _rows(data, (batch, block))
+        # weights are kept as (input channel, output channel): the inner loop runs over outputs
+        wgt_dram = np.ascontiguousarray(_rows(operands.weight, (block, block)).transpose(0, 2, 1))
+    acc_dram = _acc_image(program, loaded)
     shape = workload.pack(hw).output
     out = np.zeros(shape, dtype=np.int32)  # stores cut to the output width: see below
     out_dram = out.reshape(-1, batch, block)
@@ -159,14 +165,13 @@ def _same_bits(output: Integers, right: Integers) -> bool:
     return width and np.array_equal(output.view(right.dtype), right)
 
 
-def _acc_image(program: Program, operands: Operands) -> Integers:
-    """What the epilogue loads as it lies in DRAM: every operand where the program expects it."""
-    shapes = program.workload.pack(program.hardware)
-    element = shapes.output[-2:]
+def _acc_image(program: Program, loaded: Sequence[Integers]) -> Integers:
+    """What is loaded into ACC as it lies in DRAM: every operand where the program expects it."""
+    element = program.workload.pack(program.hardware).output[-2:]
     image = np.zeros((program.dram["acc"], *element), dtype=np.int32)
-    sizes = [prod(shape[:-2]) for shape in shapes.operands]
+    sizes = [prod(operand.shape[:-2]) for operand in loaded]
     starts, _ = operand_bases(sizes, program.hardware)
-    for start, size, operand in zip(starts, sizes, operands.loaded, strict=True):
+    for start, size, operand in zip(starts, sizes, loaded, strict=True):
         image[start : start + size] = _rows(operand, (element[0], element[1]))
     return image
 

@@ -48,11 +48,12 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
     if problem.stack_only:  # the measurements here refuse what is wrong on the hardware
         raise SpaceError("the space is stack_only; tuned is what is right on the hardware")
     workload, hardware = problem.workload, problem.hardware
+    tir = part(workload.op, "tir")
     shapes = workload.pack(hardware)
     narrow = f"int{1 << hardware.log_inp_width}"
     data = te.placeholder(shapes.data, narrow, "data")
     weight = te.placeholder(shapes.weight, f"int{1 << hardware.log_wgt_width}", "weight")
-    value = part(workload.op, "tir").multiply(workload, hardware, data, weight)
+    value = tir.multiply(workload, hardware, data, weight)
     operands = [data, weight]
 
     def stage(name: str, body: Callable[..., Any]) -> Tensor:

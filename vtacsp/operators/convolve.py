@@ -32,7 +32,7 @@ def convolve(
 ) -> Integers:
     """The sums, packed like the output."""
     s = workload.symbols(hardware)
-    data, weight = operands.data, operands.weight.astype(exact_type(hardware))
+    data, weight = operands.data, operands.weights.astype(exact_type(hardware))
     (sh, sw), (ph, pw) = stride, pad
     padded = np.pad(data, ((0, 0), (0, 0), (ph, ph), (pw, pw), (0, 0), (0, 0)))
     padded = padded.astype(weight.dtype)

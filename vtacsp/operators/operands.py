@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.arrays import Integers
+from vtacsp.errors import WorkloadError
 
 __all__ = ["Operands"]
 
@@ -13,13 +14,21 @@ __all__ = ["Operands"]
 class Operands:
     """Packed operands of a workload; ``bias`` is None for a workload without one.
 
+    ``weight`` is None for an operator that the ALU runs by itself, whose ``data`` are 32-bit.
     ``epilogue`` are what the steps of an epilogue load, in their order.
     """
 
     data: Integers
-    weight: Integers
+    weight: Integers | None
     bias: Integers | None = None
     epilogue: tuple[Integers, ...] = ()
+
+    @property
+    def weights(self) -> Integers:
+        """The weights of an operator that multiplies."""
+        if self.weight is None:
+            raise WorkloadError("the operands have no weights, which the operator multiplies")
+        return self.weight
 
     @property
     def loaded(self) -> tuple[Integers, ...]:

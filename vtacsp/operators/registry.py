@@ -20,6 +20,10 @@ An operator is a folder with a module for each part, which has these names:
 ``geometry``
     ``geometry(workload, hardware)``: which input meets which weight, for free schedules
 
+``add``, ``max_pool`` and ``avg_pool`` run on the ALU alone, by programs of ours: they have no
+``nest``, ``task``, ``tir`` and ``geometry``, and the bound of their cycles is a part ``bound``,
+``cycles(timing)``.  What they share is in ``vtacsp.alu``.
+
 Parts are imported when they are asked for: a program builder is no reason to load the rules.
 """
 
@@ -27,18 +31,22 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from vtacsp.errors import WorkloadError, shortened
 from vtacsp.operators.workload import Workload
 
-__all__ = ["OPERATORS", "part", "workload_type"]
+__all__ = ["OPERATORS", "has_part", "part", "workload_type"]
 
 OPERATORS = {
     "conv2d": ("vtacsp.operators.conv2d", "Conv2D"),
     "group_conv2d": ("vtacsp.operators.group_conv2d", "GroupConv2D"),
     "conv2d_transpose": ("vtacsp.operators.conv2d_transpose", "Conv2DTranspose"),
     "dense": ("vtacsp.operators.dense", "Dense"),
+    "add": ("vtacsp.operators.add", "Add"),
+    "max_pool": ("vtacsp.operators.max_pool", "MaxPool"),
+    "avg_pool": ("vtacsp.operators.avg_pool", "AvgPool"),
 }
 """Operator -> its folder and the class of its workload."""
 
@@ -57,7 +65,21 @@ def part(op: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"{folder}.{name}":
             raise
-        raise WorkloadError(f"the operator {op} has no {name}: {folder}") from None
+        why = f" ({_WITHOUT[name]})" if name in _WITHOUT else ""
+        raise WorkloadError(f"the operator {op} has no {name}: {folder}{why}") from None
+
+
+def has_part(op: str, name: str) -> bool:
+    """Whether a registered operator has a part, without importing it."""
+    return find_spec(f"{OPERATORS[op][0]}.{name}") is not None
+
+
+_WITHOUT = {
+    "task": "AutoTVM has no template for it",
+    "tir": "MetaSchedule has no design space for it",
+    "geometry": "schedules beyond the template are for operators that multiply",
+}
+"""Why an operator may lack a part."""
 
 
 @cache

@@ -94,7 +94,7 @@ class Spatial(Workload):
         taps = self.kernel[0] * self.kernel[1]
         return {
             "N": shapes.data[0],
-            "CI": shapes.weight[1],
+            "CI": shapes.data[1] // self.channel_groups,
             "CO": shapes.output[1],
             "G": self.channel_groups,
             "H": self.height,

@@ -32,12 +32,12 @@ class PackedShapes:
 
     ``data`` (N/BATCH, CI/BLOCK, H, W, BATCH, BLOCK), ``weight`` (CO/BLOCK, CI/BLOCK, KH, KW,
     BLOCK, BLOCK), ``output`` like ``data``; dense without the spatial axes; ``bias`` is None
-    for a workload without one.  ``operands`` are what the epilogue loads, in the order of its
-    steps, the bias included.
+    for a workload without one, ``weight`` for an operator that the ALU runs by itself.
+    ``operands`` are what the epilogue loads, in the order of its steps, the bias included.
     """
 
     data: Shape
-    weight: Shape
+    weight: Shape | None
     bias: Shape | None
     output: Shape
     operands: tuple[Shape, ...] = ()
@@ -192,8 +192,11 @@ class Workload(ABC):
         """The shapes; an element, which a DRAM address counts, is the two innermost axes."""
         n, channels, *image = shapes.data[:-2]
         padded = [size + 2 * p for size, p in zip(image, padding, strict=True)]
-        tensors = {"weight": shapes.weight[:-2], "output": shapes.output[:-2]}
-        for name, shape in {"data": (n, channels, *padded), **tensors}.items():
+        tensors = {"data": (n, channels, *padded), "output": shapes.output[:-2]}
+        if shapes.weight is not None:
+            tensors["weight"] = shapes.weight[:-2]
+        for name in self._axes_of:
+            shape = tensors[name]
             if prod(shape) > 1 << isa.DRAM_ADDRESS:
                 largest = self._axes_of[name][shape.index(max(shape))]
                 padded_by = " with its padding" if name == "data" and any(padding) else ""

@@ -101,6 +101,11 @@ class Assembly:
                 )
             self._kernels.append(kernel)
 
+    @property
+    def micro_ops(self) -> int:
+        """Micro-ops of all kernels so far."""
+        return sum(len(kernel.micro_ops) for kernel in self._kernels)
+
     def kernels(self, name: str, variants: Iterable[Iterable[Kernel]], by: str) -> None:
         """A call site where each iteration of the loop over ``by`` has kernels of its own.
 

@@ -37,13 +37,15 @@ class Occupancy:
 
 
 def occupancy(space: FeasibleSpace) -> list[Occupancy]:
-    """Occupancy of each scratchpad by the feasible configurations; empty if there are none."""
+    """Occupancy of each scratchpad in use by the feasible configurations; empty without any."""
     if not len(space):
         return []
     problem = space.problem
     rules = {rule.name: rule for rule in problem.rules}
-    quantities = {buffer: rules[too_large(buffer)].quantities for buffer in BUFFERS}
-    needs = {buffer: np.empty(len(space), dtype=np.float64) for buffer in BUFFERS}
+    # what the ALU runs by itself uses the accumulators alone
+    used = [buffer for buffer in BUFFERS if too_large(buffer) in rules]
+    quantities = {buffer: rules[too_large(buffer)].quantities for buffer in used}
+    needs = {buffer: np.empty(len(space), dtype=np.float64) for buffer in used}
     for begin in range(0, len(space), BLOCK):
         part = slice(begin, begin + BLOCK)
         env = problem.at(space.indices[part])

@@ -15,7 +15,7 @@ from vtacsp.errors import SearchError, WorkloadError
 from vtacsp.expr import Bool, Int, all_of, const, if_else, maximum, minimum, pow2
 from vtacsp.machine.fields import INSTRUCTION_BYTES, UOP_BYTES
 from vtacsp.operators.nest import LoopNest, Mean
-from vtacsp.operators.registry import part
+from vtacsp.operators.registry import has_part, part
 from vtacsp.rules.symbols import (
     CHANNELS,
     LOG_ACC_WIDTH,
@@ -49,8 +49,11 @@ def cycle_bound(op: str, timing: TimingModel = RTL) -> Int:
     Raises :class:`~vtacsp.errors.SearchError` for an unknown operator.
     """
     try:
+        if not has_part(op, "nest"):
+            own: Int = part(op, "bound").cycles(timing)
+            return own
         nest: LoopNest = part(op, "nest").NEST
-    except WorkloadError as error:
+    except (KeyError, WorkloadError) as error:
         raise SearchError(f"no cycle bound for {op!r}: {error}") from None
     return _cycles(nest, timing)
 

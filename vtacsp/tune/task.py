@@ -25,6 +25,7 @@ __all__ = ["RTL_DEVICE", "Task", "device_of", "hardware_of", "target_of"]
 
 _OF_DEVICE = "@"  # between machine and device in the model of a target
 _ANY = "surrogatepass"
+OWN = "vtacsp."
 _PADDING = 3  # position of the padding in the arguments of the convolutions
 
 
@@ -47,13 +48,21 @@ class Task:
     def of(cls, workload: Workload, hardware: VTAConfig, device: str = "") -> Task:
         """The task that Relay extracts for a packed layer (``relay/op/strategy/generic.py``).
 
+        An operator that AutoTVM has no template for gets a name of ours, ``vtacsp.`` and the
+        operator: AutoTVM reads such a record and has no task that it belongs to.
+
         ``device`` is what measures it, see :func:`target_of`.  Raises
         :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed.
         """
         shapes = workload.pack(hardware)
+        acc = _dtype(hardware.log_acc_width)
+        if shapes.weight is None:
+            window = (getattr(workload, name, None) for name in ("kernel", "stride", "padding"))
+            own = (("TENSOR", shapes.data, acc), *(pair for pair in window if pair is not None))
+            name = f"{OWN}{workload.op}"
+            return cls(target_of(hardware, device), name, own, workload.bias, workload.epilogue)
         data = ("TENSOR", shapes.data, _dtype(hardware.log_inp_width))
         weight = ("TENSOR", shapes.weight, _dtype(hardware.log_wgt_width))
-        acc = _dtype(hardware.log_acc_width)
         task = part(workload.op, "task")
         args: tuple[Any, ...] = task.arguments(workload, hardware, data, weight, acc)
         return cls(target_of(hardware, device), task.NAME, args, workload.bias, workload.epilogue)

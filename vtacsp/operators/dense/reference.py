@@ -17,7 +17,7 @@ def accumulate(workload: Dense, hardware: VTAConfig, operands: Operands) -> Inte
     """The sums, packed like the output."""
     del workload
     exact = exact_type(hardware)
-    data, weight = operands.data.astype(exact), operands.weight.astype(exact)
+    data, weight = operands.data.astype(exact), operands.weights.astype(exact)
     product: Integers = np.einsum("ncbi,ocji->nobj", data, weight, optimize=True)
     return product
 

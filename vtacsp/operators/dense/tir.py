@@ -17,7 +17,7 @@ ACCUMULATOR = "int32"
 def multiply(workload: Dense, hardware: VTAConfig, data: Any, weight: Any) -> Any:
     """The block ``gemm``, of the shape of the output."""
     shapes = workload.pack(hardware)
-    blocks = te.reduce_axis((0, shapes.weight[1]), "k_o")
+    blocks = te.reduce_axis((0, shapes.data[1]), "k_o")
     lanes = te.reduce_axis((0, hardware.block), "k_i")
 
     def product(n: Any, c: Any, i: Any, o: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The sum of two tensors, on the ALU."""

@@ -1,0 +1,1 @@
+"""Average pooling, on the ALU."""

@@ -1,0 +1,5 @@
+"""The bound of the cycles of ``avg_pool``."""
+
+from vtacsp.alu.bound import pool_cycles as cycles
+
+__all__ = ["cycles"]

@@ -1,0 +1,5 @@
+"""Rules of ``max_pool``: those of the ALU's operators."""
+
+from vtacsp.alu.rules import POOL as RULES
+
+__all__ = ["RULES"]

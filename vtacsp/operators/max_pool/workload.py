@@ -1,0 +1,28 @@
+"""Max pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vtacsp.alu.workload import Pool
+from vtacsp.epilogue.steps import Cast, Epilogue
+
+__all__ = ["MaxPool"]
+
+_STORED = Epilogue((Cast(),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(Pool):
+    """Largest value of each window; padding is smaller than any value.
+
+    The default epilogue is the cast alone: the data are values of the output's type, widened.
+    """
+
+    op: ClassVar[str] = "max_pool"
+
+    @property
+    def own_steps(self) -> Epilogue:
+        """The default epilogue."""
+        return _STORED
