@@ -10,6 +10,7 @@ import click
 
 from vtacsp.cli import (
     configurations,
+    embed,
     glossary,
     logs,
     machine,
@@ -38,6 +39,7 @@ def main() -> None:
 NOUNS = (
     report,
     configurations,
+    embed,
     reasons,
     machine,
     programs,

@@ -1,0 +1,70 @@
+"""The cycles on the page of operators are what is simulated today."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support import ROOT
+from vtacsp import Dense, GroupConv2D, VTAConfig, workload_from_dict
+from vtacsp.embedding import embeddings, fastest
+from vtacsp.operators.registry import OPERATORS
+from vtacsp.timing import Simulator
+
+PAGE = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+SMALL = VTAConfig(
+    log_block=3, log_uop_buff_size=12, log_inp_buff_size=13, log_wgt_buff_size=14,
+    log_acc_buff_size=15,
+)  # fmt: skip
+DENSE = {"in_features": 128, "out_features": 128}
+
+
+def row(start):
+    (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {start}")]
+    return [int(cell.replace(",", "")) for cell in re.findall(r"\| ([\d,]+)(?= )", line)]
+
+
+def test_every_operator_is_on_the_page():
+    assert all(f"`{op}`" in PAGE for op in OPERATORS)
+
+
+@pytest.mark.parametrize(
+    ("start", "layer", "machine"),
+    [
+        ("128 → 128, bias | 1x8", Dense(**DENSE, bias=True), SMALL),
+        ("128 → 128, bias | default", Dense(**DENSE, bias=True), VTAConfig()),
+        ("128 → 128, batch 8", Dense(**DENSE, batch=8), VTAConfig()),
+        ("512 → 1,000", Dense(in_features=512, out_features=1000), VTAConfig()),
+    ],
+)
+def test_dense_layers(start, layer, machine):
+    found = embeddings(layer, machine)
+    wanted = [fastest([e]).best.cycles for e in found]
+    assert row(start)[-2:] == [wanted[0], min(wanted[1:])]
+
+
+@pytest.mark.parametrize(
+    ("start", "layer"),
+    [
+        ("residual", {"op": "add", "channels": 64, "height": 56, "width": 56, "epilogue": [
+            {"op": "max", "value": 0}, {"op": "clip", "min": -127, "max": 127}, {"op": "cast"}]}),
+        ("max pool", {"op": "max_pool", "channels": 64, "height": 112, "width": 112,
+                      "kernel": [3, 3], "stride": [2, 2], "padding": [1, 1]}),
+        ("mean of", {"op": "avg_pool", "channels": 512, "height": 8, "width": 8,
+                     "kernel": [8, 8]}),
+    ],
+)  # fmt: skip
+def test_what_the_alu_runs(start, layer):
+    simulator = Simulator(workload_from_dict({"name": "layer", "batch": 1, **layer}))
+    cycles = simulator.cycles_many(simulator.space.indices.tolist()).min()
+    assert row(start)[0] == cycles
+
+
+def test_groups():
+    layer = GroupConv2D(
+        in_channels=32, height=28, width=28, out_channels=32, kernel=(3, 3), padding=(1, 1),
+        groups=32,
+    )  # fmt: skip
+    merged, apart = (fastest([e]).best.cycles for e in embeddings(layer))
+    assert f"{merged:,} cycles with 16 groups in one, {apart:,} when each group" in PAGE
