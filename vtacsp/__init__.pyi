@@ -64,6 +64,8 @@ from .functional.simulation import (
     verdict as verdict,
 )
 from .machine.configuration import VTAConfig as VTAConfig
+from .operators.add.workload import Add as Add
+from .operators.avg_pool.workload import AvgPool as AvgPool
 from .operators.catalogue import (
     catalogue as catalogue,
 )
@@ -89,6 +91,7 @@ from .operators.loading import (
 from .operators.loading import (
     workload_from_dict as workload_from_dict,
 )
+from .operators.max_pool.workload import MaxPool as MaxPool
 from .operators.programs import build as build
 from .operators.suites import (
     SUITES as SUITES,

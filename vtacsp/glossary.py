@@ -47,8 +47,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "cycle-exact simulation.",
     },
     "The layer and its program": {
-        "layer": "One operator with its sizes: conv2d, grouped or transposed conv2d, or dense. "
-        "Also: workload. A list of layers is a suite.",
+        "layer": "One operator with its sizes: conv2d, grouped or transposed conv2d, dense, or "
+        "what the ALU runs by itself: add, max_pool, avg_pool. Also: workload. A list of layers "
+        "is a suite.",
+        "embedding": "A layer that VTA can take in place of one that it cannot: channels are "
+        "filled to whole blocks, or pixels and kernel taps are moved into them. `vtacsp embed` "
+        "lists them.",
         "tile": "The piece of a layer that is in the scratchpads at one time.",
         "epilogue": "What happens to the accumulators before the store: shift, bias, clip, cast "
         "to 8 bits.",

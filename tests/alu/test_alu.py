@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.corpus import PAIRS, SIZES
 from tests.support.strategies import machines, timings
 from vtacsp import (
     Problem,
@@ -21,6 +22,8 @@ from vtacsp import (
 )
 from vtacsp.functional import simulate
 from vtacsp.functional.reference import random_operands, reference
+from vtacsp.operators.workload import MAX_SIZE
+from vtacsp.space.cpsat import enumerate_feasible
 from vtacsp.timing import RTL, Simulator, simulate_timing
 from vtacsp.tune.bound import cycle_bounds
 
@@ -116,6 +119,14 @@ def test_micro_ops_that_do_not_fit():
     assert found["sram:uop"] > 0 < found["ok"]
 
 
+@settings(max_examples=8)
+@given(data=st.data())
+def test_the_solver_finds_the_same(data):
+    hardware = data.draw(machines())
+    problem = Problem(data.draw(workloads(hardware)), hardware)
+    assert enumerate_feasible(problem) == problem.feasible_indices().tolist()
+
+
 # ---------------------------------------------------------------- what is computed
 
 
@@ -196,6 +207,21 @@ def test_the_bound_is_near():
 def test_what_is_no_layer_is_refused(op, change, message):
     with pytest.raises(WorkloadError, match=message):
         make(op, **change).pack(SMALL)
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+def test_no_value_ends_in_another_error(op):
+    refused = []
+    keys = make(op).to_dict()
+    for key in keys:
+        for value in (*SIZES, *PAIRS, MAX_SIZE, [MAX_SIZE, MAX_SIZE], [1, MAX_SIZE], 1 << 20):
+            try:
+                Problem(workload_from_dict({**keys, key: value}), SMALL)
+            except WorkloadError as error:
+                refused.append(str(error))
+    assert max(map(len, refused)) < 400
+    assert not any("\n" in text for text in refused)
+    assert len(refused) > 20 * len(keys)
 
 
 def test_a_configuration_that_does_not_run_is_refused_with_its_cause():
