@@ -1,7 +1,4 @@
-"""The program of a sum: the data are loaded where the epilogue adds to them.
-
-Independent of the rules on purpose: what it does is compared with what they say.
-"""
+"""The program of a sum: the data are loaded where the epilogue adds to them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a sum computes, in numpy: the chain adds the second tensor to the data.
-
-Independent of the rules on purpose: what programs compute is compared with it.
-"""
+"""What a sum computes, in numpy: the chain adds the second tensor to the data."""
 
 from __future__ import annotations
 

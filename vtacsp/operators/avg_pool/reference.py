@@ -1,7 +1,4 @@
-"""What a pool computes before its epilogue, in numpy.
-
-Independent of the rules on purpose: what programs compute is compared with it.
-"""
+"""What a pool computes before its epilogue, in numpy."""
 
 from __future__ import annotations
 

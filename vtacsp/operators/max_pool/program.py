@@ -1,7 +1,4 @@
-"""The program of a pool whose windows are joined by the ALU's MAX.
-
-Independent of the rules on purpose: what it does is compared with what they say.
-"""
+"""The program of a pool whose windows are joined by the ALU's MAX."""
 
 from __future__ import annotations
 
