@@ -1,4 +1,7 @@
-"""The program of a sum: the data are loaded where the epilogue adds to them."""
+"""The program of a sum: the data are loaded where the epilogue adds to them.
+
+Independent of the rules on purpose: what it does is compared with what they say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a sum computes, in numpy: the chain adds the second tensor to the data."""
+"""What a sum computes, in numpy: the chain adds the second tensor to the data.
+
+Independent of the rules on purpose: what programs compute is compared with it.
+"""
 
 from __future__ import annotations
 

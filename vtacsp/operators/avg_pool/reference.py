@@ -1,4 +1,7 @@
-"""What a pool computes before its epilogue, in numpy."""
+"""What a pool computes before its epilogue, in numpy.
+
+Independent of the rules on purpose: what programs compute is compared with it.
+"""
 
 from __future__ import annotations
 

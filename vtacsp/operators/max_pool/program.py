@@ -1,4 +1,7 @@
-"""The program of a pool whose windows are joined by the ALU's MAX."""
+"""The program of a pool whose windows are joined by the ALU's MAX.
+
+Independent of the rules on purpose: what it does is compared with what they say.
+"""
 
 from __future__ import annotations
 
