@@ -17,12 +17,11 @@ from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
-from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.geometry import geometry
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
-from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.workload import Workload
 from vtacsp.timing import TimingModel, simulate_timing
 
@@ -254,7 +253,7 @@ def test_search_is_the_same_for_a_seed_and_beats_the_template() -> None:
     again = search(layer, MACHINE, gap=0, simulations=300, seed=4)
     assert (found.schedule, found.cycles) == (again.schedule, again.cycles)
     assert found.simulated == 300
-    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,360 ("
+    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,457 ("
     assert str(found).startswith(words)
     assert limit(layer, MACHINE).cycles < found.cycles < 37666  # the template's best
     assert simulate_timing(found.program).cycles == found.cycles
@@ -265,12 +264,3 @@ def test_search_stops_within_the_gap() -> None:
     found = search(layer, MACHINE, gap=0.2, simulations=2000)
     assert found.gap <= 0.2
     assert found.simulated < 200
-
-
-def test_an_epilogue_of_its_own_is_refused_by_name():
-    (layer,) = find_workloads("resnet18.C10")
-    steps = [{"op": "shift_right", "by": 4}, {"op": "cast", "dtype": "int8"}]
-    other = workload_from_dict({**layer.to_dict(), "epilogue": steps})
-    for function in (limit, search):
-        with pytest.raises(WorkloadError, match=r"resnet18\.C10.*default epilogue only.*right 4"):
-            function(other, VTAConfig())

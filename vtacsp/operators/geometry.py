@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from vtacsp.errors import WorkloadError
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.registry import part
@@ -66,6 +65,7 @@ class Geometry(NamedTuple):
     """A layer on a machine: batch and channels in blocks, both spatial axes.
 
     ``inputs`` are the input blocks of one of the ``groups``, ``outputs`` those of all.
+    What the epilogue loads is no part of it.
     """
 
     batch: int
@@ -74,7 +74,6 @@ class Geometry(NamedTuple):
     outputs: int
     y: Axis
     x: Axis
-    bias: bool
 
     @property
     def per_group(self) -> int:
@@ -98,11 +97,10 @@ class Geometry(NamedTuple):
 
     @property
     def dram(self) -> dict[str, int]:
-        """Tensors of each operand in DRAM."""
+        """Tensors of each operand in DRAM, but for those of the epilogue."""
         return {
             "inp": self.batch * self.groups * self.inputs * self.y.size * self.x.size,
             "wgt": self.outputs * self.inputs * self.kernel,
-            "acc": self.batch * self.outputs if self.bias else 0,
             "out": self.positions,
         }
 
@@ -111,14 +109,8 @@ class Geometry(NamedTuple):
 def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
     """The geometry of a layer.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it, and for an
-    epilogue of its own: schedules beyond the template have the default one.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it.
     """
-    if workload.epilogue is not None:
-        raise WorkloadError(
-            f"{workload.name}: schedules beyond the template have the default epilogue only, "
-            f"this one is {workload.epilogue}"
-        )
     found: Geometry = part(workload.op, "geometry").geometry(workload, hardware)
     return found
 
