@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from vtacsp.cli.free_saved import Saved, compared
 from vtacsp.cli.layers import Done, each
 from vtacsp.cli.network import short
 from vtacsp.cli.output import Row, emit, table, write, wrote
+from vtacsp.cli.terminal import width
 from vtacsp.errors import SpaceError
 from vtacsp.network.value import Network
 
@@ -123,10 +125,11 @@ def _text(
     if not counted:
         return text
     if total["cycles"] and not total["missing"]:
-        text += (
+        sentence = (
             f"{total['cycles']:,} cycles; no program of this instruction set needs fewer than "
-            f"{total['limit']:,} ({total['gap']:.1%})\n"
+            f"{total['limit']:,} ({total['gap']:.1%})"
         )
+        text += fill(sentence, width()) + "\n"
     if total["missing"]:
         text += f"not in the total: {', '.join(map(short, total['missing']))}\n"
     hosted = sum(node.count for node in network.host) if network is not None else 0
