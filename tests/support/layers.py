@@ -71,3 +71,30 @@ def random_layer(operator: str, rng: Random) -> vtacsp.Workload:
         in_channels=16 * groups * rng.randint(1, 2),
         out_channels=16 * groups * outputs,
     )
+
+
+OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
+
+
+def random_machine(rng: Random) -> vtacsp.VTAConfig:
+    if rng.random() < 0.3:
+        return DEFAULT
+    return DEFAULT.replace(
+        LOG_BATCH=rng.choice((0, 0, 1)),
+        LOG_UOP_BUFF_SIZE=rng.randint(10, 13),
+        LOG_INP_BUFF_SIZE=rng.randint(12, 14),
+        LOG_WGT_BUFF_SIZE=rng.randint(13, 16),
+        LOG_ACC_BUFF_SIZE=rng.randint(13, 15),
+    )
+
+
+def random_timing(rng: Random) -> vtacsp.TimingModel:
+    return vtacsp.TimingModel(
+        memory_latency=rng.choice((1, 16, 64)),
+        write_latency=rng.choice((1, 2, 20)),
+        bus_bytes=rng.choice((4, 8, 16)),
+        write_reload=rng.randint(0, 4),
+        write_command=rng.randint(1, 3),
+        alu_interval=rng.randint(1, 2),
+        gemm_interval=rng.randint(1, 2),
+    )

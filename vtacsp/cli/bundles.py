@@ -107,7 +107,8 @@ def _schedule(file: str, layer: str) -> Any:
 
     data = read_json(file, ScheduleError)
     if isinstance(data, list):
-        rows = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
+        mine = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
+        rows = [row for row in mine if row.get("schedule") is not None]
         if len(rows) != 1:
             raise ScheduleError(f"{file} has {len(rows)} schedules of layer {shortened(layer)}")
         (data,) = rows
