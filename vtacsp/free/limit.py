@@ -30,6 +30,9 @@ class Limit(NamedTuple):
     ``operands`` are cycles in which the compute module loads what the epilogue takes, and
     ``issue`` what its instructions take beside their micro-ops.  ``around_compute``,
     ``around_read`` and ``around_write`` pass before the first and after the last of each.
+
+    >>> limit(vtacsp.suite("resnet18")[9], VTAConfig()).bound
+    'compute'
     """
 
     gemm_all: int
@@ -72,6 +75,9 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer, and when
     its ALU cannot run the epilogue.
+
+    >>> limit(vtacsp.suite("resnet18")[9], VTAConfig()).cycles
+    376033
     """
     g, t = geometry(workload, hardware), timing
     chain_of(workload, hardware)  # raises
