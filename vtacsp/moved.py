@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MOVED", "accept_old_names"]
+__all__ = ["MOVED", "accept_old_names", "old_name"]
 
 MOVED = {
     "vtacsp.footprint": "vtacsp.epilogue.footprint",
@@ -82,3 +82,15 @@ def accept_old_names() -> None:
     """Let the old names be imported: called once, by the package."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
+
+
+def old_name(package: str, name: str, moved: dict[str, str]) -> Any:
+    """What a package had under a name that is a module's now, with a warning.
+
+    ``moved`` is name -> module.  Raises :class:`AttributeError` for another name.
+    """
+    if name not in moved:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    text = f"{package}.{name} is {moved[name]}.{name} now; the old name goes with the next release"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    return getattr(import_module(moved[name]), name)

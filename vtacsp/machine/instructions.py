@@ -93,6 +93,8 @@ class Module(IntEnum):
     STORE = 3
 
 
+Stage = Module  # the name until 0.2; goes with the next release
+
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 
 INSTRUCTION = np.dtype(

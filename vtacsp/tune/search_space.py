@@ -6,6 +6,7 @@ draw and every annealing move is feasible by construction: nothing is drawn and 
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -63,6 +64,12 @@ class SearchSpace(OfProblem, ABC):
 
         Every knob that can change is about equally likely, and so is each of its other values.
         """
+
+    def neighbours(self, indices: IntArray, rng: np.random.Generator) -> IntArray:
+        """The old name of :meth:`random_neighbours`; it goes with the next release."""
+        text = "SearchSpace.neighbours is random_neighbours now"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return self.random_neighbours(indices, rng)
 
     def index(self, rank: int) -> int:
         """AutoTVM index of a rank."""
