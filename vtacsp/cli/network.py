@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import FIRST_LAYER, RESIDUAL, Options
+from vtacsp.network.options import DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 
@@ -85,12 +85,14 @@ def network_options(function: F) -> F:
         host: tuple[str, ...],
         first_layer: str,
         residual: str,
+        dense: str,
         shapes: tuple[str, ...],
         **others: Any,
     ) -> Any:
         options = Options(
             first_layer=first_layer,
             residual=residual,
+            dense=dense,
             host=frozenset(host),
             shapes=input_shapes(shapes),
         )
@@ -118,7 +120,15 @@ def network_options(function: F) -> F:
             default="host",
             show_default=True,
             help="A first convolution of an ONNX model that does not fill a block of channels: "
-            "on the host, or filled with zeros.",
+            "on the host, filled with zeros, or with several pixels in one block.",
+        ),
+        click.option(
+            "--dense",
+            type=click.Choice(DENSE),
+            default="fastest",
+            show_default=True,
+            help="Dense layers of an ONNX model: as 1x1 convolutions, by the dense template, or "
+            "whichever is faster.",
         ),
         click.option(
             "--host",

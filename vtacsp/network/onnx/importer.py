@@ -160,8 +160,21 @@ def _why(graph: Graph, op: Op) -> str:
 def _remarks(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
     if not placed:
         return ()
+    notes = []
+    count = sum(
+        found.embedding is not None and found.embedding.kind == "pixels"
+        for found in placed.values()
+    )
+    if count:
+        noun = "1 dense layer is" if count == 1 else f"{count:,} dense layers are"
+        why = "as asked for" if context.options.dense == "conv" else "faster than the template"
+        notes.append(
+            f"{noun} computed as 1x1 convolutions ({why}), and logged as such; --dense dense has "
+            "the dense template"
+        )
     if not context.quantised:
         return (
+            *notes,
             "a float model says no scales: epilogues are those of TVM's quantised networks, with "
             f"an assumed shift by {ASSUMED_SHIFT}, which no cycle depends on",
         )
@@ -171,8 +184,9 @@ def _remarks(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
         if found.layer.requantisation is not None and not found.layer.requantisation.exact
     ]
     if not inexact:
-        return ()
+        return tuple(notes)
     return (
+        *notes,
         f"{len(inexact)} of {len(placed)} nodes on VTA are multiplied by no power of two: their "
         "results are approximated (`vtacsp network` says by how much); quantise with power-of-two "
         "scales for equal ones",

@@ -11,6 +11,7 @@ from typing import Any
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.network.onnx.chain import Chain, follow, need_out
+from vtacsp.network.onnx.embedded import as_convolution, folded, host_work
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.placing import Context, Layer, Placed, handles
 from vtacsp.network.onnx.scales import (
@@ -186,9 +187,12 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         workload, on_host = _transposed(op, make, pads, groups, zero), NO_PADS
     else:
         workload, on_host = _plain(op, make, pads, groups, zero)
-    filled, more = context.fill(workload)
-    if context.is_first(op) and inputs < context.hardware.block and more:
-        _first_layer(context, inputs)
+    embedding, more = None, tuple[str, ...]()
+    if _needs_fold(context, op, workload, inputs):
+        embedding = folded(context, workload, (data[2], data[3]), pads, zero)
+        filled, more, on_host = embedding.workload, tuple(host_work(embedding)), NO_PADS
+    else:
+        filled, more = context.fill(workload)
     layer = Layer(
         workload=workload,
         data=operands.stored,
@@ -205,7 +209,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
             f"the host pads the data: {top} above, {left} left, {bottom} below, {right} right, "
             f"with {zero}"
         )
-    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks))
+    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks), embedding)
 
 
 def _sizes(
@@ -266,13 +270,23 @@ def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     return remarks
 
 
-def _first_layer(context: Context, channels: int) -> None:
-    if context.options.first_layer == "host":
+def _needs_fold(context: Context, op: Op, workload: Workload, channels: int) -> bool:
+    """Whether it is a first convolution that does not fill a block and is to be folded.
+
+    Raises :class:`Unplaceable` when such a layer stays on the host.
+    """
+    if channels >= context.hardware.block or not context.is_first(op):
+        return False
+    choice = context.options.first_layer
+    if choice == "fold":
+        return True
+    if choice == "host" and context.fill(workload)[1]:
         noun = "channel does" if channels == 1 else "channels do"
         raise Unplaceable(
             f"first layer: {channels} input {noun} not fill a block of {context.hardware.block} "
-            "(--first-layer pad fills it with zeros)"
+            "(--first-layer pad fills it with zeros, fold with pixels)"
         )
+    return False
 
 
 def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: int) -> Chain:
@@ -423,7 +437,12 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
     workload = _made(op, Dense, make)
-    filled, more = context.fill(workload)
+    assert isinstance(workload, Dense)
+    embedding = as_convolution(context, workload)
+    if embedding is None:
+        filled, more = context.fill(workload)
+    else:
+        filled, more = embedding.workload, ("a 1x1 convolution", *host_work(embedding))
     layer = Layer(
         workload=workload,
         data=operands.stored,
@@ -432,7 +451,8 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         requantisation=requantisation,
         transposed_weight=turned,
     )
-    return Placed(layer, filled, chain.ops, (*_remarks(chain, requantisation), *more))
+    remarks = (*_remarks(chain, requantisation), *more)
+    return Placed(layer, filled, chain.ops, remarks, embedding)
 
 
 def _bias_shapes(outputs: int) -> tuple[Shape, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
@@ -17,6 +18,9 @@ from vtacsp.network.onnx.scales import Requantisation, Unplaceable
 from vtacsp.network.options import Options
 from vtacsp.network.padding import fill_blocks
 from vtacsp.operators.workload import Workload
+
+if TYPE_CHECKING:
+    from vtacsp.embedding.embedding import Embedding
 
 __all__ = ["HANDLERS", "Context", "Layer", "Placed", "handles"]
 
@@ -41,12 +45,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator on VTA: the layer, what is fused into it, and its remarks."""
+    """An operator on VTA: the layer, what is fused into it, and its remarks.
+
+    ``embedding`` is how the layer became the workload where blocks are not just filled.
+    """
 
     layer: Layer
     workload: Workload
     fused: tuple[Op, ...] = ()
     remarks: tuple[str, ...] = ()
+    embedding: Embedding | None = None
 
 
 @dataclass(frozen=True, eq=False)
