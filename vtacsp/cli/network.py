@@ -385,11 +385,17 @@ def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
     return lines
 
 
+def count_of(workload: Workload) -> int | None:
+    """How often a network has the layer, None where nothing usable says so."""
+    count = workload.extra.get("count")
+    usable = isinstance(count, int) and not isinstance(count, bool) and count > 0
+    return count if usable else None
+
+
 def suite_total(cycles: Sequence[tuple[Workload, int | None]], clock_hz: int) -> str:
     """A line with the cycles of a network whose layers say how often they are there, else none."""
-    counts = [workload.extra.get("count") for workload, _ in cycles]
-    known = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in counts)
-    if len(cycles) < 2 or not known or any(found is None for _, found in cycles):
+    counts = [count_of(workload) for workload, _ in cycles]
+    if len(cycles) < 2 or None in counts or any(found is None for _, found in cycles):
         return ""
     total = sum(n * (found or 0) for n, (_, found) in zip(counts, cycles, strict=True) if n)
     return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from vtacsp.cli.budget import Budget, Minutes
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 TRIALS = 64
+ENDLESS = 1 << 40  # trials of a layer when time is what ends it
 FIRST = 16  # configurations of the initial strategy
 PLAN = 16  # proposals between two trainings of the model, parents of a generation
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
@@ -70,6 +72,8 @@ class _Search:
     log: str
     assumed: str | None
     gap: float
+    early_stopping: int | None
+    budget: Budget
 
     def run(
         self,
@@ -98,7 +102,9 @@ class _Search:
                     trials=self.trials,
                     log=log,
                     batch_size=BATCH,
+                    early_stopping=self.early_stopping,
                     good_enough=self._good_enough(simulator),
+                    stop=self.budget.share(),
                     callback=callback,
                 )
             )
@@ -131,10 +137,22 @@ class _Search:
 @click.option(
     "--trials",
     type=click.IntRange(1),
-    default=TRIALS,
-    show_default=True,
     metavar="N",
-    help="Measurements per layer at most; those in the log count.",
+    help=f"Measurements per layer at most; those in the log count.  [default: {TRIALS}; no limit "
+    "with --minutes]",
+)
+@click.option(
+    "--minutes",
+    type=Minutes(),
+    metavar="N",
+    help="Time for all layers: each has an equal part of what is left, and at least one "
+    "measurement. The same command goes on from the log.",
+)
+@click.option(
+    "--early-stopping",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End a layer after N measurements without a new best.",
 )
 @click.option(
     "--gap",
@@ -198,7 +216,9 @@ def tune(
     hardware_file: str | None,
     form: str,
     output: str | None,
-    trials: int,
+    trials: int | None,
+    minutes: float | None,
+    early_stopping: int | None,
     initial: str,
     searcher: str,
     space: str,
@@ -219,7 +239,11 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log, best_log)
-    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed, gap)
+    budget = Budget(minutes)
+    most = trials or (TRIALS if minutes is None else ENDLESS)
+    search = _Search(
+        *(space, initial, searcher, most, jobs, seed, log, assumed, gap, early_stopping, budget)
+    )
     found, machine = asked.find(workload, hardware_file)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
@@ -229,6 +253,7 @@ def tune(
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
     simulators = pack_all(found, machine, timing_model(preset, overrides)).results
     layers = _with_something_feasible(simulators)
+    budget.layers = len(layers)
     tuned, interrupted = _tune_all(search, layers)
     if form == "table":
         rows = [_shown(layer) for layer in tuned]
@@ -253,7 +278,7 @@ def tune(
     fresh = sum(layer.result.measured for layer in tuned)
     known = sum(len(layer.result.trials) for layer in tuned) - fresh
     say(f"{log}: {fresh:,} measured now, {known:,} known from before")
-    _say_proven(tuned, gap)
+    _say_ended(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
@@ -261,12 +286,27 @@ def tune(
         sys.exit(NOTHING_FEASIBLE)
 
 
-def _say_proven(tuned: Sequence[TunedLayer], gap: float) -> None:
+def _say_ended(tuned: Sequence[TunedLayer], search: _Search) -> None:
+    """Which layers ended before their trials, and why."""
+    from vtacsp.tune.loop import EARLY, STOPPED
+
     proven = sum(layer.result.proven for layer in tuned)
     if proven:
         say(
-            f"{proven} of {len(tuned)} layers ended early: no configuration is more than {gap:g}% "
-            "faster than what was found"
+            f"{proven} of {len(tuned)} layers ended early: no configuration is more than "
+            f"{search.gap:g}% faster than what was found"
+        )
+    early = sum(layer.result.ended == EARLY for layer in tuned)
+    if early:
+        say(
+            f"{early} of {len(tuned)} layers ended after {search.early_stopping:,} measurements "
+            "without a new best"
+        )
+    late = sum(layer.result.ended == STOPPED for layer in tuned)
+    if late:
+        say(
+            f"{late} of {len(tuned)} layers were cut short by --minutes "
+            f"{search.budget.minutes:g}; the same command goes on from the log"
         )
 
 
@@ -291,7 +331,7 @@ def _tune_network(
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.tune import TuningLog, write_records
 
-    layers_of(network)
+    search.budget.layers = len(layers_of(network))
 
     class Shown(LayerSearch):
         """The search that the options ask for, with its progress."""
@@ -341,7 +381,7 @@ def _tune_network(
     fresh = sum(layer.result.measured for layer in tuned.values())
     before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
     say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
-    _say_proven([*tuned.values()], search.gap)
+    _say_ended([*tuned.values()], search)
     if found.interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:
