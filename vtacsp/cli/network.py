@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import DENSE, FIRST_LAYER, RESIDUAL, Options
+from vtacsp.network.options import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 
@@ -86,6 +86,7 @@ def network_options(function: F) -> F:
         first_layer: str,
         residual: str,
         dense: str,
+        alu: tuple[str, ...],
         shapes: tuple[str, ...],
         **others: Any,
     ) -> Any:
@@ -93,6 +94,7 @@ def network_options(function: F) -> F:
             first_layer=first_layer,
             residual=residual,
             dense=dense,
+            alu=frozenset(alu),
             host=frozenset(host),
             shapes=input_shapes(shapes),
         )
@@ -121,6 +123,13 @@ def network_options(function: F) -> F:
             show_default=True,
             help="A first convolution of an ONNX model that does not fill a block of channels: "
             "on the host, filled with zeros, or with several pixels in one block.",
+        ),
+        click.option(
+            "--alu",
+            type=click.Choice(ALU),
+            multiple=True,
+            help="Pools, or sums of two tensors, of an ONNX model on VTA's ALU in place of the "
+            "host, which hands over int32 (repeatable).",
         ),
         click.option(
             "--dense",

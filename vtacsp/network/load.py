@@ -47,8 +47,8 @@ def find(reference: str, hardware: VTAConfig, options: Options) -> Network | lis
     """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
     if not is_model(reference) and options != Options(host=options.host):
         raise NetworkError(
-            f"{shortened(reference)}: --first-layer, --dense, --residual and --shape go with ONNX "
-            "models"
+            f"{shortened(reference)}: --alu, --dense, --first-layer, --residual and --shape "
+            "go with ONNX models"
         )
     known = in_suite(reference)
     return load_file(reference, hardware, options) if known is None else known

@@ -13,7 +13,7 @@ from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.network.onnx.chain import Chain, follow, need_out
 from vtacsp.network.onnx.embedded import as_convolution, folded, host_work
 from vtacsp.network.onnx.graph import Graph, Op, Shape
-from vtacsp.network.onnx.placing import Context, Layer, Placed, handles
+from vtacsp.network.onnx.placing import Context, Layer, Pads, Placed, handles, padding_of
 from vtacsp.network.onnx.scales import (
     Quantisation,
     Requantisation,
@@ -30,9 +30,6 @@ from vtacsp.operators.workload import Workload
 __all__ = ["LAYERS"]
 
 MICROSOFT = "com.microsoft"
-
-Pads = tuple[int, int, int, int]
-"""Top, left, bottom, right."""
 
 NO_PADS: Pads = (0, 0, 0, 0)
 
@@ -161,7 +158,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
     graph = context.graph
     transposed = op.type == "ConvTranspose"
     data, weight, groups, inputs, outputs = _sizes(graph, op, operands, transposed)
-    pads, before = _pads(op, data, weight[2:]), []
+    pads, before = padding_of(op, data, weight[2:]), []
     outer = None if transposed or operands.data_scale is not None else _pad_before(context, op)
     if outer is not None:
         before.append(outer[0])
@@ -308,31 +305,6 @@ def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Req
         raise NetworkError(f"{op.name}: {count} scales of weights for {outputs} outputs")
     scales = operands.data_scale, operands.weight_scale, need_out(chain)
     return Requantisation.of(*scales, bool(operands.bias), chain.low, chain.high)
-
-
-def _pads(op: Op, data: Shape, kernel: Shape) -> Pads:
-    """Padding as (top, left, bottom, right)."""
-    stride = op.ints("strides", (1, 1))
-    if any(s < 1 for s in stride):
-        raise NetworkError(f"{op.name}: strides are {stride}, must be at least 1")
-    mode = op.text("auto_pad", "NOTSET")
-    if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if op.type == "ConvTranspose":
-            raise Unplaceable(f"auto_pad {mode} of a transposed convolution")
-        ends = []
-        for size, k, s in zip(data[2:], kernel, stride, strict=True):
-            total = max((-(-size // s) - 1) * s + k - size, 0)
-            ends.append((total // 2, total - total // 2)[:: 1 if mode == "SAME_UPPER" else -1])
-        (top, bottom), (left, right) = ends
-        return top, left, bottom, right
-    if mode == "VALID":
-        return 0, 0, 0, 0
-    if mode != "NOTSET":
-        raise NetworkError(f"{op.name}: auto_pad is {mode!r:.40}, which ONNX does not have")
-    top, left, bottom, right = op.ints("pads", (0, 0, 0, 0))
-    if min(top, left, bottom, right) < 0:
-        raise Unplaceable(f"negative padding {(top, left, bottom, right)}")
-    return top, left, bottom, right
 
 
 def _pad_before(context: Context, op: Op) -> tuple[Op, Pads] | None:
