@@ -18,7 +18,7 @@ from tests.support.onnx_models import float_cnn, save
 from vtacsp import NetworkError, build
 from vtacsp.cli import main
 from vtacsp.functional.simulation import simulate
-from vtacsp.network import HOST, VTA, Options, solve
+from vtacsp.network import HOST, VTA, Options, load_network, solve
 from vtacsp.network.onnx.alu_binding import bind_alu
 from vtacsp.network.onnx.importer import import_onnx
 
@@ -158,3 +158,14 @@ def test_a_float_model_has_pools_and_sums_on_the_alu(tmp_path):
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     with pytest.raises(NetworkError, match="alu has 'x', known are add, pool"):
         Options(alu=frozenset({"x"}))
+
+
+def test_a_network_file_may_have_layers_of_the_alu_that_do_not_fill_blocks(tmp_path):
+    work = {"op": "add", "channels": 20, "height": 4, "width": 4, "batch": 1}
+    data = {"network": "n", "nodes": [{"name": "s", "op": "Add", "vta": work}]}
+    (tmp_path / "n.json").write_text(json.dumps(data))
+    (layer,) = load_network(str(tmp_path / "n.json")).layers
+    assert (layer.workload.channels, layer.waste) == (32, 0)
+    assert layer.remarks == ("channels 20 filled to 32",)
+    result = CliRunner().invoke(main, ["best", str(tmp_path / "n.json"), "--format", "json"])
+    assert json.loads(result.stdout)["total"]["cycles"] > 0

@@ -132,6 +132,7 @@ def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
     except WorkloadError as refusal:
         why = str(refusal).removeprefix(f"{node.workload.name}: ")
         return replace(node, place=HOST, why=why, workload=None, remarks=())
-    macs = node.macs or (node.workload.macs if filled != node.workload else None)
+    own = node.workload.macs or None  # the ALU's operators have none
+    macs = node.macs or (own if filled != node.workload else None)
     known = dict.fromkeys((*node.remarks, *remarks))
     return replace(node, workload=filled, macs=macs, remarks=tuple(known))
