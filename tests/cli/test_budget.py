@@ -108,3 +108,19 @@ def test_report_has_a_total_of_a_suite(layers):
     line = f"2 layers, 5 with their counts: {feasible:,} of {size:,} configurations feasible"
     assert line in run("report", layers).stdout
     assert "with their counts" not in run("report", "resnet18.C11").stdout
+
+
+def test_a_scheduler_measures_what_this_process_does(layers):
+    distributed = pytest.importorskip("dask.distributed")
+    words = ("tune", layers, "--gap", 0, "--trials", 10, "--format", "json")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        there = run(*words, "--log", "there.log", "--scheduler", cluster.scheduler_address)
+    here = run(*words, "--log", "here.log")
+    assert json.loads(there.stdout) == json.loads(here.stdout)
+    assert all(row["measured"] == 10 for row in json.loads(there.stdout))
+    for address, more in (("http://a:1", ()), ("tcp://", ()), ("tcp://a:1", ("--jobs", 2))):
+        error = run("tune", layers, "--scheduler", address, *more, code=2).stderr
+        assert "--scheduler" in error
+        assert error.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from vtacsp.cli.options import hardware_option, output_options, seed_option, wor
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.scheduler import scheduler_executor
 from vtacsp.cli.simulation import pack_all
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
@@ -74,6 +76,20 @@ class _Search:
     gap: float
     early_stopping: int | None
     budget: Budget
+    executor: Executor | None = None
+
+    def measurer(self, simulator: Simulator) -> Measurer:
+        """What measures a layer: this process, others, or the scheduler's workers."""
+        from vtacsp.timing.simulator import ready
+        from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
+
+        here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
+        if self.executor is not None:
+            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
+        if self.jobs == 1:
+            return here
+        ready()  # a worker's clock runs while it compiles
+        return ExecutorMeasurer(here, jobs=self.jobs)
 
     def run(
         self,
@@ -93,7 +109,7 @@ class _Search:
         searcher = self._searcher(space, initial)
         with (
             live.layer(simulator, min(self.trials, len(space))) as callback,
-            _measurer(simulator, self.jobs) as measurer,
+            self.measurer(simulator) as measurer,
         ):
             keep(
                 tune(
@@ -211,6 +227,12 @@ class _Search:
     metavar="N",
     help="Worker processes to measure in; 1 measures in this process.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Measure on the workers of a Dask scheduler, tcp://HOST:PORT, eight configurations at a "
+    "time.",
+)
 def tune(
     workload: str,
     hardware_file: str | None,
@@ -231,6 +253,7 @@ def tune(
     preset: str,
     overrides: tuple[str, ...],
     jobs: int,
+    scheduler: str | None,
     asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
@@ -239,6 +262,8 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log, best_log)
+    if scheduler is not None and jobs > 1:
+        raise VtacspError("--jobs and --scheduler cannot both measure")
     budget = Budget(minutes)
     most = trials or (TRIALS if minutes is None else ENDLESS)
     search = _Search(
@@ -247,14 +272,17 @@ def tune(
     found, machine = asked.find(workload, hardware_file)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
-        _tune_network(search, found, machine, timing_model(preset, overrides), outputs)
+        with scheduler_executor(scheduler) as executor:
+            there = replace(search, executor=executor)
+            _tune_network(there, found, machine, timing_model(preset, overrides), outputs)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
     simulators = pack_all(found, machine, timing_model(preset, overrides)).results
     layers = _with_something_feasible(simulators)
     budget.layers = len(layers)
-    tuned, interrupted = _tune_all(search, layers)
+    with scheduler_executor(scheduler) as executor:
+        tuned, interrupted = _tune_all(replace(search, executor=executor), layers)
     if form == "table":
         rows = [_shown(layer) for layer in tuned]
         columns = [column for column in SHOWN if any(column in row for row in rows)]
@@ -348,7 +376,7 @@ def _tune_network(
             return found[0]
 
         def measurer(self, simulator: Simulator) -> Measurer:
-            return _measurer(simulator, search.jobs)
+            return search.measurer(simulator)
 
     with TuningLog(search.log, search.assumed) as log, Live(len(network.layers)) as live:
         found = tune_network(
@@ -462,17 +490,6 @@ def _initial(
         rtl = type(simulator)(simulator.workload, simulator.hardware)
         return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
     return initial.lowest_bounds(feasible, FIRST, simulator.timing)
-
-
-def _measurer(simulator: Simulator, jobs: int) -> Measurer:
-    from vtacsp.timing.simulator import ready
-    from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
-
-    here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-    if jobs == 1:
-        return here
-    ready()  # a worker's clock runs while it compiles
-    return ExecutorMeasurer(here, jobs=jobs)
 
 
 def _row(layer: TunedLayer) -> Row:
