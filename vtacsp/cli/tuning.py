@@ -80,16 +80,12 @@ class _Search:
 
     def measurer(self, simulator: Simulator) -> Measurer:
         """What measures a layer: this process, others, or the scheduler's workers."""
-        from vtacsp.timing.simulator import ready
+        if self.executor is None:
+            return _measurer(simulator, self.jobs)
         from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
         here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-        if self.executor is not None:
-            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
-        if self.jobs == 1:
-            return here
-        ready()  # a worker's clock runs while it compiles
-        return ExecutorMeasurer(here, jobs=self.jobs)
+        return ExecutorMeasurer(here, self.executor, jobs=BATCH)
 
     def run(
         self,
@@ -490,6 +486,17 @@ def _initial(
         rtl = type(simulator)(simulator.workload, simulator.hardware)
         return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
     return initial.lowest_bounds(feasible, FIRST, simulator.timing)
+
+
+def _measurer(simulator: Simulator, jobs: int) -> Measurer:
+    from vtacsp.timing.simulator import ready
+    from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
+
+    here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
+    if jobs == 1:
+        return here
+    ready()  # a worker's clock runs while it compiles
+    return ExecutorMeasurer(here, jobs=jobs)
 
 
 def _row(layer: TunedLayer) -> Row:
