@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.support import DATA, ROOT
-from tests.support.golden import case_name, free_schedules, golden, names
+from tests.support.golden import case_name, free_schedules, golden, machine_name, names
 from tests.support.truth import epilogues, truth
 
 TESTS = ROOT / "tests"
@@ -22,6 +22,8 @@ def found() -> dict[str, list[str]]:
         "programs": [f"{p['workload']}.{p['index']}" for p in golden("programs")],
         "cycles": [case_name(case) for case in golden("cycles")["cases"]],
         "free": [*free_schedules()],
+        "machines": [*map(machine_name, golden("machines")["machines"])],
+        "refused": [*map(machine_name, golden("machines")["refused"])],
     }
 
 
@@ -32,7 +34,15 @@ def test_names_are_those_of_the_files(request: pytest.FixtureRequest) -> None:
     assert {data: names(data) for data in found()} == found()
 
 
-READERS = {"truth", "epilogues", "measured", "golden", "cycle_case", "free_schedules"}
+READERS = {
+    "truth",
+    "epilogues",
+    "measured",
+    "golden",
+    "cycle_case",
+    "free_schedules",
+    "machine_part",
+}
 
 
 def test_no_golden_file_is_read_when_tests_are_collected() -> None:

@@ -112,7 +112,7 @@ ready()
 first = compiled()
 for name in ("resnet18.C8", "dcgan.CT1", "mobilenet.D2"):
     search(*find_workloads(name), VTAConfig(), simulations=40)
-print(before, first > 20, compiled() - first)
+print(before, first > 5, compiled() - first)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "0 True 0\n", done.stderr

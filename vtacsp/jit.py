@@ -66,10 +66,12 @@ def _own_folder() -> str:
 def _what(function: Any) -> str:
     """What a function is part of, and how long all of that takes to compile (measured)."""
     module = function.__module__
-    if module.startswith("vtacsp.free."):
+    if module.startswith("vtacsp.free.") or module == "vtacsp.operators.geometry":
         return "the search beyond the template, which takes 20 to 40 seconds"
     if module == "vtacsp.functional.interpreter":
         return "the functional simulator, which takes 8 to 16 seconds"
+    if module.startswith("vtacsp.audit."):
+        return "the audit, which takes 9 to 18 seconds"
     return "the simulator, which takes 10 to 20 seconds"
 
 

@@ -113,6 +113,17 @@ def test_epilogues_that_do_not_run(steps):
     assert "ok" not in found
 
 
+def test_tiles_as_wide_and_high_as_the_padded_image():
+    workload = make("max_pool", stride=[1, 1], height=6, width=6)
+    machine = SMALL.replace(LOG_ACC_BUFF_SIZE=15)
+    found = agree(workload, machine, limit=10_000)
+    whole = Problem(workload, machine).knob_space.index(
+        {"tile_h": 6, "tile_w": 6, "tile_co": 2, "oc_nthread": 1, "h_nthread": 1}
+    )
+    assert found["ok"] > 0
+    assert verdict(workload, machine, whole) == "ok"
+
+
 def test_micro_ops_that_do_not_fit():
     machine = SMALL.replace(LOG_UOP_BUFF_SIZE=6)
     found = agree(make("max_pool"), machine, limit=10_000)

@@ -6,7 +6,6 @@ The logs are simulated with constants that the fit does not see, or are what the
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from tests.program.test_program import golden
-from vtacsp import RTL, KnobSpace, TimingModel, VTAConfig, build, compile, workload_from_dict
+from tests.support.calibrated import SMALL, programs, record, simulated, tables
+from vtacsp import RTL, KnobSpace, TimingModel, build, compile
 from vtacsp.calibrate import (
     DEFAULT,
     calibrate,
@@ -31,57 +30,8 @@ from vtacsp.calibrate.leave_one_out import leave_one_out
 from vtacsp.calibrate.regression import Line, Samples, absolute, biweight, scale_of
 from vtacsp.errors import CalibrationError, HardwareError, TimingError, WorkloadError
 from vtacsp.timing import simulate_timing
-from vtacsp.tune import MeasureErrorNo, Record, Result, Task
 
-SMALL = ("k1-pad1", "d-small", "group.small")
 SEEDS = 10
-
-
-@cache
-def tables(latency):
-    """Layer, machine, AutoTVM indices and cycles of the RTL, by the name of the layer."""
-    return {
-        case["workload"]["name"]: (
-            workload_from_dict(case["workload"]),
-            VTAConfig.from_dict(case["hardware"]),
-            case["indices"],
-            case["cycles"],
-        )
-        for case in golden("cycles")["cases"]
-        if case["memory_latency"] == latency
-    }
-
-
-@cache
-def programs():
-    """Every program of the small layers: layer, machine, index, what is built."""
-    found = []
-    for name in SMALL:
-        layer, machine, indices, _ = tables(16)[name]
-        mine = np.unique(KnobSpace.of(layer, machine).program(np.array(indices))).tolist()
-        found += [(layer, machine, index, build(layer, machine, index)) for index in mine]
-    return found
-
-
-def record(layer, machine, index, *costs, device="board"):
-    """A record of a log; without costs it failed."""
-    error = MeasureErrorNo.NO_ERROR if costs else MeasureErrorNo.RUN_TIMEOUT
-    config = KnobSpace.of(layer, machine).config(index)
-    result = Result(costs, error, 0.0, 0.0)
-    return Record(Task.of(layer, machine, device), index, config, result, layer.name, device)
-
-
-def simulated(timing, noise=0.0, outliers=0.0, seed=0, some=None):
-    """Records of the small layers under a timing model, with noise and with outliers."""
-    generator = np.random.default_rng(seed)
-    found = []
-    for layer, machine, index, program in programs()[:some]:
-        seconds = simulate_timing(program, timing).cycles / timing.clock_hz
-        seconds *= 1 + noise * generator.standard_normal()
-        if generator.random() < outliers:
-            seconds *= generator.uniform(1.2, 5)
-        found.append(record(layer, machine, index, seconds))
-    return found
 
 
 # ---------------------------------------------------------------- hidden constants

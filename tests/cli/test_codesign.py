@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.test_commands import run
-from tests.codesign.test_front import CONV, POINT, brute
+from tests.support.commands import run
+from tests.support.machines import CONV, POINT, brute
 from vtacsp import RTL, VTAConfig, compile
 from vtacsp.codesign import MachineSpace, codesign, counted, fitted
 from vtacsp.codesign.advice import faster, smaller

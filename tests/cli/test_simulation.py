@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.commands import run
 from tests.support.golden import cycle_case, simulator
+from vtacsp import VTAConfig
 
 
 @pytest.fixture
@@ -155,3 +156,18 @@ def test_nothing_feasible_has_its_own_exit_code(files, tmp_path):
     for command in (["simulate", workload, "--best"], ["simulate", workload, "--all"],
                     ["best", workload]):  # fmt: skip
         assert "nothing is feasible" in run(*command, "--hardware", tiny, code=3).stderr
+
+
+def test_a_machine_that_the_design_cannot_be_built_for_is_named(tmp_path):
+    machine, layer = tmp_path / "machine.json", tmp_path / "layer.json"
+    hardware = VTAConfig(log_batch=2, log_block=3, log_wgt_buff_size=16, log_acc_buff_size=16)
+    machine.write_text(json.dumps(hardware.to_dict()))
+    layer.write_text(
+        json.dumps({"op": "dense", "name": "d", "batch": 4, "in_features": 8, "out_features": 8})
+    )
+    options = ["simulate", layer, "--hardware", machine, "--index", "0"]
+    assert "cannot be built" not in run(*options).stderr
+    wide = run(*options, "--timing", "bus_bytes=16")
+    assert "an OUT tensor of 2^5 bytes is wider than the memory bus" in wide.stderr
+    assert "the ALU of the design has outputs for one row" in run("hardware", machine).output
+    assert "Chisel" not in run("hardware").output

@@ -8,12 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from tests.support.machines import CONV, DENSE, GROUP, POINT, UP, brute
 from vtacsp import (
     PYNQ,
-    Conv2D,
-    Conv2DTranspose,
-    Dense,
-    GroupConv2D,
     HardwareError,
     LogError,
     SpaceError,
@@ -36,19 +33,6 @@ from vtacsp.expr import truth
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
 from vtacsp.timing.simulator import Simulator
 
-CONV = Conv2D(
-    name="conv", in_channels=32, height=4, width=4, out_channels=32, kernel=(3, 3), padding=(1, 1)
-)
-POINT = Conv2D(name="point", in_channels=40, height=4, width=4, out_channels=32, kernel=(1, 1))
-GROUP = GroupConv2D(
-    name="group", in_channels=32, height=4, width=4, out_channels=32, kernel=(3, 3),
-    padding=(1, 1), groups=4,
-)  # fmt: skip
-UP = Conv2DTranspose(
-    name="up", in_channels=16, height=3, width=3, out_channels=16, kernel=(3, 3), padding=(1, 1),
-    stride=(2, 2),
-)  # fmt: skip
-DENSE = Dense(name="dense", batch=4, in_features=64, out_features=32, bias=True)
 NETWORK = [Layer(CONV, 2), POINT, (replace(POINT, name="twin"), 3), DENSE]
 
 SMALL = {
@@ -59,16 +43,6 @@ SMALL = {
     "LOG_WGT_BUFF_SIZE": (11, 13),
     "LOG_ACC_BUFF_SIZE": (9, 11),
 }
-
-
-def brute(layer, hardware, timings):
-    """The best of a layer by timing, FAR when nothing runs: compiled and simulated right there."""
-    workload = fitted(layer, hardware)
-    space = compile(workload, hardware)
-    if not len(space):
-        return [FAR for _ in timings]
-    every = space.indices.tolist()
-    return [int(Simulator(space, timing=t).cycles_many(every).min()) for t in timings]
 
 
 def brute_network(network, space):

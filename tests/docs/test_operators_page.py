@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 
 from tests.support import ROOT
 from vtacsp import Dense, GroupConv2D, VTAConfig, workload_from_dict
-from vtacsp.embedding import embeddings, fastest
+from vtacsp.embedding import Layer, embeddings, fastest
 from vtacsp.operators.registry import OPERATORS
 from vtacsp.timing import Simulator
 
@@ -59,6 +60,32 @@ def test_what_the_alu_runs(start, layer):
     simulator = Simulator(workload_from_dict({"name": "layer", "batch": 1, **layer}))
     cycles = simulator.cycles_many(simulator.space.indices.tolist()).min()
     assert row(start)[0] == cycles
+
+
+FIRST = {
+    "ResNet-18": (3, 64, (224, 224), 7, 2, (3, 3, 3, 3)),
+    "MobileNet |": (3, 32, (224, 224), 3, 2, (0, 0, 1, 1)),
+    "VGG": (3, 64, (224, 224), 3, 1, (1, 1, 1, 1)),
+    "tiny YOLO": (3, 16, (416, 416), 3, 1, (1, 1, 1, 1)),
+    "ResNet8": (3, 16, (32, 32), 3, 1, (1, 1, 1, 1)),
+    "MobileNet 0.25": (3, 8, (96, 96), 3, 2, (0, 0, 1, 1)),
+    "DS-CNN": (1, 64, (49, 10), (10, 4), 2, (4, 1, 5, 1)),
+}
+
+
+def test_first_layers():
+    ratios = []
+    for start, (ci, co, (height, width), kernel, stride, padding) in FIRST.items():
+        taps = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        layer = Layer(
+            in_channels=ci, height=height, width=width, out_channels=co, kernel=taps,
+            stride=(stride, stride), padding=padding,
+        )  # fmt: skip
+        choice = fastest(embeddings(layer))
+        assert row(start)[-2:] == [choice.plain.cycles, choice.best.cycles], start
+        ratios.append(choice.plain.cycles / choice.best.cycles)
+    mean = math.prod(ratios) ** (1 / len(ratios))
+    assert f"The geometric mean is {mean:.1f};" in PAGE
 
 
 def test_groups():

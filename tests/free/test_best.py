@@ -69,7 +69,9 @@ def table() -> str:
     ]
     sums = np.zeros(4, dtype=np.int64)
     for name, row in free_schedules().items():
-        template, reached, least = (int(row[k]) for k in ("template_best", "reached", "limit"))
+        template, reached = (int(row[k]) for k in ("template_best", "reached"))
+        (layer,) = find_workloads(name)
+        least = limit(layer, MACHINE).cycles
         cycles, times = best()[name]["cycles"], int(row["times_in_network"])
         if name in network():
             sums += times * np.array([template, reached, cycles, least])

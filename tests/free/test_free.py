@@ -9,6 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from tests.support.layers import OPERATORS, random_layer, random_machine, random_timing
 from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
@@ -17,71 +18,12 @@ from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
-from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
-from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
-from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.geometry import geometry
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
-from vtacsp.operators.loading import workload_from_dict
-from vtacsp.operators.workload import Workload
-from vtacsp.timing import TimingModel, simulate_timing
+from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()
-OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
-
-
-def random_layer(operator: str, rng: Random) -> Workload:
-    batch, bias = rng.choice((1, 1, 2)), rng.random() < 0.4
-    if operator == "dense":
-        features = 16 * rng.randint(1, 6), 16 * rng.randint(1, 8)
-        return Dense(batch=batch, in_features=features[0], out_features=features[1], bias=bias)
-    kernel = rng.randint(1, 4), rng.randint(1, 4)
-    size = {"batch": batch, "bias": bias, "kernel": kernel}
-    size |= {"height": rng.randint(kernel[0], 12), "width": rng.randint(kernel[1], 12)}
-    stride = rng.randint(1, 3), rng.randint(1, 3)
-    if operator == "transposed":
-        pad = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[1] - 1)
-        blocks = 16 * rng.randint(1, 3), 16 * rng.randint(1, 4)
-        return Conv2DTranspose(
-            **size, in_channels=blocks[0], out_channels=blocks[1], stride=stride, padding=pad
-        )
-    rows = rng.randint(0, 2)
-    size |= {"stride": stride, "padding": (rows, rng.randint(0, 2) if rows else 0)}
-    if operator == "conv2d":
-        blocks = 16 * rng.randint(1, 5), 16 * rng.randint(1, 6)
-        return Conv2D(**size, in_channels=blocks[0], out_channels=blocks[1])
-    groups = rng.randint(2, 4)
-    outputs = rng.randint(1, 3) if operator == "group" else 1
-    return GroupConv2D(
-        **size,
-        groups=groups,
-        in_channels=16 * groups * rng.randint(1, 2),
-        out_channels=16 * groups * outputs,
-    )
-
-
-def random_machine(rng: Random) -> VTAConfig:
-    if rng.random() < 0.3:
-        return MACHINE
-    return MACHINE.replace(
-        LOG_BATCH=rng.choice((0, 0, 1)),
-        LOG_UOP_BUFF_SIZE=rng.randint(10, 13),
-        LOG_INP_BUFF_SIZE=rng.randint(12, 14),
-        LOG_WGT_BUFF_SIZE=rng.randint(13, 16),
-        LOG_ACC_BUFF_SIZE=rng.randint(13, 15),
-    )
-
-
-def random_timing(rng: Random) -> TimingModel:
-    return TimingModel(
-        memory_latency=rng.choice((1, 16, 64)),
-        write_latency=rng.choice((1, 2, 20)),
-        bus_bytes=rng.choice((4, 8, 16)),
-        write_reload=rng.randint(0, 4),
-        write_command=rng.randint(1, 3),
-        alu_interval=rng.randint(1, 2),
-        gemm_interval=rng.randint(1, 2),
-    )
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -254,7 +196,7 @@ def test_search_is_the_same_for_a_seed_and_beats_the_template() -> None:
     again = search(layer, MACHINE, gap=0, simulations=300, seed=4)
     assert (found.schedule, found.cycles) == (again.schedule, again.cycles)
     assert found.simulated == 300
-    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,360 ("
+    words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,457 ("
     assert str(found).startswith(words)
     assert limit(layer, MACHINE).cycles < found.cycles < 37666  # the template's best
     assert simulate_timing(found.program).cycles == found.cycles
@@ -265,12 +207,3 @@ def test_search_stops_within_the_gap() -> None:
     found = search(layer, MACHINE, gap=0.2, simulations=2000)
     assert found.gap <= 0.2
     assert found.simulated < 200
-
-
-def test_an_epilogue_of_its_own_is_refused_by_name():
-    (layer,) = find_workloads("resnet18.C10")
-    steps = [{"op": "shift_right", "by": 4}, {"op": "cast", "dtype": "int8"}]
-    other = workload_from_dict({**layer.to_dict(), "epilogue": steps})
-    for function in (limit, search):
-        with pytest.raises(WorkloadError, match=r"resnet18\.C10.*default epilogue only.*right 4"):
-            function(other, VTAConfig())

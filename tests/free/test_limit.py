@@ -9,9 +9,9 @@ from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
 from vtacsp.free import Axis, limit
 from vtacsp.network.find import find_workloads
-from vtacsp.operators import geometry
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
+from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 
 
@@ -25,9 +25,11 @@ def test_limit_is_that_of_the_measured_table(name: str) -> None:
     (layer,) = find_workloads(row["layer"])
     found = limit(layer, VTAConfig())
     columns = ("gemm_all", "gemm_valid", "alu_and_reset", "read_beats", "write_cycles")
-    assert [*found] == [int(row[name]) for name in columns]
-    assert found.cycles == int(row["limit"])
-    assert found.bound == "compute" or row["layer"] == "mobilenet.D2"
+    assert [*found][:5] == [int(row[name]) for name in columns]
+    work = max(found.gemm + found.alu, found.read, found.write)
+    assert work == int(row["limit"]) < found.cycles < 1.005 * work
+    assert found.operands == 0
+    assert found.bound == "compute"
 
 
 LAYERS: list[Workload] = [

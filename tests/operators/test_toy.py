@@ -11,8 +11,8 @@ import vtacsp
 from tests.support.commands import run
 from tests.support.golden import cause_of
 from vtacsp import Simulator, VTAConfig, WorkloadError
+from vtacsp.free import geometry
 from vtacsp.functional import random_operands, reference, simulate, verdict
-from vtacsp.operators import geometry
 from vtacsp.operators.arguments import Arguments
 from vtacsp.operators.registry import OPERATORS, part
 from vtacsp.timing import simulate_all

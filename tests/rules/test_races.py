@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import random
@@ -14,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
-from tests.support import DATA
+from tests.support.golden import races
 from tests.support.strategies import feasible_layers, layers_with
 from tests.support.truth import measured
-from vtacsp import Conv2DTranspose, Problem, VTAConfig, build, compile, workload_from_dict
+from vtacsp import Conv2DTranspose, Problem, VTAConfig, build, compile
 from vtacsp.cli import main
 from vtacsp.functional import random_operands, reference, simulate, verdict
 from vtacsp.functional.interpreter import EAGER, IN_TURNS, LAZY
@@ -26,14 +25,8 @@ from vtacsp.operators.catalogue import catalogue
 ORDERS = (IN_TURNS, EAGER, LAZY)
 
 
-def golden():
-    """(workload, index) of programs that were wrong on the RTL or under another legal order."""
-    cases = json.loads(gzip.decompress((DATA / "races.json.gz").read_bytes()))["cases"]
-    return [(workload_from_dict(case["workload"]), case["index"]) for case in cases]
-
-
 def test_the_rule_refuses_every_measured_race_and_nothing_else_does():
-    cases = golden()
+    cases = races()
     assert len(cases) == 295
     for workload, index in cases:
         assert Problem(workload, VTAConfig()).causes([index]) == ["race"]
@@ -41,13 +34,13 @@ def test_the_rule_refuses_every_measured_race_and_nothing_else_does():
 
 
 def test_the_detector_finds_the_measured_races_and_the_stack_does_not():
-    for workload, index in golden()[::5]:
+    for workload, index in races()[::5]:
         assert verdict(workload, VTAConfig(), index) == "race"
         assert verdict(workload, VTAConfig(), index, stack_only=True) == "ok"
 
 
 def test_a_measured_race_computes_something_else_in_another_order():
-    for workload, index in golden()[1::6]:
+    for workload, index in races()[1::6]:
         program, operands = (
             build(workload, VTAConfig(), index),
             random_operands(workload, VTAConfig()),
@@ -143,7 +136,7 @@ def test_the_switch_leaves_the_set_of_the_stack():
 
 @pytest.mark.parametrize("index", [33])
 def test_a_race_is_explained(index):
-    (workload,) = [w for w, i in golden()[:1] if i == index]
+    (workload,) = [w for w, i in races()[:1] if i == index]
     space = compile(workload)
     explanation = space.explain(space.knob_space.config(index))
     assert explanation.cause == "race"
@@ -154,7 +147,7 @@ def test_a_race_is_explained(index):
 
 
 def test_the_command_line_has_the_switch(tmp_path):
-    workload, index = golden()[0]
+    workload, index = races()[0]
     layer = tmp_path / "layer.json"
     layer.write_text(json.dumps(workload.to_dict()))
 

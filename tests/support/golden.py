@@ -65,6 +65,17 @@ def cycle_case(name: str) -> Any:
     return _cycles()[name]
 
 
+def machine_name(part: dict[str, Any]) -> str:
+    """What a machine with a bus is called, of those that were measured on the RTL or refused."""
+    return f"{VTAConfig.from_dict(part['hardware']).model}-{part['bus_bytes']}"
+
+
+def machine_part(name: str, kind: str = "machines") -> tuple[VTAConfig, int, dict[str, Any]]:
+    """A machine, its bus in bytes and what is recorded of it."""
+    part = next(part for part in golden("machines")[kind] if machine_name(part) == name)
+    return VTAConfig.from_dict(part["hardware"]), part["bus_bytes"], part
+
+
 def simulator(case: dict[str, Any]) -> Simulator:
     """The simulator of a case of the RTL's cycles."""
     workload, hardware = case["workload"], VTAConfig.from_dict(case["hardware"])
@@ -79,3 +90,8 @@ def cause_of(workload: vtacsp.Workload, hardware: VTAConfig, index: int) -> str:
     except ProgramError as error:
         return error.cause
     return "ok"
+
+
+def races() -> list[tuple[vtacsp.Workload, int]]:
+    """(workload, index) of programs that were wrong on the RTL or under another legal order."""
+    return [(workload_from_dict(c["workload"]), c["index"]) for c in golden("races")["cases"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import vtacsp
 
 DEFAULT = vtacsp.VTAConfig()
@@ -36,3 +38,63 @@ def outcome(work, hardware=DEFAULT, rules=()):
         return work, vtacsp.compile(work, hardware, rules)
     except vtacsp.WorkloadError as refusal:
         return work, refusal
+
+
+def random_layer(operator: str, rng: Random) -> vtacsp.Workload:
+    """A layer of ``conv2d``, ``group``, ``depthwise``, ``transposed`` or ``dense``."""
+    batch, bias = rng.choice((1, 1, 2)), rng.random() < 0.4
+    if operator == "dense":
+        features = 16 * rng.randint(1, 6), 16 * rng.randint(1, 8)
+        return vtacsp.Dense(
+            batch=batch, in_features=features[0], out_features=features[1], bias=bias
+        )
+    kernel = rng.randint(1, 4), rng.randint(1, 4)
+    size = {"batch": batch, "bias": bias, "kernel": kernel}
+    size |= {"height": rng.randint(kernel[0], 12), "width": rng.randint(kernel[1], 12)}
+    stride = rng.randint(1, 3), rng.randint(1, 3)
+    if operator == "transposed":
+        pad = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[1] - 1)
+        blocks = 16 * rng.randint(1, 3), 16 * rng.randint(1, 4)
+        return vtacsp.Conv2DTranspose(
+            **size, in_channels=blocks[0], out_channels=blocks[1], stride=stride, padding=pad
+        )
+    rows = rng.randint(0, 2)
+    size |= {"stride": stride, "padding": (rows, rng.randint(0, 2) if rows else 0)}
+    if operator == "conv2d":
+        blocks = 16 * rng.randint(1, 5), 16 * rng.randint(1, 6)
+        return vtacsp.Conv2D(**size, in_channels=blocks[0], out_channels=blocks[1])
+    groups = rng.randint(2, 4)
+    outputs = rng.randint(1, 3) if operator == "group" else 1
+    return vtacsp.GroupConv2D(
+        **size,
+        groups=groups,
+        in_channels=16 * groups * rng.randint(1, 2),
+        out_channels=16 * groups * outputs,
+    )
+
+
+OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
+
+
+def random_machine(rng: Random) -> vtacsp.VTAConfig:
+    if rng.random() < 0.3:
+        return DEFAULT
+    return DEFAULT.replace(
+        LOG_BATCH=rng.choice((0, 0, 1)),
+        LOG_UOP_BUFF_SIZE=rng.randint(10, 13),
+        LOG_INP_BUFF_SIZE=rng.randint(12, 14),
+        LOG_WGT_BUFF_SIZE=rng.randint(13, 16),
+        LOG_ACC_BUFF_SIZE=rng.randint(13, 15),
+    )
+
+
+def random_timing(rng: Random) -> vtacsp.TimingModel:
+    return vtacsp.TimingModel(
+        memory_latency=rng.choice((1, 16, 64)),
+        write_latency=rng.choice((1, 2, 20)),
+        bus_bytes=rng.choice((4, 8, 16)),
+        write_reload=rng.randint(0, 4),
+        write_command=rng.randint(1, 3),
+        alu_interval=rng.randint(1, 2),
+        gemm_interval=rng.randint(1, 2),
+    )

@@ -177,8 +177,9 @@ class Pool(OnALU):
     def sizes(self) -> list[str]:
         """The sizes for people; see :attr:`Workload.sizes`."""
         parts = [*super().sizes, f"{self.kernel[0]}×{self.kernel[1]} window"]
-        parts += [f"stride {self.stride[0]}×{self.stride[1]}"] if self.stride != (1, 1) else []
-        parts += [f"pad {self.padding[0]}×{self.padding[1]}"] if self.padding != (0, 0) else []
+        for word, pair, usual in (("stride", self.stride, 1), ("pad", self.padding, 0)):
+            if pair != (usual, usual):
+                parts.append(f"{word} {'×'.join(map(str, dict.fromkeys(pair)))}")
         return parts
 
 

@@ -64,6 +64,9 @@ def _padding_and_work(target: Target) -> Iterator[Finding]:
     pads = ins["y_pad_0"] | ins["y_pad_1"] | ins["x_pad_0"] | ins["x_pad_1"]
     padded = (opcode == Opcode.STORE) & (ins["x_size"] > 0) & (pads != 0)
     yield from _each("store_padding", padded, "it has padding, which only loads have")
+    shaped = (opcode == Opcode.LOAD) & (memory == Memory.UOP) & (ins["x_size"] > 0)
+    shaped &= (pads != 0) | (ins["y_size"] > 1)
+    yield from _each("micro_op_shape", shaped, "a load of micro-ops is one row without padding")
     kernel = np.isin(opcode, (Opcode.GEMM, Opcode.ALU))
     idle = kernel & ((ins["iter_out"] == 0) | (ins["iter_in"] == 0))
     idle |= kernel & (ins["uop_end"] <= ins["uop_bgn"])

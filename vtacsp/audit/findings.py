@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "no_finish": (ERROR, "the stream does not end with FINISH"),
     "zero_extent": (ERROR, "no iterations, micro-ops or rows: the RTL counts on past zero"),
     "store_padding": (ERROR, "a store with padding"),
+    "micro_op_shape": (ERROR, "a load of micro-ops with padding or rows: designs differ there"),
     "instruction_bits": (ERROR, "instructions of this machine are longer than 128 bits"),
     "not_stored": (ERROR, "output that no instruction stores"),
     "wrong_result": (ERROR, "the numbers are not those of the layer"),

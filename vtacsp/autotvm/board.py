@@ -27,7 +27,12 @@ __all__ = ["CycleModel", "SimulatorBuilder", "SimulatorRunner", "measure_option"
 
 
 class CycleModel(Protocol):
-    """What tells the cycles of a configuration, such as :class:`vtacsp.Simulator`."""
+    """What tells the cycles of a configuration, such as :class:`vtacsp.Simulator`.
+
+    >>> model: CycleModel = vtacsp.Simulator(vtacsp.suite("resnet18")[9])
+    >>> model.cycles(0)
+    18471932
+    """
 
     def cycles(self, config: int, /) -> int:
         """Cycles of the configuration with this AutoTVM index."""
@@ -47,6 +52,9 @@ def measure_option(
     With it ``tuner.tune(n_trial, measure_option(...))`` needs no board and no VTA toolchain.
     The machine is the one that the target of the task names, as in
     :func:`vtacsp.autotvm.prune`, whose ``hardware`` and ``workload`` these are.
+
+    >>> sorted(measure_option())
+    ['builder', 'runner']
     """
     return autotvm.measure_option(
         builder=SimulatorBuilder(hardware, workload=workload),
@@ -97,6 +105,11 @@ class SimulatorBuilder(Builder):  # type: ignore[misc]
 
     For a :class:`SimulatorRunner`; another runner finds no library to load.  Errors of
     ``set_task`` are those of :func:`vtacsp.autotvm.prune`.
+
+    >>> from tvm import autotvm
+    >>> option = autotvm.measure_option(SimulatorBuilder(), SimulatorRunner())
+    >>> type(option["builder"]).__name__
+    'SimulatorBuilder'
     """
 
     def __init__(
@@ -136,6 +149,11 @@ class SimulatorRunner(Runner):  # type: ignore[misc]
     with ``timing`` has to be the device of the task (:func:`create_task` makes one for it).
     Errors of ``set_task`` are those of :func:`vtacsp.autotvm.prune`, and
     :class:`~vtacsp.errors.MeasureError` for another device.
+
+    >>> from tvm import autotvm
+    >>> option = autotvm.measure_option(SimulatorBuilder(), SimulatorRunner())
+    >>> type(option["runner"]).__name__
+    'SimulatorRunner'
     """
 
     def __init__(

@@ -48,6 +48,12 @@ def prune(
     :class:`~vtacsp.errors.WorkloadError` when the workload cannot be derived or packed,
     :class:`~vtacsp.errors.ConfigError` when the task's knobs are not VTA's, and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
+
+    >>> task = create_task(vtacsp.suite("resnet18")[9])
+    >>> before = len(task.config_space)
+    >>> _ = prune(task)
+    >>> before, len(task.config_space)
+    (576, 40)
     """
     if isinstance(task.config_space, PrunedSpace | RankedSpace):
         raise SpaceError(f"task {task.name} is pruned already")

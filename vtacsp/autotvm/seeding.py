@@ -48,6 +48,12 @@ def seed(
     Raises :class:`~vtacsp.errors.SpaceError` when there are fewer than ``n`` feasible
     configurations, when ``method`` returns something else than ``n`` different feasible ones,
     or for a tuner that has no first batch to set.
+
+    >>> from tvm.autotvm.tuner import RandomTuner
+    >>> task = create_task(vtacsp.suite("resnet18")[9])
+    >>> _ = prune(task)
+    >>> len(seed(RandomTuner(task), 4, "diverse"))
+    4
     """
     space = feasible_space(tuner.task, hardware, workload)
     chosen = _choose(space, n, method, random_seed)

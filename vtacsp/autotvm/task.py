@@ -24,6 +24,10 @@ def machine_of(task: Any, hardware: VTAConfig | None = None) -> VTAConfig:
     ``hardware`` is needed for a target that names none, and else may say the same.  Raises
     :class:`~vtacsp.errors.HardwareError` when it says something else, when nothing says what the
     machine is, and for a name that no machine can have.
+
+    >>> task = create_task(vtacsp.suite("resnet18")[9])
+    >>> machine_of(task).model
+    'sim_1x16_i8w8a32_15_15_18_17'
     """
     target = str(task.target)
     named = VTAConfig.is_model(Task(target, task.name, ()).model)
@@ -62,6 +66,10 @@ def workload_of(
     Raises :class:`~vtacsp.errors.WorkloadError` when the task is none of these, when its shapes
     or types are not those of the hardware, or when upstream would compute something else, and
     as :func:`machine_of`.
+
+    >>> task = create_task(vtacsp.suite("resnet18")[9])
+    >>> workload_of(task).macs
+    115605504
     """
     names = task_names()
     if task.name not in names:
@@ -97,6 +105,9 @@ def check_knobs(task: Any, knob_space: KnobSpace) -> None:
     """Raise :class:`~vtacsp.errors.ConfigError` when a task's grid is not ``knob_space``.
 
     Names, order and candidates have to agree: the index of a configuration depends on all three.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> check_knobs(create_task(layer), vtacsp.KnobSpace.of(layer, vtacsp.VTAConfig()))
     """
     grid = getattr(task.config_space, "grid", task.config_space)  # the one behind a RankedSpace
     theirs = {name: _candidates(space) for name, space in grid.space_map.items()}

@@ -37,6 +37,9 @@ def create_task(
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed and
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one.
+
+    >>> create_task(vtacsp.suite("resnet18")[9]).name
+    'conv2d_packed.vta'
     """
     task = Task.of(*layer_and_machine(workload, hardware), device)
     if task.name not in TASK_TABLE:

@@ -9,7 +9,7 @@ import click
 
 from vtacsp.cli.options import load_hardware
 from vtacsp.cli.output import Row, check_outputs, emit, render, write, wrote
-from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.preset import timing_options
 from vtacsp.cli.terminal import printable
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError
@@ -78,10 +78,11 @@ def audit(
 
     from vtacsp.audit import audit as examine
     from vtacsp.audit import load
+    from vtacsp.timing.model import PRESETS
 
     if listed and form != "table":
         raise VtacspError("--list goes with --format table; `--format json` has findings only")
-    timing = timing_model(preset, overrides)
+    timing = PRESETS[preset].override(overrides)
     hardware = None if hardware_file is None else load_hardware(hardware_file)
     check_outputs(output, html)
     target = load(file, hardware, micro_ops)

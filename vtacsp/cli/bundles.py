@@ -8,7 +8,7 @@ import click
 
 from vtacsp.cli.options import hardware_option, load_layers, seed_option, workload_argument
 from vtacsp.cli.output import FORMATS, emit
-from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.preset import timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.cli.terminal import say
 from vtacsp.errors import BundleError, ScheduleError, VtacspError, shortened
@@ -51,6 +51,7 @@ def export(
     """
     from vtacsp.bundle.bundle import check_folder
     from vtacsp.bundle.pack import pack
+    from vtacsp.timing.model import PRESETS
     from vtacsp.timing.simulator import Simulator
 
     if sum((index is not None, fastest, free, schedule is not None)) != 1:
@@ -60,7 +61,7 @@ def export(
         raise VtacspError(f"{workload} has {len(layers)} layers: a bundle holds one, as in "
                           f"{workload}.{layers[0].name.rpartition('.')[2]}")  # fmt: skip
     check_folder(output)
-    simulator = Simulator(layers[0], machine, timing_model(preset, overrides))
+    simulator = Simulator(layers[0], machine, PRESETS[preset].override(overrides))
     with pointing_to_explain(workload, hardware_file, () if index is None else (index,)):
         program, source = _program(simulator, index, fastest, free, schedule, seed)
         bundle = pack(program, source, seed=seed, timing=simulator.timing, limit=_limit(simulator))
@@ -106,7 +107,8 @@ def _schedule(file: str, layer: str) -> Any:
 
     data = read_json(file, ScheduleError)
     if isinstance(data, list):
-        rows = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
+        mine = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
+        rows = [row for row in mine if row.get("schedule") is not None]
         if len(rows) != 1:
             raise ScheduleError(f"{file} has {len(rows)} schedules of layer {shortened(layer)}")
         (data,) = rows

@@ -13,8 +13,6 @@ from vtacsp.cli.terminal import printable, say
 from vtacsp.errors import HardwareError
 from vtacsp.files import read_text
 from vtacsp.machine.configuration import BUFFERS, VTAConfig
-from vtacsp.machine.design import design_changes, design_limits
-from vtacsp.timing.model import RTL
 
 __all__ = ["COMMANDS"]
 
@@ -35,6 +33,9 @@ def hardware(
     file: str | None, form: str, output: str | None, target: str | None, force: bool
 ) -> None:
     """What follows from a vta_config.json: scratchpad depths, elements, instruction fields."""
+    from vtacsp.machine.design import design_changes, design_limits
+    from vtacsp.timing.model import RTL
+
     machine = load_hardware(file)
     check_outputs(output, target)
     if target is not None:

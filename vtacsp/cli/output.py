@@ -192,4 +192,4 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.1%}"
-    return printable(str(value))
+    return printable(str(value)).strip()  # a blank in front would be broken off as a line

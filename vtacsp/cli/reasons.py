@@ -142,7 +142,8 @@ def advise(
     if smallest is None and slower is not None:
         raise SpaceError("--slower says what --smallest may cost, which is not given")
     if faster is None and smallest is None and (overrides or preset != "rtl"):
-        raise SpaceError("--preset and --timing go with --faster and --smallest")
+        given = f"--timing {overrides[0]}" if overrides else f"--preset {preset}"
+        raise SpaceError(f"{given:.80}: --preset and --timing go with --faster and --smallest")
     if faster is not None or smallest is not None:
         others = bool(indices or knobs) or at_least > 1 or (faster is not None) == bool(smallest)
         check_alone(others)

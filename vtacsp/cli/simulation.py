@@ -34,6 +34,7 @@ from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.cli.terminal import say
 from vtacsp.errors import VtacspError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
@@ -190,7 +191,13 @@ def _all(
     help="With --free: stop that close to the limit of the machine; 0.5 by default.",
 )
 @click.option("--seed", type=int, metavar="N", help="With --free: of the search; 0 by default.")
-@click.option("--save", metavar="FILE", help="With --free: also write the schedules, as JSON.")
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="With --free: also write the schedules, as JSON, after every layer. What FILE has already "
+    "is not searched again.",
+)
+@click.option("--resume", metavar="FILE", help="With --free: go on from schedules of --save.")
 def best(
     workload: str,
     hardware_file: str | None,
@@ -203,6 +210,7 @@ def best(
     gap: float | None,
     seed: int | None,
     save: str | None,
+    resume: str | None,
     asked: Asked,
 ) -> None:
     """The fastest configuration of each layer, and what less scratchpad would cost.
@@ -212,12 +220,13 @@ def best(
     its margin is how much slower the next other program is.
 
     With --free there is a row per layer: the template's best, the fastest schedule that a search
-    beyond the template found, and the limit below which no program of the instruction set gets.
+    beyond the template found, and the limit below which no program of the instruction set gets;
+    of a network also the total over all runs.
 
     Of a network (an ONNX model, a network.json, any with --network): a row per distinct layer
     with its fastest configuration, the total over all runs, and what the host has.
     """
-    for name, value in (("--gap", gap), ("--seed", seed), ("--save", save)):
+    for name, value in _free_options(gap, seed, save, resume):
         if value is not None and not free:
             raise VtacspError(f"{name} goes with --free")
     check_outputs(output, save)
@@ -229,12 +238,17 @@ def best(
     packed = pack_all(layers, machine, timing_model(preset, overrides))
     simulators = packed.results
     if free:
-        from vtacsp.cli.free import free_best, print_free
+        from vtacsp.cli.free import FreeSearch, print_free
+        from vtacsp.cli.free_saved import Saved
 
-        closeness = 0.005 if gap is None else gap / 100
+        timing = simulators[0].timing
+        saved = Saved.read(save, resume, machine, timing)
+        search = FreeSearch(0.005 if gap is None else gap / 100, seed or 0, saved)
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
-            searched = free_best(simulators, executor, closeness, seed or 0)
-        print_free(searched, f"{workload}: {simulators[0].timing.note}", form, output, save)
+            searched = search.rows(simulators, executor)
+        network = found if isinstance(found, Network) else None
+        title = f"{workload}: {timing.note}"
+        print_free(searched, title, form, output, save, network, timing.clock_hz)
         return
     with _executor(simulators, jobs) as executor:
         done = each(simulators, lambda simulator: _front(simulator, executor))
@@ -253,6 +267,13 @@ def best(
     else:
         emit(rows, (*CONFIG, *MEASURES), form, output)
     done.end(feasible=any(len(simulator.space) for simulator in simulators))
+
+
+def _free_options(
+    gap: float | None, seed: int | None, save: str | None, resume: str | None
+) -> tuple[tuple[str, object], ...]:
+    """The options that go with ``--free``."""
+    return ("--gap", gap), ("--seed", seed), ("--save", save), ("--resume", resume)
 
 
 def _best_of_network(
@@ -317,7 +338,11 @@ def pack_all(
     layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
 ) -> Done[Simulator]:
     """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
+    from vtacsp.machine.design import design_limits
     from vtacsp.timing.simulator import Simulator
+
+    for line in design_limits(machine, timing):
+        say(f"the Chisel design cannot be built: {line}; the cycles are the model's")
 
     def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)

@@ -3,6 +3,7 @@
 from vtacsp.embedding.axis import AxisFold
 from vtacsp.embedding.choice import Choice, Embedded, embeddings, fastest
 from vtacsp.embedding.embedding import Embedding, HostWork
+from vtacsp.embedding.filling import Filled
 from vtacsp.embedding.layer import Layer
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Choice",
     "Embedded",
     "Embedding",
+    "Filled",
     "HostWork",
     "Layer",
     "embeddings",

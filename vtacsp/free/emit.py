@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_INP, SRAM_UOP, UOP_HAZARD
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
+from vtacsp.free.epilogue import Chain, chain_of
 from vtacsp.free.micro_ops import unpack
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
@@ -36,9 +37,10 @@ _UOP, _FINISH = int(Memory.UOP), int(Opcode.FINISH)
 def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program:
     """The program of a schedule.
 
-    Raises :class:`~vtacsp.errors.ScheduleError` for sizes that are not those of the layer, and
-    :class:`~vtacsp.errors.ProgramError` with the cause where the machine cannot run it:
-    ``sram:inp``, ``sram:wgt``, ``sram:acc``, ``sram:uop``, ``uop_hazard``, ``tokens``, or
+    Raises :class:`~vtacsp.errors.WorkloadError` for a layer that the machine cannot pack or whose
+    epilogue its ALU cannot run, :class:`~vtacsp.errors.ScheduleError` for sizes that are not those
+    of the layer, and :class:`~vtacsp.errors.ProgramError` with the cause where the machine cannot
+    run it: ``sram:inp``, ``sram:wgt``, ``sram:acc``, ``sram:uop``, ``uop_hazard``, ``tokens``, or
     ``isa:`` and the field that is too narrow.
 
     >>> schedule = Schedule(channels=(2,), rows=(1,), columns=(1,), reduction=(1, 1))
@@ -50,9 +52,10 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     if not fits(hardware):
         raise ProgramError("isa:instruction", "GEMM or ALU instructions do not fit 128 bits")
     depth = _depths(hardware)
-    p = _prepare(schedule, g)
-    bias = g.outputs if g.bias else 0
-    for name, more in (("inp", 0), ("wgt", 0), ("acc", bias)):
+    chain = chain_of(workload, hardware)
+    p = _prepare(schedule, g, chain)
+    operands = chain.room(g.outputs, p.sizes["acc"])
+    for name, more in (("inp", 0), ("wgt", 0), ("acc", operands)):
         need = p.sizes[name] * getattr(schedule, name) + more
         if need > depth[name]:
             raise ProgramError(
@@ -72,10 +75,11 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
     parts = tuple(_ints(getattr(schedule, name)) for name in names)
+    tail = chain.passes, chain.preload
     n, room = 0, _ROOM
     while n == 0:
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
-        code, n, begins = walk(p.layer, p.tiles, parts, cuts, table, pool)
+        code, n, begins = walk(p.layer, tail, p.tiles, parts, cuts, table, pool)
         if code == UOPS:
             raise ProgramError(SRAM_UOP, f"more than the {depth['uop']} micro-ops that fit")
         if code == HAZARD:
@@ -95,20 +99,25 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
-    return _program(table, flags, pool[: begins[-1]], workload, hardware, g)
+    return _program(
+        table, flags, pool[: begins[-1]], workload, hardware, {**g.dram, "acc": chain.elements}
+    )
 
 
 def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Schedule | None:
     """The schedule with no more slots than fit the scratchpads; None when one is too large."""
-    g = geometry(workload, hardware)
+    g, chain = geometry(workload, hardware), chain_of(workload, hardware)
     depth = _depths(hardware)
-    sizes = _prepare(schedule, g).sizes
-    room = {**depth, "acc": depth["acc"] - (g.outputs if g.bias else 0)}
+    sizes = _prepare(schedule, g, chain).sizes
+    room = {**depth, "acc": depth["acc"] - chain.room(g.outputs, sizes["acc"])}
     slots = {
         name: min(getattr(schedule, name), room[name] // max(sizes[name], 1))
         for name in ("inp", "wgt", "acc")
     }
-    return replace(schedule, **slots) if min(slots.values()) > 0 else None
+    if min(slots.values()) < 1:
+        return None
+    same = all(getattr(schedule, name) == number for name, number in slots.items())
+    return schedule if same else replace(schedule, **slots)
 
 
 class _Prepared(NamedTuple):
@@ -120,15 +129,27 @@ class _Prepared(NamedTuple):
     sizes: dict[str, int]
 
 
-def _prepare(schedule: Schedule, g: Geometry) -> _Prepared:
-    layer = (g.batch, g.groups, g.inputs, g.outputs, int(g.bias)), (*g.y,), (*g.x,)
-    gap_y = g.y.gap if schedule.gather != "none" else 1
-    gap_x = g.x.gap if schedule.gather == "pixels" else 1
-    names = ("channels", "rows", "columns", "first", "last")
-    parts = tuple(_ints(getattr(schedule, name)) for name in names)
-    cut = tiles(g.batch, parts, schedule.order == "rows")
-    step = max(schedule.reduction + schedule.lead)
-    found = measure(layer, cut, step, (schedule.load_rows, gap_y, gap_x)).tolist()
+def _prepare(schedule: Schedule, g: Geometry, chain: Chain) -> _Prepared:
+    """What does not depend on slots; the search asks for it twice in a row."""
+    sizes = tuple(getattr(schedule, name) for name in _PREPARED)
+    return _prepared(sizes, schedule.order == "rows", g, chain.channels)
+
+
+_PREPARED = (
+    *("channels", "rows", "columns", "first", "last"),
+    *("reduction", "lead", "load_rows", "gather"),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int) -> _Prepared:
+    *parts, reduction, lead, load_rows, gather = fields
+    layer = (g.batch, g.groups, g.inputs, g.outputs, channels), (*g.y,), (*g.x,)
+    gap_y = g.y.gap if gather != "none" else 1
+    gap_x = g.x.gap if gather == "pixels" else 1
+    cut = tiles(g.batch, tuple(map(_ints, parts)), by_rows)
+    step = max(reduction + lead)
+    found = measure(layer, cut, step, (load_rows, gap_y, gap_x)).tolist()
     return _Prepared(
         layer, cut, (gap_y, gap_x), dict(zip(("inp", "wgt", "acc"), found, strict=True))
     )
@@ -149,13 +170,13 @@ def _program(
     pool: IntArray,
     workload: Workload,
     hardware: VTAConfig,
-    g: Geometry,
+    dram: dict[str, int],
 ) -> Program:
     n = len(table)
     which = np.arange(n, dtype=np.uint32)
     stream = Stream(records(table), which, np.zeros(n, dtype=np.uint32), flags)
     segment = Segment(0, n, [unpack(pool)])
-    return Program(workload, hardware, {}, stream, (segment,), g.dram)
+    return Program(workload, hardware, {}, stream, (segment,), dram)
 
 
 @jit

@@ -120,12 +120,11 @@ def search(
 
     def measured(candidate: Schedule) -> int | None:
         """Cycles of a candidate, None when it is known or cannot run."""
-        schedule = slots_that_fit(candidate, workload, hardware)
-        if schedule is None or schedule in known:
+        if candidate in known:
             return None
-        known.add(schedule)
+        known.add(candidate)
         try:
-            program = emit(schedule, workload, hardware)
+            program = emit(candidate, workload, hardware)
         except ProgramError:
             return None
         return simulate_timing(program, timing).cycles
@@ -142,13 +141,13 @@ def search(
             else:
                 child = mutate(_parent(island, rng), g, rng)
             tried += 1
-            child = slots_that_fit(child, workload, hardware) or child
-            cycles = measured(child)
-            if cycles is None:
+            fit = slots_that_fit(child, workload, hardware)
+            cycles = None if fit is None else measured(fit)
+            if fit is None or cycles is None:
                 continue
             simulated += 1
             if len(island) < _ELITE or cycles < island[-1].cycles:
-                insort(island, _Member(cycles, tried, child))
+                insort(island, _Member(cycles, tried, fit))
                 del island[_ELITE:]
                 if island[0].cycles <= enough:
                     break

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode, field_bits
+from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, field_bits
 
 __all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move"]
 
@@ -30,7 +30,6 @@ a scratchpad it touches the pieces from ``inp`` to before ``inp_end``, and so on
 
 _GEMM, _ALU, _LOAD, _STORE = (int(o) for o in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD, Opcode.STORE))
 _OUT = int(Memory.OUT)
-_SHR, _ADD = int(AluOp.SHR), int(AluOp.ADD)
 
 (_OPCODE, _MEMORY, _SRAM, _DRAM, _Y, _X, _STRIDE, _RESET, _BEGIN, _END, _ITER) = range(11)
 _DST, _SRC, _WGT_FACTOR = 12, 14, 16
@@ -74,12 +73,12 @@ def gemm(table, n, reset, loops, kernel, begin, end):  # type: ignore[no-untyped
 
 
 @jit
-def alu(table, n, operation, immediate, loops, kernel, begin):  # type: ignore[no-untyped-def]
-    """An ALU operation of one micro-op, with an immediate unless it is an addition."""
+def alu(table, n, operation, use_imm, immediate, loops, kernel, begin):  # type: ignore[no-untyped-def]
+    """An ALU operation of one micro-op, with an immediate or with a second accumulator."""
     gemm(table, n, 0, loops, kernel, begin, begin + 1)
     table[n, _OPCODE], table[n, _ALU_OPCODE] = _ALU, operation
     table[n, _WGT_FACTOR] = table[n, _WGT_FACTOR + 1] = 0
-    if operation != _ADD:
+    if use_imm:
         table[n, _USE_IMM], table[n, _IMM] = 1, immediate
     return n + 1
 

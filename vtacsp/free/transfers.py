@@ -6,9 +6,9 @@ from vtacsp.free.table import move
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import Memory
 
-__all__ = ["load_inputs", "store"]
+__all__ = ["copy_tile", "load_inputs"]
 
-_INP, _OUT = int(Memory.INP), int(Memory.OUT)
+_INP = int(Memory.INP)
 
 
 @jit
@@ -36,19 +36,19 @@ def load_inputs(table, n, sram, dram, blocks, height, width, y, x, gap_y, gap_x)
 
 
 @jit
-def store(table, n, sram, dram, blocks, high, columns, rows, y, x):  # type: ignore[no-untyped-def]
-    """Stores of ``high`` of the ``rows`` of some blocks of a tile."""
+def copy_tile(table, n, memory, sram, dram, blocks, high, columns, rows, y, x):  # type: ignore[no-untyped-def]
+    """Stores of ``high`` of the ``rows`` of some blocks of a tile, or loads of their shape."""
     _, height, _, _, _, _ = y
     _, width, _, _, _, _ = x
     area = height * width
     if high == rows and columns == width:
         if high == height:
-            return move(table, n, _OUT, sram, dram, 1, blocks * area, blocks * area)
-        return move(table, n, _OUT, sram, dram, blocks, high * columns, area)
+            return move(table, n, memory, sram, dram, 1, blocks * area, blocks * area)
+        return move(table, n, memory, sram, dram, blocks, high * columns, area)
     for block in range(blocks):
         base = sram + block * rows * columns
         if columns == width:
-            n = move(table, n, _OUT, base, dram + block * area, 1, high * columns, high * columns)
+            n = move(table, n, memory, base, dram + block * area, 1, high * columns, high * columns)
         else:
-            n = move(table, n, _OUT, base, dram + block * area, high, columns, width)
+            n = move(table, n, memory, base, dram + block * area, high, columns, width)
     return n

@@ -10,20 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vtacsp.epilogue.steps import DEFAULT
 from vtacsp.free import micro_ops as k
+from vtacsp.free.epilogue import ON_CHANNEL, ON_TENSOR
 from vtacsp.free.multiply import OK, UOPS, multiply
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.free.tiles import chunk, spans
-from vtacsp.free.transfers import load_inputs, store
+from vtacsp.free.transfers import copy_tile, load_inputs
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import AluOp, Memory
+from vtacsp.machine.instructions import Memory
 from vtacsp.operators.geometry import needed
 
 __all__ = ["Cuts", "walk"]
 
-_WGT, _ACC = int(Memory.WGT), int(Memory.ACC)
-_MIN, _MAX, _ADD, _SHR = (int(o) for o in (AluOp.MIN, AluOp.MAX, AluOp.ADD, AluOp.SHR))
+_WGT, _ACC, _OUT = int(Memory.WGT), int(Memory.ACC), int(Memory.OUT)
+_ON_CHANNEL, _ON_TENSOR = ON_CHANNEL, ON_TENSOR
 _LARGEST_LOOP = (1 << 14) - 1
 
 
@@ -51,9 +51,6 @@ class Cuts(NamedTuple):
 CALLS, PROBES = 256, 8  # calls that are remembered, places that are looked at
 CALL = 21
 """Numbers that say what a call of :func:`multiply` is; two more where its instructions are."""
-
-
-_SHIFT, _HIGH, _LOW = (p.immediate for p in DEFAULT.passes)
 
 
 @jit
@@ -144,7 +141,7 @@ def _slot(keys, key, state):  # type: ignore[no-untyped-def]
 
 
 @jit
-def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
     Returns how the walk ended, the number of instructions (0: ``table`` is too short) and where
@@ -152,7 +149,8 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
     """
     sizes, y, x = layer
     reduction, lead, begin, begin_rows, finish, finish_rows = parts
-    _, groups, in_blocks, out_blocks, bias = sizes
+    _, groups, in_blocks, out_blocks, channel_operands = sizes
+    passes, preload = chain
     c = Cuts(*cuts)
     height_in, height_out, taps_y, _, _, _ = y
     width_in, width_out, taps_x, _, _, _ = x
@@ -162,15 +160,17 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
     inputs, weights = np.full((c.inp_slots, 7), -1), np.full((c.wgt_slots, 4), -1)
     next_inp, next_wgt = np.zeros(1, np.int64), np.zeros(1, np.int64)
     key_inp, key_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
-    bias_of = np.full(out_blocks, -1, np.int64)
-    bias_base = c.acc_slots * c.acc_size
+    # behind the ring: a channel operand after the other, then a tensor's part
+    image_of = np.full(out_blocks, -1, np.int64)
+    channel_base = c.acc_slots * c.acc_size
+    tensor_base = channel_base + channel_operands * out_blocks
     loops = np.zeros((2, 4), np.int64)
     calls = np.full((CALLS, CALL + 2), -1)
     one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
     # what a part of a tile has at most: kernels by tap, input loads by row, stores by channel
     deepest = cut[:, 2].max()
     blocks = deepest * in_blocks if groups > 1 else in_blocks
-    spare = 2 * (16 + taps_all + blocks * height_in + deepest)
+    spare = 2 * (16 + taps_all + blocks * height_in + (1 + len(passes)) * (1 + deepest))
     per_group = out_blocks // groups
     n = 0
     for t in range(len(cut)):
@@ -183,16 +183,26 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
         wide = spans(sizes, depth)
         if n + spare > len(table):
             return OK, 0, starts[:1]
-        if bias and bias_of[channel] != batch:
-            bias_of[channel] = batch
-            n = move(table, n, _ACC, bias_base + channel, batch * out_blocks + channel, 1, depth, 1)
-        scratch[0] = k.pack(acc_base, acc_base, 0)
-        kernel = k.find(uops, 1)
-        if kernel == k.FULL:
-            return UOPS, n, starts[:1]
-        _flat(loops, depth, area, area, area)
-        n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
-        _touch(table, n - 1, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
+        if image_of[channel] != batch:
+            image_of[channel] = batch
+            for p in range(len(passes)):
+                if passes[p, 3] == _ON_CHANNEL:
+                    at = passes[p, 5] + batch * out_blocks + channel
+                    base = channel_base + passes[p, 4] * out_blocks + channel
+                    n = move(table, n, _ACC, base, at, 1, depth, 1)
+        at = n
+        if preload >= 0:
+            dram = preload + (batch * out_blocks + channel) * height_out * width_out
+            dram += row0 * width_out + column0
+            n = copy_tile(table, n, _ACC, acc_base, dram, depth, rows, columns, rows, y, x)
+        else:
+            scratch[0] = k.pack(acc_base, acc_base, 0)
+            kernel = k.find(uops, 1)
+            if kernel == k.FULL:
+                return UOPS, n, starts[:1]
+            _flat(loops, depth, area, area, area)
+            n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
+        _touch(table, at, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2 == 1
         finishes = t == len(cut) - 1 and len(finish) > 0
@@ -314,16 +324,18 @@ def walk(layer, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def] 
                         if last and done:
                             at = n
                             base = acc_base + plane * area + (row - row0) * columns
-                            added = bias_base + channel + plane if bias else -1
-                            n = _epilogue(
-                                table, n, base, added, channels, lines * columns, area, loops,
-                                uops,
-                            )  # fmt: skip
-                            if n < 0:
-                                return UOPS, n, starts[:1]
                             out = (batch * out_blocks + channel + plane) * height_out + row
                             out = out * width_out + column0
-                            n = store(table, n, base, out, channels, lines, columns, rows, y, x)
+                            n = _epilogue(
+                                table, n, passes, base, channel_base + channel + plane,
+                                tensor_base, out, (channels, lines, columns, rows), y, x, sizes,
+                                loops, uops,
+                            )  # fmt: skip
+                            if n < 0:
+                                return UOPS, 0, starts[:1]
+                            n = copy_tile(
+                                table, n, _OUT, base, out, channels, lines, columns, rows, y, x
+                            )
                             _touch(table, at, n, ACC, acc_piece, 1)
                             piece += 1
                         at_row += high
@@ -342,29 +354,38 @@ def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-
 
 @jit
 def _epilogue(  # type: ignore[no-untyped-def]
-    table, n, base, bias, blocks, pixels, area, loops, uops
+    table, n, passes, base, channel_base, tensor_base, out, part, y, x, sizes, loops, uops
 ):
-    """Shift, add a bias unless it is -1, clip; returns the end, or how it failed."""
+    """The passes over a part of a tile, each after the load of its tensor.
+
+    Returns the end, or how it failed.
+    """
     scratch, _, starts, _, _, _ = uops
-    scratch[0] = k.pack(base, base, 0)
-    kernel = k.find(uops, 1)
-    if kernel == k.FULL:
-        return -UOPS
-    _flat(loops, blocks, pixels, area, area)
-    n = alu(table, n, _SHR, _SHIFT, loops, kernel, starts[kernel])
-    if bias >= 0:
-        scratch[0] = k.pack(base, bias, 0)
-        other = k.find(uops, 1)
-        if other == k.FULL:
+    blocks, lines, columns, rows = part
+    pixels, area = lines * columns, rows * columns
+    for p in range(len(passes)):
+        operation, use_imm, immediate, loads, number, start = passes[p]
+        source = base
+        if loads == _ON_CHANNEL:
+            source = channel_base + number * sizes[3]
+        elif loads == _ON_TENSOR:
+            source = tensor_base
+            n = copy_tile(
+                table, n, _ACC, source, start + out, blocks, lines, columns, rows, y, x
+            )  # fmt: skip
+        scratch[0] = k.pack(base, source, 0)
+        kernel = k.find(uops, 1)
+        if kernel == k.FULL:
             return -UOPS
-        # one bias for all pixels of a block
-        loops[:, 0], loops[:, 1:] = 1, 0
-        loops[0, 0], loops[0, 1], loops[0, 2] = blocks, area, 1
-        loops[1, 0], loops[1, 1] = pixels, 1
-        n = alu(table, n, _ADD, 0, loops, other, starts[other])
-        _flat(loops, blocks, pixels, area, area)
-    n = alu(table, n, _MIN, _HIGH, loops, kernel, starts[kernel])
-    return alu(table, n, _MAX, _LOW, loops, kernel, starts[kernel])
+        if loads == _ON_CHANNEL:
+            # one value for all pixels of a block
+            loops[:, 0], loops[:, 1:] = 1, 0
+            loops[0, 0], loops[0, 1], loops[0, 2] = blocks, area, 1
+            loops[1, 0], loops[1, 1] = pixels, 1
+        else:
+            _flat(loops, blocks, pixels, area, area)
+        n = alu(table, n, operation, use_imm, immediate, loops, kernel, starts[kernel])
+    return n
 
 
 @jit

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from vtacsp.expr import Env, Int, Symbol, any_of, const, if_else, maximum
+from vtacsp.expr import Env, Int, Symbol, all_of, any_of, const, if_else, maximum
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import (
     LOG_ACC_WIDTH,
@@ -69,7 +69,7 @@ STORE_ROW = Rule(
     title="an OUT tensor fits a beat, or each of its rows fills one",
     message=(
         "an OUT tensor of 2^{tensor} bytes is wider than the memory bus of 2^{bus} bytes and its "
-        "rows of 2^{row} are narrower: the store module cannot be built"
+        "rows of 2^{row} are narrower: the store sends whole beats of a row"
     ),
     mechanism=(
         "`core/TensorStoreNarrowVME.scala` stores a tensor that is wider than the bus row by row, "
@@ -132,29 +132,30 @@ BATCH_ONE = Rule(
 
 _depths = {"uop": uop_bits, "inp": inp_bits, "wgt": wgt_bits, "acc": acc_bits}
 
-
-def _field(buffer: str) -> Rule:
-    bits = _depths[buffer]
-    return Rule(
-        name=f"rtl:field:{buffer}",
-        checks=(Check(Stage.TENSORIZE, (bits >= _FIELDS[buffer]) & (bits <= _FIELDS[buffer])),),
-        title=f"the {buffer.upper()} fields of instructions are those of the default machine",
-        message=(
-            f"the {buffer.upper()} scratchpad has 2^{{bits}} elements: the runtime writes fields "
-            f"of {{bits}} bits and the design reads {_FIELDS[buffer]}, until the constants of its "
-            "instruction set say so too"
+FIELDS_OF_DEFAULT = Rule(
+    name="rtl:fields",
+    checks=(
+        Check(
+            Stage.TENSORIZE,
+            all_of(*((bits >= _FIELDS[b]) & (bits <= _FIELDS[b]) for b, bits in _depths.items())),
         ),
-        mechanism=(
-            "The runtime's fields are as wide as log2 of a scratchpad's depth, those of "
-            "`core/ISA.scala` and `core/Decode.scala` are constants, written for depths of 8,192, "
-            "2,048, 1,024 and 2,048. With the constants of the machine the design computes right "
-            "numbers, and takes the cycles that the model says."
-        ),
-        quantities={"bits": bits},
-    )
+    ),
+    title="the fields of instructions are those of the default machine",
+    message=(
+        "the runtime writes fields of {uop}/{inp}/{wgt}/{acc} bits (uop/inp/wgt/acc), as the "
+        f"scratchpads are deep, and the design reads {'/'.join(map(str, _FIELDS.values()))}, until "
+        "the constants of its instruction set say so too"
+    ),
+    mechanism=(
+        "The runtime's fields are as wide as log2 of a scratchpad's depth, those of "
+        "`core/ISA.scala` and `core/Decode.scala` are constants, written for depths of 8,192, "
+        "2,048, 1,024 and 2,048. With the constants of the machine the design computes right "
+        "numbers, and takes the cycles that the model says."
+    ),
+    quantities=_depths,
+)
 
-
-UNCHANGED = (BATCH_ONE, *map(_field, _depths))
+UNCHANGED = (BATCH_ONE, FIELDS_OF_DEFAULT)
 """Where one of these does not hold, the design needs its own sources changed for the machine."""
 
 

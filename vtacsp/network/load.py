@@ -35,6 +35,10 @@ def load_network(
     Layers of suites and files are filled to its blocks (:func:`fill_blocks`); what it still cannot
     pack is on the host, with the reason.  Raises :class:`~vtacsp.errors.NetworkError` and
     :class:`~vtacsp.errors.WorkloadError`.
+
+    >>> network = load_network("resnet18")
+    >>> len(network.layers), sum(layer.count for layer in network.layers)
+    (10, 19)
     """
     machine, options = hardware or VTAConfig(), options or Options()
     found = find(reference, machine, options)

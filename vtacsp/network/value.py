@@ -189,6 +189,9 @@ class Network:
 
     Raises :class:`~vtacsp.errors.NetworkError` for a network without nodes, for a name that is
     there twice, and for a node that is fused into none.
+
+    >>> load_network("resnet18").layers[0].name
+    'resnet18.C2'
     """
 
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from vtacsp.errors import WorkloadError
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.registry import part
@@ -69,6 +68,7 @@ class Geometry(NamedTuple):
     """A layer on a machine: batch and channels in blocks, both spatial axes.
 
     ``inputs`` are the input blocks of one of the ``groups``, ``outputs`` those of all.
+    What the epilogue loads is no part of it.
 
     >>> geometry(vtacsp.suite("resnet18")[9], VTAConfig()).products
     369664
@@ -80,7 +80,6 @@ class Geometry(NamedTuple):
     outputs: int
     y: Axis
     x: Axis
-    bias: bool
 
     @property
     def per_group(self) -> int:
@@ -104,11 +103,10 @@ class Geometry(NamedTuple):
 
     @property
     def dram(self) -> dict[str, int]:
-        """Tensors of each operand in DRAM."""
+        """Tensors of each operand in DRAM, but for those of the epilogue."""
         return {
             "inp": self.batch * self.groups * self.inputs * self.y.size * self.x.size,
             "wgt": self.outputs * self.inputs * self.kernel,
-            "acc": self.batch * self.outputs if self.bias else 0,
             "out": self.positions,
         }
 
@@ -117,17 +115,11 @@ class Geometry(NamedTuple):
 def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
     """The geometry of a layer.
 
-    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it, and for an
-    epilogue of its own: schedules beyond the template have the default one.
+    Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it.
 
     >>> geometry(vtacsp.suite("resnet18")[9], VTAConfig()).y
     Axis(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1)
     """
-    if workload.epilogue is not None:
-        raise WorkloadError(
-            f"{workload.name}: schedules beyond the template have the default epilogue only, "
-            f"this one is {workload.epilogue}"
-        )
     found: Geometry = part(workload.op, "geometry").geometry(workload, hardware)
     return found
 

@@ -21,6 +21,9 @@ class Add(OnALU):
 
     The second one is the first operand of the chain.  The default epilogue is that of Relay's
     quantised residual: clip to -127..127, cast.
+
+    >>> Add(channels=64, height=56, width=56).pack(VTAConfig()).output
+    (1, 4, 56, 56, 1, 16)
     """
 
     op: ClassVar[str] = "add"

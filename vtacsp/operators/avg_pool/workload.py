@@ -19,6 +19,9 @@ class AvgPool(Pool):
     The default epilogue shifts right by log2 of the values of a window (rounding down) and casts.
     A window of another size needs an ``epilogue`` that says what becomes of the sums.  Raises
     :class:`~vtacsp.errors.WorkloadError` when it is left out.
+
+    >>> AvgPool(channels=512, height=8, width=8, kernel=(8, 8)).output_size
+    (1, 1)
     """
 
     op: ClassVar[str] = "avg_pool"

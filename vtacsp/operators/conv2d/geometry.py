@@ -13,4 +13,4 @@ def geometry(workload: Conv2D, hardware: VTAConfig) -> Geometry:
     """Output ``o`` meets input ``o * stride + k - pad`` at tap ``k``."""
     s = workload.symbols(hardware)
     y, x = (Axis(s[a], s["O" + a], s["K" + a], s["S" + a], s["P" + a], 1) for a in "HW")
-    return Geometry(s["N"], s["G"], s["CI"], s["CO"], y, x, workload.bias)
+    return Geometry(s["N"], s["G"], s["CI"], s["CO"], y, x)

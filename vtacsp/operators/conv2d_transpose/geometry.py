@@ -18,4 +18,4 @@ def geometry(workload: Conv2DTranspose, hardware: VTAConfig) -> Geometry:
         size = (s[a] - 1) * dilation + 1
         return Axis(size, s["O" + a], kernel, 1, kernel - 1 - s["P" + a], dilation)
 
-    return Geometry(s["N"], s["G"], s["CI"], s["CO"], axis("H"), axis("W"), workload.bias)
+    return Geometry(s["N"], s["G"], s["CI"], s["CO"], axis("H"), axis("W"))

@@ -13,4 +13,4 @@ def geometry(workload: Dense, hardware: VTAConfig) -> Geometry:
     """A convolution of one pixel."""
     s = workload.symbols(hardware)
     one = Axis(1, 1, 1, 1, 0, 1)
-    return Geometry(s["N"], 1, s["CI"], s["CO"], one, one, workload.bias)
+    return Geometry(s["N"], 1, s["CI"], s["CO"], one, one)

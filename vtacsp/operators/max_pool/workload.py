@@ -18,6 +18,9 @@ class MaxPool(Pool):
     """Largest value of each window; padding is smaller than any value.
 
     The default epilogue is the cast alone: the data are values of the output's type, widened.
+
+    >>> MaxPool(channels=64, height=56, width=56, kernel=(2, 2), stride=(2, 2)).output_size
+    (28, 28)
     """
 
     op: ClassVar[str] = "max_pool"

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.audited import MACHINE, programs, verdicts
-from tests.conftest import truth
-from tests.program.test_program import golden
-from tests.rules.test_races import golden as races
+from tests.support.audited import MACHINE, programs, verdicts
+from tests.support.golden import golden, races
+from tests.support.truth import truth
 from vtacsp import VTAConfig
 from vtacsp.audit import ERROR, KINDS, Region, audit, load, of_program
 from vtacsp.audit.sources import of_bundle
@@ -40,7 +39,7 @@ def kinds(target, **options):
 @pytest.mark.parametrize("waits", [False, True])
 def test_no_alarm_on_programs_that_ran_right_on_the_rtl(waits):
     seen = Counter()
-    for stream in golden("programs")[waits::6]:
+    for stream in golden("programs")[waits::10]:
         case = truth()[stream["workload"]]
         program = build(case.workload, case.hardware, stream["index"], waits=waits)
         result = audit(of_program(program))
@@ -52,7 +51,7 @@ def test_no_alarm_on_programs_that_ran_right_on_the_rtl(waits):
 
 
 def test_every_measured_race_is_found():
-    for workload, index in races()[::6]:
+    for workload, index in races()[::10]:
         result = audit(of_program(build(workload, DEFAULT, index)))
         assert {finding.kind for finding in result.errors} & {"race", "unwritten"}
         assert result.doubtful > 0
@@ -71,14 +70,14 @@ def test_a_mutant_that_computes_something_else_in_some_order_is_found():
     """The witness executes random legal orders; the audit has to find all that it breaks."""
     missed, tally, confirmed = [], Counter(), Counter()
     for number, bundle in enumerate(programs()):
-        for verdict in verdicts(bundle, 16, seed=number, runs=8):
+        for verdict in verdicts(bundle, 13, seed=number, runs=8):
             tally[verdict.changed, verdict.clean] += 1
             confirmed.update(verdict.kinds if verdict.changed else ())
             if verdict.changed and verdict.clean:
                 missed.append((number, verdict))
     assert not missed
-    assert tally[True, False] > 120  # and most are broken
-    assert tally[False, True] > 30  # some are not, and nothing is said of them
+    assert tally[True, False] > 100  # and most are broken
+    assert tally[False, True] > 25  # some are not, and nothing is said of them
     assert tally[False, False] < tally[True, False] / 10  # what the witness did not meet
     for kind in ("deadlock", "race", "unwritten", "dram_bounds", "wrong_result", "not_stored"):
         assert confirmed[kind], kind
@@ -146,6 +145,7 @@ EDITS = {
     "no_operation": lambda line: line.rows[5].update(alu_opcode=6),
     "no_finish": lambda line: line.rows.pop(),
     "store_padding": lambda line: line.rows[6].update(x_pad_1=1),
+    "micro_op_shape": lambda line: line.rows[0].update(x_pad_1=1),
     "not_stored": lambda line: line.options.update(complete=True) or setattr(
         line, "regions", (*line.regions[:3], Region(Memory.OUT, 0x4000, 32))),
     "dram_race": lambda line: line.rows.insert(7, {

@@ -14,22 +14,21 @@ import pytest
 from click.testing import CliRunner
 
 import vtacsp.bundle
-from tests.free.test_free import random_layer
+from tests.support.layers import random_layer
 from vtacsp import Conv2DTranspose, Dense, GroupConv2D, VTAConfig, workload_from_dict
 from vtacsp.bundle import Bundle, pack
 from vtacsp.bundle.driver import Driver
 from vtacsp.bundle.run import drive, run
 from vtacsp.cli import main
 from vtacsp.errors import BundleError, DriverError
-from vtacsp.free import emit
+from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import log_depths
-from vtacsp.operators import geometry
 from vtacsp.operators.programs import build
 from vtacsp.timing import Simulator
 
 RUNNER = Path(vtacsp.bundle.__file__).parent / "runner.c"
-SOURCE = Path(__file__).parent / "driver.c"
+SOURCE = Path(__file__).parents[1] / "support" / "driver.c"
 MACHINE = VTAConfig()
 LAYER = {"op": "conv2d", "name": "tiny", "batch": 1, "in_channels": 32, "height": 6, "width": 6,
          "out_channels": 32, "kernel": [3, 3], "padding": [1, 1], "bias": True}  # fmt: skip

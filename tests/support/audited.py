@@ -7,17 +7,16 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from tests.interleave import Fault, orders
-from tests.mutants import mutant
+from tests.support.interleave import Fault, orders
+from tests.support.mutants import mutant
 from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, VTAConfig, compile
 from vtacsp.audit import Target, audit
 from vtacsp.audit.sources import of_bundle
 from vtacsp.bundle import Bundle, Launch, pack
 from vtacsp.errors import ProgramError
-from vtacsp.free import emit
+from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import encode
-from vtacsp.operators import geometry
 from vtacsp.operators.programs import build
 
 __all__ = ["Verdict", "programs", "verdicts"]

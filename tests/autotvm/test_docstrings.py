@@ -1,0 +1,23 @@
+"""Every public name of ``vtacsp.autotvm`` has an example, and every example is run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.api import names, where
+from tests.support.examples import docstrings, run_examples
+
+PACKAGE = "vtacsp.autotvm"
+MODULES = sorted({where(name, PACKAGE) for name in names(PACKAGE)})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_are_true(module):
+    assert run_examples(module, (PACKAGE,)) > 0
+
+
+def test_every_public_name_has_an_example():
+    texts = {
+        name: docstrings(where(name, PACKAGE)).get(name, ("", 0))[0] for name in names(PACKAGE)
+    }
+    assert not [name for name, text in texts.items() if ">>> " not in text]
