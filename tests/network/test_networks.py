@@ -356,7 +356,8 @@ def test_a_node_can_be_kept_on_the_host(network_file):
     data = json.loads(run("best", network_file, "--host", "other", "--format", "json").stdout)
     assert [x["node"] for x in data["host"]] == ["other", "pool"]
     assert "do you mean other" in run("best", network_file, "--host", "othe", code=2).stderr
-    assert "fold" in run("best", network_file, "--first-layer", "fold", code=2).stderr
+    for word in (("--first-layer", "fold"), ("--dense", "conv")):
+        assert "go with ONNX models" in run("best", network_file, *word, code=2).stderr
     for name in (network_file, "mlperf_tiny.kws"):
         for words in (["--shape", "x=1"], ["--first-layer", "pad", "--network"]):
             assert "go with ONNX models" in run("best", name, *words, code=2).stderr
@@ -388,5 +389,5 @@ def test_pages_have_a_bar_per_layer(network_file, tmp_path):
 def test_options_of_a_partition():
     with pytest.raises(NetworkError, match="first_layer is 'x', known are host, pad, fold"):
         Options(first_layer="x")
-    with pytest.raises(NetworkError, match=r"fold .* is not supported yet"):
-        Options(first_layer="fold")
+    with pytest.raises(NetworkError, match="dense is 'x', known are fastest, conv, dense"):
+        Options(dense="x")

@@ -18,12 +18,13 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 from tests.support.onnx_models import float_cnn, power_of_two, qdq_layer, quantise, sample
-from vtacsp import build
+from vtacsp import VTAConfig, build
 from vtacsp.functional.simulation import simulate
-from vtacsp.network import Options, solve
+from vtacsp.network import Options, answers, solve
 from vtacsp.network.onnx.binding import bind
 from vtacsp.network.onnx.importer import import_onnx
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA
+from vtacsp.tune.task import Task
 
 PAD = Options(first_layer="pad", shapes={"x": (1, 3, 8, 8)})
 LAYERS = ["stem", "wide", "depthwise", "narrow", "strided", "fc"]
@@ -151,6 +152,54 @@ def clipped(values, model, node):
     offset = 128 if values.dtype == np.uint8 else 0
     high = model.placed[node].layer.requantisation.high
     return np.clip(values, low + offset, high + offset)
+
+
+@pytest.mark.parametrize("name", ["powers", "signed"])
+def test_a_folded_first_layer_is_bit_for_bit_that_of_the_model(models, name):
+    """Pixels and taps of 3 channels in one block; data with a zero point are padded with it."""
+    path = models / f"{name}.onnx"
+    model = import_onnx(str(path), options=Options(first_layer="fold", shapes=PAD.shapes))
+    node = model.network.layers[0]
+    assert model.placed[node.name].embedding.kind == "fold"
+    assert node.workload.macs < 16 * 16 * 9 * 64 / 2  # channels filled: 9 taps of 16
+    notes = " ".join(node.remarks)
+    assert "kernel rows in the channels" in notes
+    assert "the host writes" in notes
+    assert "of its products are not the layer's" in notes
+    (answer,) = answers([node], VTAConfig())
+    source, target = input_of(model, node.name), output_of(model, node.name)
+    values = runtime(path, [source, target])
+    ours = on_vta(model, {node.name: answer.index}, node.name, values[source])
+    sums, _, zero = integer_sums(model, node.name, values[source])
+    shift = model.placed[node.name].layer.requantisation.shift
+    exact = clipped(rounded(sums, shift, zero, "up"), model, node.name)
+    np.testing.assert_array_equal(ours, exact)
+    if name == "powers":
+        np.testing.assert_array_equal(ours, values[target])
+    assert len(np.unique(ours)) > 4
+
+
+@pytest.mark.parametrize("dense", ["conv", "dense", "fastest"])
+@pytest.mark.parametrize("kind", ["gemm-turned", "matmul"])
+def test_a_dense_layer_is_the_same_as_a_convolution(tmp_path, kind, dense):
+    op, shape, weight, options = KINDS[kind]
+    path = tmp_path / "layer.onnx"
+    data = qdq_layer(path, op, shape, weight, **options)
+    model = import_onnx(str(path), options=Options(dense=dense))
+    (answer,) = solve(model.network).layers
+    work = answer.layer.workload
+    assert work.op == ("dense" if dense == "dense" else "conv2d")
+    assert Task.of(work, VTAConfig()).name == f"{work.op}_packed.vta"
+    assert any("1x1 convolution" in note for note in model.network.remarks) is (dense != "dense")
+    assert answer.layer.macs == np.prod(shape[:-1]) * 48 * 10 if kind == "matmul" else True
+    ours = on_vta(model, {"layer": answer.index}, "layer", data)
+    same = import_onnx(str(path), options=Options(dense="dense"))
+    (other,) = solve(same.network).layers
+    assert (answer.cycles < other.cycles) is (dense != "dense")
+    np.testing.assert_array_equal(
+        ours, on_vta(same, {"layer": other.index}, "layer", data).reshape(ours.shape)
+    )
+    assert len(np.unique(ours)) > 8
 
 
 def input_of(model, node):

@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import FIRST_LAYER, RESIDUAL, Options
+from vtacsp.network.options import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 
@@ -85,12 +85,16 @@ def network_options(function: F) -> F:
         host: tuple[str, ...],
         first_layer: str,
         residual: str,
+        dense: str,
+        alu: tuple[str, ...],
         shapes: tuple[str, ...],
         **others: Any,
     ) -> Any:
         options = Options(
             first_layer=first_layer,
             residual=residual,
+            dense=dense,
+            alu=frozenset(alu),
             host=frozenset(host),
             shapes=input_shapes(shapes),
         )
@@ -118,7 +122,22 @@ def network_options(function: F) -> F:
             default="host",
             show_default=True,
             help="A first convolution of an ONNX model that does not fill a block of channels: "
-            "on the host, or filled with zeros.",
+            "on the host, filled with zeros, or with several pixels in one block.",
+        ),
+        click.option(
+            "--alu",
+            type=click.Choice(ALU),
+            multiple=True,
+            help="Pools, or sums of two tensors, of an ONNX model on VTA's ALU in place of the "
+            "host, which hands over int32 (repeatable).",
+        ),
+        click.option(
+            "--dense",
+            type=click.Choice(DENSE),
+            default="fastest",
+            show_default=True,
+            help="Dense layers of an ONNX model: as 1x1 convolutions, by the dense template, or "
+            "whichever is faster.",
         ),
         click.option(
             "--host",
@@ -375,11 +394,17 @@ def _lines(answer: NetworkAnswer, total: Row) -> list[str]:
     return lines
 
 
+def count_of(workload: Workload) -> int | None:
+    """How often a network has the layer, None where nothing usable says so."""
+    count = workload.extra.get("count")
+    usable = isinstance(count, int) and not isinstance(count, bool) and count > 0
+    return count if usable else None
+
+
 def suite_total(cycles: Sequence[tuple[Workload, int | None]], clock_hz: int) -> str:
     """A line with the cycles of a network whose layers say how often they are there, else none."""
-    counts = [workload.extra.get("count") for workload, _ in cycles]
-    known = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in counts)
-    if len(cycles) < 2 or not known or any(found is None for _, found in cycles):
+    counts = [count_of(workload) for workload, _ in cycles]
+    if len(cycles) < 2 or None in counts or any(found is None for _, found in cycles):
         return ""
     total = sum(n * (found or 0) for n, (_, found) in zip(counts, cycles, strict=True) if n)
     return (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from vtacsp.cli.layers import each, nothing_packed
-from vtacsp.cli.network import Asked, end, network_options, print_answer, solve_all
+from vtacsp.cli.network import Asked, count_of, end, network_options, print_answer, solve_all
 from vtacsp.cli.options import (
     hardware_option,
     output_options,
@@ -74,6 +74,7 @@ def report(
     done = each(layers, count, lambda layer, refusal: (layer, refusal))
     title = f"{workload} on {hardware}"
     title += "" if verbose else "\nall causes: --verbose, --format csv, --html"
+    title += "" if done.interrupted else _total(done.results)
     if form == "table":
         rows = [_shown(*outcome, verbose) for outcome in done.results]
         emit(rows, list(dict.fromkeys(key for row in rows for key in row)), form, output, title)
@@ -111,6 +112,21 @@ def _network(
         write(render(network.name, found, hardware, origin, answer), html)
         wrote(html)
     end(done, answer)
+
+
+def _total(outcomes: Sequence[Outcome]) -> str:
+    """A line with the sums over the layers, and how often a network has them; of one layer none."""
+    found = [statistics(space) for _, space in outcomes if isinstance(space, FeasibleSpace)]
+    if len(outcomes) < 2 or not found:
+        return ""
+    size, feasible = sum(c.size for c in found), sum(c.feasible for c in found)
+    counts = [n for layer, _ in outcomes if (n := count_of(layer)) is not None]
+    runs = f", {sum(counts):,} with their counts" if len(counts) == len(outcomes) else ""
+    missing = len(outcomes) - len(found)
+    return (
+        f"\n{len(outcomes):,} layers{runs}: {feasible:,} of {size:,} configurations feasible, "
+        f"{feasible / size:.1%}" + (f" ({missing:,} refused)" if missing else "")
+    )
 
 
 def _row(layer: Workload, space: FeasibleSpace | WorkloadError) -> Row:

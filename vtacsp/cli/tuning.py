@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
+from vtacsp.cli.budget import Budget, Minutes
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -24,6 +26,7 @@ from vtacsp.cli.options import hardware_option, output_options, seed_option, wor
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
+from vtacsp.cli.scheduler import scheduler_executor
 from vtacsp.cli.simulation import pack_all
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 TRIALS = 64
+ENDLESS = 1 << 40  # trials of a layer when time is what ends it
 FIRST = 16  # configurations of the initial strategy
 PLAN = 16  # proposals between two trainings of the model, parents of a generation
 BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
@@ -70,6 +74,18 @@ class _Search:
     log: str
     assumed: str | None
     gap: float
+    early_stopping: int | None
+    budget: Budget
+    executor: Executor | None = None
+
+    def measurer(self, simulator: Simulator) -> Measurer:
+        """What measures a layer: this process, others, or the scheduler's workers."""
+        if self.executor is None:
+            return _measurer(simulator, self.jobs)
+        from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
+
+        here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
+        return ExecutorMeasurer(here, self.executor, jobs=BATCH)
 
     def run(
         self,
@@ -89,7 +105,7 @@ class _Search:
         searcher = self._searcher(space, initial)
         with (
             live.layer(simulator, min(self.trials, len(space))) as callback,
-            _measurer(simulator, self.jobs) as measurer,
+            self.measurer(simulator) as measurer,
         ):
             keep(
                 tune(
@@ -98,7 +114,9 @@ class _Search:
                     trials=self.trials,
                     log=log,
                     batch_size=BATCH,
+                    early_stopping=self.early_stopping,
                     good_enough=self._good_enough(simulator),
+                    stop=self.budget.share(),
                     callback=callback,
                 )
             )
@@ -131,10 +149,22 @@ class _Search:
 @click.option(
     "--trials",
     type=click.IntRange(1),
-    default=TRIALS,
-    show_default=True,
     metavar="N",
-    help="Measurements per layer at most; those in the log count.",
+    help=f"Measurements per layer at most; those in the log count.  [default: {TRIALS}; no limit "
+    "with --minutes]",
+)
+@click.option(
+    "--minutes",
+    type=Minutes(),
+    metavar="N",
+    help="Time for all layers: each has an equal part of what is left, and at least one "
+    "measurement. The same command goes on from the log.",
+)
+@click.option(
+    "--early-stopping",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End a layer after N measurements without a new best.",
 )
 @click.option(
     "--gap",
@@ -193,12 +223,20 @@ class _Search:
     metavar="N",
     help="Worker processes to measure in; 1 measures in this process.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Measure on the workers of a Dask scheduler, tcp://HOST:PORT, eight configurations at a "
+    "time.",
+)
 def tune(
     workload: str,
     hardware_file: str | None,
     form: str,
     output: str | None,
-    trials: int,
+    trials: int | None,
+    minutes: float | None,
+    early_stopping: int | None,
     initial: str,
     searcher: str,
     space: str,
@@ -211,6 +249,7 @@ def tune(
     preset: str,
     overrides: tuple[str, ...],
     jobs: int,
+    scheduler: str | None,
     asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
@@ -219,17 +258,27 @@ def tune(
     and keeps everything, the next run goes on where it was.
     """
     check_outputs(html, output, log, best_log)
-    search = _Search(space, initial, searcher, trials, jobs, seed, log, assumed, gap)
+    if scheduler is not None and jobs > 1:
+        raise VtacspError("--jobs and --scheduler cannot both measure")
+    budget = Budget(minutes)
+    most = trials or (TRIALS if minutes is None else ENDLESS)
+    search = _Search(
+        *(space, initial, searcher, most, jobs, seed, log, assumed, gap, early_stopping, budget)
+    )
     found, machine = asked.find(workload, hardware_file)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
-        _tune_network(search, found, machine, timing_model(preset, overrides), outputs)
+        with scheduler_executor(scheduler) as executor:
+            there = replace(search, executor=executor)
+            _tune_network(there, found, machine, timing_model(preset, overrides), outputs)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
     simulators = pack_all(found, machine, timing_model(preset, overrides)).results
     layers = _with_something_feasible(simulators)
-    tuned, interrupted = _tune_all(search, layers)
+    budget.layers = len(layers)
+    with scheduler_executor(scheduler) as executor:
+        tuned, interrupted = _tune_all(replace(search, executor=executor), layers)
     if form == "table":
         rows = [_shown(layer) for layer in tuned]
         columns = [column for column in SHOWN if any(column in row for row in rows)]
@@ -253,7 +302,7 @@ def tune(
     fresh = sum(layer.result.measured for layer in tuned)
     known = sum(len(layer.result.trials) for layer in tuned) - fresh
     say(f"{log}: {fresh:,} measured now, {known:,} known from before")
-    _say_proven(tuned, gap)
+    _say_ended(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
@@ -261,12 +310,27 @@ def tune(
         sys.exit(NOTHING_FEASIBLE)
 
 
-def _say_proven(tuned: Sequence[TunedLayer], gap: float) -> None:
+def _say_ended(tuned: Sequence[TunedLayer], search: _Search) -> None:
+    """Which layers ended before their trials, and why."""
+    from vtacsp.tune.loop import EARLY, STOPPED
+
     proven = sum(layer.result.proven for layer in tuned)
     if proven:
         say(
-            f"{proven} of {len(tuned)} layers ended early: no configuration is more than {gap:g}% "
-            "faster than what was found"
+            f"{proven} of {len(tuned)} layers ended early: no configuration is more than "
+            f"{search.gap:g}% faster than what was found"
+        )
+    early = sum(layer.result.ended == EARLY for layer in tuned)
+    if early:
+        say(
+            f"{early} of {len(tuned)} layers ended after {search.early_stopping:,} measurements "
+            "without a new best"
+        )
+    late = sum(layer.result.ended == STOPPED for layer in tuned)
+    if late:
+        say(
+            f"{late} of {len(tuned)} layers were cut short by --minutes "
+            f"{search.budget.minutes:g}; the same command goes on from the log"
         )
 
 
@@ -291,7 +355,7 @@ def _tune_network(
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.tune import TuningLog, write_records
 
-    layers_of(network)
+    search.budget.layers = len(layers_of(network))
 
     class Shown(LayerSearch):
         """The search that the options ask for, with its progress."""
@@ -308,7 +372,7 @@ def _tune_network(
             return found[0]
 
         def measurer(self, simulator: Simulator) -> Measurer:
-            return _measurer(simulator, search.jobs)
+            return search.measurer(simulator)
 
     with TuningLog(search.log, search.assumed) as log, Live(len(network.layers)) as live:
         found = tune_network(
@@ -341,7 +405,7 @@ def _tune_network(
     fresh = sum(layer.result.measured for layer in tuned.values())
     before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
     say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
-    _say_proven([*tuned.values()], search.gap)
+    _say_ended([*tuned.values()], search)
     if found.interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:

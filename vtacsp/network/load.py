@@ -51,7 +51,8 @@ def find(reference: str, hardware: VTAConfig, options: Options) -> Network | lis
     """The workloads of a suite, as they are, or what a file holds; see :func:`load_file`."""
     if not is_model(reference) and options != Options(host=options.host):
         raise NetworkError(
-            f"{shortened(reference)}: --first-layer, --residual and --shape go with ONNX models"
+            f"{shortened(reference)}: --alu, --dense, --first-layer, --residual and --shape "
+            "go with ONNX models"
         )
     known = in_suite(reference)
     return load_file(reference, hardware, options) if known is None else known
@@ -135,6 +136,7 @@ def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
     except WorkloadError as refusal:
         why = str(refusal).removeprefix(f"{node.workload.name}: ")
         return replace(node, place=HOST, why=why, workload=None, remarks=())
-    macs = node.macs or (node.workload.macs if filled != node.workload else None)
+    own = node.workload.macs or None  # the ALU's operators have none
+    macs = node.macs or (own if filled != node.workload else None)
     known = dict.fromkeys((*node.remarks, *remarks))
     return replace(node, workload=filled, macs=macs, remarks=tuple(known))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vtacsp.errors import NetworkError, shortened
 
-__all__ = ["FIRST_LAYER", "RESIDUAL", "Options"]
+__all__ = ["ALU", "DENSE", "FIRST_LAYER", "RESIDUAL", "Options"]
 
 FIRST_LAYER = ("host", "pad", "fold")
 """What becomes of a first convolution whose channels do not fill a block."""
@@ -16,18 +16,28 @@ RESIDUAL = ("host", "fuse")
 """Where a residual is added: by the host, or in the epilogue of the layer before, as int32."""
 
 
+ALU = ("add", "pool")
+"""What VTA's ALU can do by itself when the host hands over int32."""
+
+DENSE = ("fastest", "conv", "dense")
+"""How products with constant matrices are computed: as a 1x1 convolution, or by the template."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Choices; ``shapes`` fixes inputs of a model with dynamic axes, by name.
 
     ``host`` names nodes that stay on the host whatever they are.  ``first_layer`` is one of
-    :data:`FIRST_LAYER`: ``pad`` fills the channels of the block with zeros.  ``fold`` (several
-    pixels in one block) is not there yet and refused by name.  ``residual`` is one of
-    :data:`RESIDUAL`.
+    :data:`FIRST_LAYER`: ``pad`` fills the channels of the block with zeros, ``fold`` takes the
+    fastest embedding (:mod:`vtacsp.embedding`), several pixels or taps in one block.  ``residual``
+    is one of :data:`RESIDUAL`, ``dense`` one of :data:`DENSE`: ``fastest`` takes the convolution
+    where its best program has fewer cycles.  ``alu`` are those of :data:`ALU` that VTA does.
     """
 
     first_layer: str = "host"
     residual: str = "host"
+    dense: str = "fastest"
+    alu: frozenset[str] = frozenset()
     host: frozenset[str] = frozenset()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -40,8 +50,7 @@ class Options:
             raise NetworkError(
                 f"residual is {shortened(self.residual)}, known are {', '.join(RESIDUAL)}"
             )
-        if self.first_layer == "fold":
-            raise NetworkError(
-                "first_layer fold (several pixels in one block of channels) is not supported yet: "
-                "choose host or pad"
-            )
+        for word in sorted(self.alu - set(ALU)):
+            raise NetworkError(f"alu has {shortened(word)}, known are {', '.join(ALU)}")
+        if self.dense not in DENSE:
+            raise NetworkError(f"dense is {shortened(self.dense)}, known are {', '.join(DENSE)}")

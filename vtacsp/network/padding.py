@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+from vtacsp.alu.workload import OnALU
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.dense.workload import Dense
@@ -29,6 +30,9 @@ def fill_blocks(workload: Workload, hardware: VTAConfig) -> tuple[Workload, tupl
     if isinstance(workload, Dense):
         sizes = {name: getattr(workload, name) for name in ("in_features", "out_features")}
         changes = {name: _up(size, block) for name, size in sizes.items()}
+    elif isinstance(workload, OnALU):
+        sizes = {"channels": workload.channels}
+        changes = {"channels": _up(workload.channels, block)}
     else:
         assert hasattr(workload, "in_channels")
         if isinstance(workload, GroupConv2D):

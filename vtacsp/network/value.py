@@ -174,7 +174,7 @@ class NetworkLayer:
     def waste(self) -> float:
         """Share of VTA's multiply-accumulates whose operands are zeros that fill blocks."""
         ours = self.count * self.workload.macs
-        return 1 - min(self.macs, ours) / ours
+        return 1 - min(self.macs, ours) / ours if ours else 0.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 
-__all__ = ["Trial", "TuningResult", "tune"]
+__all__ = ["EARLY", "PROVEN", "STOPPED", "Trial", "TuningResult", "tune"]
+
+EARLY, STOPPED, PROVEN = "early stopping", "stopped", "proven"
+"""Why a run ended before its trials: no new best for long enough, ``stop`` said so, good enough."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Trial:
 class TuningResult:
     """What a run found: its trials in order, and whether it was interrupted.
 
-    ``proven`` says that it ended because the best was good enough.
+    ``proven`` says that it ended because the best was good enough; ``ended`` is :data:`EARLY`,
+    :data:`STOPPED`, :data:`PROVEN` or, when the trials or the space ended it, empty.
 
     >>> layer = vtacsp.suite("resnet18")[9]
     >>> result = tune(GridSearcher(search_space(layer)), SimulatorMeasurer(layer), trials=8)
@@ -53,6 +57,7 @@ class TuningResult:
     trials: tuple[Trial, ...]
     interrupted: bool = False
     proven: bool = False
+    ended: str = ""
 
     @property
     def measured(self) -> int:
@@ -92,6 +97,7 @@ def tune(
     batch_size: int | None = None,
     early_stopping: int | None = None,
     good_enough: float | None = None,
+    stop: Callable[[], bool] | None = None,
     callback: Callable[[Trial], None] | None = None,
 ) -> TuningResult:
     """Measure up to ``trials`` configurations of the searcher's space.
@@ -104,7 +110,8 @@ def tune(
     ``batch_size`` is how many are proposed at a time (``measurer.parallel`` when not given),
     ``early_stopping`` ends the run after so many trials without a new best, ``good_enough`` when
     the best takes at most so many seconds: a lower bound
-    (:func:`~vtacsp.tune.cycle_bounds`) says when no search finds more.  ``callback`` sees every
+    (:func:`~vtacsp.tune.cycle_bounds`) says when no search finds more.  ``stop`` is asked after
+    every trial that is measured whether to end: a clock, for example.  ``callback`` sees every
     trial as it ends.
 
     Ctrl-C ends the run, wherever it comes: the result holds everything that is in the log, and
@@ -130,17 +137,15 @@ def tune(
         with ExitStack() as stack:
             opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
             run = _Run(searcher, measurer, _Book(searcher.space, opened, measurer.device))
-            interrupted = proven = False
+            interrupted, ended = False, ""
             try:
                 for trial in run.trials(trials, size):
                     if callback is not None:
                         callback(trial)
-                    if early_stopping is not None and run.since_best() >= early_stopping:
+                    ended = run.ends(trial, early_stopping, good_enough, stop)
+                    if ended:
                         break
-                    if good_enough is not None and run.best <= good_enough:
-                        proven = True
-                        break
-                if proven:  # what else the log knows is among the trials too
+                if ended in (PROVEN, STOPPED):  # what else the log knows is among the trials too
                     run.finish(callback)
             except KeyboardInterrupt:
                 interrupted = True
@@ -149,7 +154,7 @@ def tune(
             except BaseException:
                 measurer.close()
                 raise
-        return TuningResult(searcher.space, tuple(run.done), interrupted, proven)
+        return TuningResult(searcher.space, tuple(run.done), interrupted, ended == PROVEN, ended)
     except KeyboardInterrupt:  # on the way in or out, or once more
         if run is None:
             raise
@@ -295,6 +300,21 @@ class _Run:
         if result.seconds < self._best:
             self._best, self._best_number = result.seconds, trial.number
         return trial
+
+    def ends(
+        self,
+        trial: Trial,
+        early_stopping: int | None,
+        good_enough: float | None,
+        stop: Callable[[], bool] | None,
+    ) -> str:
+        """Why the run ends after a trial, empty when it goes on."""
+        if early_stopping is not None and self.since_best() >= early_stopping:
+            return EARLY
+        if good_enough is not None and self.best <= good_enough:
+            return PROVEN
+        # what the log knows costs no time
+        return STOPPED if stop is not None and not trial.recorded and stop() else ""
 
     @property
     def best(self) -> float:

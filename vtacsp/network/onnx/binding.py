@@ -52,6 +52,11 @@ class BoundLayer:
 
     def operands(self, data: Array) -> Operands:
         """Packed operands for data as the model has them: (N, C, H, W), or (..., features)."""
+        embedding = self.placed.embedding
+        if embedding is not None:
+            own = () if self.channel is None else (self.channel.astype(np.int32),)
+            plain = to_int8(data).reshape(embedding.layer.data_shape)
+            return embedding.embed(plain, self._plain_weight(), own)
         work, batch, block = self.workload, self.hardware.batch, self.hardware.block
         values = self._padded(to_int8(data))
         shapes = work.pack(self.hardware)
@@ -69,15 +74,25 @@ class BoundLayer:
 
     def result(self, packed: Array) -> Array:
         """Packed results in the model's shape and type, without what fills blocks."""
+        if self.placed.embedding is not None:
+            return self._in_type(self.placed.embedding.extract(packed))
         axes = len(packed.shape) - 4
         n, c, *image, batch, block = packed.shape
         order = (0, axes + 2, 1, axes + 3, *range(2, axes + 2))
         values = packed.transpose(order).reshape(n * batch, c * block, *image)
         work = self.placed.layer.workload
         channels = work.out_features if isinstance(work, Dense) else _channels(work)
-        found = values[: work.batch, :channels].astype(np.int16)
-        model: Array = (found + OFFSET[self.dtype]).astype(self.dtype)
+        return self._in_type(values[: work.batch, :channels])
+
+    def _in_type(self, values: Array) -> Array:
+        """VTA's int8 in the type of the model."""
+        model: Array = (values.astype(np.int16) + OFFSET[self.dtype]).astype(self.dtype)
         return model
+
+    def _plain_weight(self) -> Array:
+        """Weights (outputs, inputs, ...) of a layer that is embedded."""
+        turned = isinstance(self.placed.layer.workload, Dense)
+        return self.weight.T if turned and not self.placed.layer.transposed_weight else self.weight
 
     def _padded(self, values: Array) -> Array:
         layer = self.placed.layer

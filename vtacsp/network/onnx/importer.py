@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.names import check_names
+from vtacsp.network.onnx.alu import ALU_OPS
 from vtacsp.network.onnx.graph import Graph, Op
 from vtacsp.network.onnx.layers import LAYERS
 from vtacsp.network.onnx.placing import HANDLERS, Context, Placed
@@ -29,7 +30,10 @@ OTHER_ARITHMETIC = "Softmax LogSoftmax Sigmoid Tanh Exp Log Gelu Erf HardSigmoid
     QLinearSigmoid QLinearSoftmax QLinearLeakyRelu"
 
 REASONS = {
-    **dict.fromkeys(POOLING.split(), "VTA has no pooling"),
+    **dict.fromkeys(
+        POOLING.split(),
+        "VTA's ALU loads int32 only, and its data are int8 (--alu pool has the host widen them)",
+    ),
     **dict.fromkeys(MOVING.split(), "it moves data and computes nothing that VTA could do"),
     **dict.fromkeys(
         OTHER_ARITHMETIC.split(),
@@ -38,6 +42,11 @@ REASONS = {
     **dict.fromkeys(
         ELEMENTWISE,
         "an elementwise operator of two tensors: they are int8, and VTA's ALU loads int32 only",
+    ),
+    **dict.fromkeys(
+        ("Add", "Sum", "QLinearAdd"),
+        "a sum of two tensors: they are int8, and VTA's ALU loads int32 only (--alu add has the "
+        "host widen them)",
     ),
     **dict.fromkeys(
         ("Relu", "Clip", "BatchNormalization"),
@@ -87,6 +96,8 @@ def import_onnx(
         if op.name in graph.constant_ops or op.name in fused or handler is None:
             continue
         if op.name in options.host:
+            continue
+        if ALU_OPS.get((op.domain, op.type), "") not in ("", *options.alu):
             continue
         try:
             placed[op.name] = handler(context, op)
@@ -160,8 +171,21 @@ def _why(graph: Graph, op: Op) -> str:
 def _remarks(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
     if not placed:
         return ()
+    notes = []
+    count = sum(
+        found.embedding is not None and found.embedding.kind == "pixels"
+        for found in placed.values()
+    )
+    if count:
+        noun = "1 dense layer is" if count == 1 else f"{count:,} dense layers are"
+        why = "as asked for" if context.options.dense == "conv" else "faster than the template"
+        notes.append(
+            f"{noun} computed as 1x1 convolutions ({why}) and logged as such; --dense dense has "
+            "the dense template"
+        )
     if not context.quantised:
         return (
+            *notes,
             "a float model says no scales: epilogues are those of TVM's quantised networks, with "
             f"an assumed shift by {ASSUMED_SHIFT}, which no cycle depends on",
         )
@@ -171,8 +195,9 @@ def _remarks(context: Context, placed: dict[str, Placed]) -> tuple[str, ...]:
         if found.layer.requantisation is not None and not found.layer.requantisation.exact
     ]
     if not inexact:
-        return ()
+        return tuple(notes)
     return (
+        *notes,
         f"{len(inexact)} of {len(placed)} nodes on VTA are multiplied by no power of two: their "
         "results are approximated (`vtacsp network` says by how much); quantise with power-of-two "
         "scales for equal ones",

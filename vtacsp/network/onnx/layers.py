@@ -11,8 +11,9 @@ from typing import Any
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.network.onnx.chain import Chain, follow, need_out
+from vtacsp.network.onnx.embedded import as_convolution, folded, host_work
 from vtacsp.network.onnx.graph import Graph, Op, Shape
-from vtacsp.network.onnx.placing import Context, Layer, Placed, handles
+from vtacsp.network.onnx.placing import Context, Layer, Pads, Placed, handles, padding_of
 from vtacsp.network.onnx.scales import (
     Quantisation,
     Requantisation,
@@ -29,9 +30,6 @@ from vtacsp.operators.workload import Workload
 __all__ = ["LAYERS"]
 
 MICROSOFT = "com.microsoft"
-
-Pads = tuple[int, int, int, int]
-"""Top, left, bottom, right."""
 
 NO_PADS: Pads = (0, 0, 0, 0)
 
@@ -160,7 +158,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
     graph = context.graph
     transposed = op.type == "ConvTranspose"
     data, weight, groups, inputs, outputs = _sizes(graph, op, operands, transposed)
-    pads, before = _pads(op, data, weight[2:]), []
+    pads, before = padding_of(op, data, weight[2:]), []
     outer = None if transposed or operands.data_scale is not None else _pad_before(context, op)
     if outer is not None:
         before.append(outer[0])
@@ -186,9 +184,12 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         workload, on_host = _transposed(op, make, pads, groups, zero), NO_PADS
     else:
         workload, on_host = _plain(op, make, pads, groups, zero)
-    filled, more = context.fill(workload)
-    if context.is_first(op) and inputs < context.hardware.block and more:
-        _first_layer(context, inputs)
+    embedding, more = None, tuple[str, ...]()
+    if _needs_fold(context, op, workload, inputs):
+        embedding = folded(context, workload, (data[2], data[3]), pads, zero)
+        filled, more, on_host = embedding.workload, tuple(host_work(embedding)), NO_PADS
+    else:
+        filled, more = context.fill(workload)
     layer = Layer(
         workload=workload,
         data=operands.stored,
@@ -205,7 +206,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
             f"the host pads the data: {top} above, {left} left, {bottom} below, {right} right, "
             f"with {zero}"
         )
-    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks))
+    return Placed(layer, filled, (*before, *chain.ops), tuple(remarks), embedding)
 
 
 def _sizes(
@@ -266,13 +267,23 @@ def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     return remarks
 
 
-def _first_layer(context: Context, channels: int) -> None:
-    if context.options.first_layer == "host":
+def _needs_fold(context: Context, op: Op, workload: Workload, channels: int) -> bool:
+    """Whether it is a first convolution that does not fill a block and is to be folded.
+
+    Raises :class:`Unplaceable` when such a layer stays on the host.
+    """
+    if channels >= context.hardware.block or not context.is_first(op):
+        return False
+    choice = context.options.first_layer
+    if choice == "fold":
+        return True
+    if choice == "host" and context.fill(workload)[1]:
         noun = "channel does" if channels == 1 else "channels do"
         raise Unplaceable(
             f"first layer: {channels} input {noun} not fill a block of {context.hardware.block} "
-            "(--first-layer pad fills it with zeros)"
+            "(--first-layer pad fills it with zeros, fold with pixels)"
         )
+    return False
 
 
 def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: int) -> Chain:
@@ -294,31 +305,6 @@ def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Req
         raise NetworkError(f"{op.name}: {count} scales of weights for {outputs} outputs")
     scales = operands.data_scale, operands.weight_scale, need_out(chain)
     return Requantisation.of(*scales, bool(operands.bias), chain.low, chain.high)
-
-
-def _pads(op: Op, data: Shape, kernel: Shape) -> Pads:
-    """Padding as (top, left, bottom, right)."""
-    stride = op.ints("strides", (1, 1))
-    if any(s < 1 for s in stride):
-        raise NetworkError(f"{op.name}: strides are {stride}, must be at least 1")
-    mode = op.text("auto_pad", "NOTSET")
-    if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if op.type == "ConvTranspose":
-            raise Unplaceable(f"auto_pad {mode} of a transposed convolution")
-        ends = []
-        for size, k, s in zip(data[2:], kernel, stride, strict=True):
-            total = max((-(-size // s) - 1) * s + k - size, 0)
-            ends.append((total // 2, total - total // 2)[:: 1 if mode == "SAME_UPPER" else -1])
-        (top, bottom), (left, right) = ends
-        return top, left, bottom, right
-    if mode == "VALID":
-        return 0, 0, 0, 0
-    if mode != "NOTSET":
-        raise NetworkError(f"{op.name}: auto_pad is {mode!r:.40}, which ONNX does not have")
-    top, left, bottom, right = op.ints("pads", (0, 0, 0, 0))
-    if min(top, left, bottom, right) < 0:
-        raise Unplaceable(f"negative padding {(top, left, bottom, right)}")
-    return top, left, bottom, right
 
 
 def _pad_before(context: Context, op: Op) -> tuple[Op, Pads] | None:
@@ -423,7 +409,12 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
     workload = _made(op, Dense, make)
-    filled, more = context.fill(workload)
+    assert isinstance(workload, Dense)
+    embedding = as_convolution(context, workload)
+    if embedding is None:
+        filled, more = context.fill(workload)
+    else:
+        filled, more = embedding.workload, ("a 1x1 convolution", *host_work(embedding))
     layer = Layer(
         workload=workload,
         data=operands.stored,
@@ -432,7 +423,8 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         requantisation=requantisation,
         transposed_weight=turned,
     )
-    return Placed(layer, filled, chain.ops, (*_remarks(chain, requantisation), *more))
+    remarks = (*_remarks(chain, requantisation), *more)
+    return Placed(layer, filled, chain.ops, remarks, embedding)
 
 
 def _bias_shapes(outputs: int) -> tuple[Shape, ...]:

@@ -9,16 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from vtacsp.errors import WorkloadError
+from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.onnx.graph import Graph, Op
+from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.scales import Requantisation, Unplaceable
 from vtacsp.network.options import Options
 from vtacsp.network.padding import fill_blocks
 from vtacsp.operators.workload import Workload
 
-__all__ = ["HANDLERS", "Context", "Layer", "Placed", "handles"]
+if TYPE_CHECKING:
+    from vtacsp.embedding.embedding import Embedding
+
+__all__ = ["HANDLERS", "Context", "Layer", "Pads", "Placed", "Widened", "handles", "padding_of"]
+
+
+Pads = tuple[int, int, int, int]
+"""Top, left, bottom, right."""
+
+
+@dataclass(frozen=True)
+class Widened:
+    """A tensor that the host makes int32: ``(value - zero) * factor`` of the int8 values."""
+
+    tensor: str
+    zero: int = 0
+    factor: int = 1
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,8 @@ class Layer:
     """A layer as the model has it, before blocks are filled.
 
     ``pads`` (top, left, bottom, right) are what the host adds to the data, with the value
-    ``fill``; ``requantisation`` is None in a float model.
+    ``fill``; ``requantisation`` is None in a float model.  ``widened`` are the operands of what
+    the ALU does by itself, which has no weights.
     """
 
     workload: Workload
@@ -37,16 +55,21 @@ class Layer:
     fill: int = 0
     requantisation: Requantisation | None = None
     transposed_weight: bool = False
+    widened: tuple[Widened, ...] = ()
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator on VTA: the layer, what is fused into it, and its remarks."""
+    """An operator on VTA: the layer, what is fused into it, and its remarks.
+
+    ``embedding`` is how the layer became the workload where blocks are not just filled.
+    """
 
     layer: Layer
     workload: Workload
     fused: tuple[Op, ...] = ()
     remarks: tuple[str, ...] = ()
+    embedding: Embedding | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +124,28 @@ def handles(*types: str, domain: str = "") -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def padding_of(op: Op, data: Shape, kernel: Shape) -> Pads:
+    """Padding as (top, left, bottom, right)."""
+    stride = op.ints("strides", (1, 1))
+    if any(s < 1 for s in stride):
+        raise NetworkError(f"{op.name}: strides are {stride}, must be at least 1")
+    mode = op.text("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        if op.type == "ConvTranspose":
+            raise Unplaceable(f"auto_pad {mode} of a transposed convolution")
+        ends = []
+        for size, k, s in zip(data[2:], kernel, stride, strict=True):
+            total = max((-(-size // s) - 1) * s + k - size, 0)
+            ends.append((total // 2, total - total // 2)[:: 1 if mode == "SAME_UPPER" else -1])
+        (top, bottom), (left, right) = ends
+        return top, left, bottom, right
+    if mode == "VALID":
+        return 0, 0, 0, 0
+    if mode != "NOTSET":
+        raise NetworkError(f"{op.name}: auto_pad is {mode!r:.40}, which ONNX does not have")
+    top, left, bottom, right = op.ints("pads", (0, 0, 0, 0))
+    if min(top, left, bottom, right) < 0:
+        raise Unplaceable(f"negative padding {(top, left, bottom, right)}")
+    return top, left, bottom, right

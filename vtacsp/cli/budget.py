@@ -1,0 +1,49 @@
+"""Time for the layers of a command: what one does not use, those after it get."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+__all__ = ["Budget", "Minutes"]
+
+
+class Minutes(click.FloatRange):
+    """Minutes above 0, at most a year; NaN compares with nothing and would pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 525_600, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, or the usual error."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number of the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+@dataclass
+class Budget:
+    """``minutes`` for all ``layers`` from now on, None without a limit."""
+
+    minutes: float | None
+    layers: int = 1
+    clock: Callable[[], float] = time.monotonic
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._end = math.inf if self.minutes is None else self.clock() + 60 * self.minutes
+
+    def share(self) -> Callable[[], bool]:
+        """Says whether the time of the next layer is over: an equal part of what is left."""
+        now = self.clock()
+        end = now + max(self._end - now, 0.0) / max(self.layers, 1)
+        self.layers -= 1
+        return lambda: self.clock() >= end

@@ -1,0 +1,101 @@
+"""Layers of a model that VTA computes as another operator: folded, or dense as a convolution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtacsp.errors import SpaceError, WorkloadError
+from vtacsp.network.onnx.placing import Context
+from vtacsp.network.onnx.scales import Unplaceable
+from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
+from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.group_conv2d.workload import GroupConv2D
+from vtacsp.operators.workload import Workload
+
+if TYPE_CHECKING:
+    from vtacsp.embedding.embedding import Embedding
+
+__all__ = ["as_convolution", "folded", "host_work"]
+
+
+def folded(
+    context: Context,
+    workload: Workload,
+    image: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    zero: int,
+) -> Embedding:
+    """The fastest embedding of a first convolution, on the simulated RTL.
+
+    ``image`` are height and width of the model's data, before ``pads`` (top, left, bottom, right)
+    of the value ``zero`` are around them.  Raises :class:`Unplaceable` with the reason when there
+    is none.
+    """
+    from vtacsp.embedding.layer import Layer
+
+    if isinstance(workload, Conv2DTranspose):
+        raise Unplaceable(
+            "first layer: a transposed convolution is not folded (--first-layer pad fills its "
+            "block with zeros)"
+        )
+    layer = Layer(
+        name=workload.name,
+        batch=workload.batch,
+        in_channels=getattr(workload, "in_channels"),  # noqa: B009 - of the spatial ones
+        height=image[0],
+        width=image[1],
+        out_channels=getattr(workload, "out_channels"),  # noqa: B009
+        kernel=getattr(workload, "kernel"),  # noqa: B009
+        stride=getattr(workload, "stride"),  # noqa: B009
+        padding=pads,
+        pad_value=zero,
+        groups=workload.groups if isinstance(workload, GroupConv2D) else 1,
+        epilogue=workload.epilogue,
+    )
+    return _fastest(context, layer, ("fold", "groups", "pad", "plain"))
+
+
+def as_convolution(context: Context, workload: Dense) -> Embedding | None:
+    """The 1x1 convolution that computes a dense layer, as the option ``dense`` decides.
+
+    None when the dense template computes it: because that is asked for, or is not slower.
+    Raises :class:`Unplaceable` when the convolution is asked for and cannot run.
+    """
+    from vtacsp.embedding.layer import Layer
+
+    choice = context.options.dense
+    if choice == "dense":
+        return None
+    if choice == "conv":
+        return _fastest(context, Layer.of(workload), ("pixels",))
+    try:
+        found = _fastest(context, Layer.of(workload), ("pixels", "pad", "plain"))
+    except Unplaceable:
+        return None  # the dense template says why, or that nothing is feasible
+    return found if found.kind == "pixels" else None
+
+
+def _fastest(context: Context, layer: object, kinds: tuple[str, ...]) -> Embedding:
+    from vtacsp.embedding.choice import embeddings, fastest
+    from vtacsp.embedding.layer import Layer
+
+    assert isinstance(layer, Layer)
+    try:
+        listed = [e for e in embeddings(layer, context.hardware) if e.kind in kinds]
+        return fastest(listed).best.embedding
+    except (SpaceError, WorkloadError) as refusal:
+        raise Unplaceable(str(refusal).removeprefix(f"{layer.name}: ")) from None
+
+
+def host_work(embedding: Embedding) -> list[str]:
+    """What is done to the layer, and the bytes that the host writes for it, as remarks."""
+    remarks = [f"embedded: {', '.join(embedding.steps)}"] if embedding.steps else []
+    host, bytes_ = embedding.host, []
+    if host.data:
+        bytes_.append(f"{host.data:,} bytes of data")
+    if host.output:
+        bytes_.append(f"{host.output:,} bytes of results")
+    if bytes_:
+        remarks.append(f"the host writes {' and '.join(bytes_)} for every inference")
+    remarks.append(f"{max(embedding.waste, 0):.0%} of its products are not the layer's")
+    return remarks
