@@ -17,7 +17,7 @@ from vtacsp.audit.findings import ERROR, Finding
 from vtacsp.audit.numbers import check_numbers
 from vtacsp.audit.target import Target
 from vtacsp.errors import AuditError, DeadlockError
-from vtacsp.machine.instructions import MICRO_OP, Memory, Module, Opcode, modules_of
+from vtacsp.machine.instructions import MICRO_OP, Memory, Module, Opcode, TokenQueue, modules_of
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program, Segment, Stream
@@ -136,7 +136,7 @@ def _program(target: Target) -> Program:
     image = np.ascontiguousarray(target.micro_ops).view(np.uint32).reshape(-1, 3)
     segments = tuple(Segment(start, stop, [image]) for start, stop in target.launches)
     stream = Stream.of(target.instructions)
-    waits = target.held[2] > 0
+    waits = target.held[TokenQueue.S2C] > 0
     return Program(layer, target.hardware, {}, stream, segments, {}, waits=waits)
 
 

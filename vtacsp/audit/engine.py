@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import AluOp, Memory, Opcode
+from vtacsp.machine.instructions import AluOp, Memory, Opcode, TokenQueue
 
 __all__ = [
     "COLUMNS",
@@ -206,7 +206,7 @@ _UOP, _WGT, _INP, _ACC, _OUTPUT = (np.int64(memory) for memory in Memory)
 _MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
 
 _L, _C, _S = range(3)
-_L2C, _C2L, _S2C, _C2S = range(4)
+_L2C, _C2L, _S2C, _C2S = (int(queue) for queue in TokenQueue)
 _ORDER = np.array([_L, _S, _C])
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
+from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode, TokenQueue
 
 __all__ = [
     "DEADLOCK",
@@ -150,7 +150,7 @@ _MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
 # modules and, by (from, to), token queues: load->compute, compute->load, store->compute,
 # compute->store
 _L, _C, _S = range(3)
-_L2C, _C2L, _S2C, _C2S = range(4)
+_L2C, _C2L, _S2C, _C2S = (int(queue) for queue in TokenQueue)
 _ORDERS = np.array([[_L, _C, _S], [_L, _S, _C], [_C, _L, _S]])
 
 
@@ -165,6 +165,7 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
     or doubtful is an error.  ``detail`` is the element that was refused; of a doubtful one, and
     of a micro-op that is not there, instruction (-1: the same), code, memory and element.
     """
+    # 1. the queues of the modules, what each knows of the others, the tokens with what they tell
     n = len(words)
     row = np.zeros(len(_PLACES), np.int64)
     detail = np.zeros(4, np.int64)
@@ -181,6 +182,7 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
     popped = np.zeros(4, np.int64)
     where = np.full(3, -1, np.int64)
 
+    # 2. rounds, until no module moves: each runs until it lacks a token, or as the order says
     moved = True
     while moved:
         moved = False
@@ -218,6 +220,7 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
                         pushed[q] += 1
                 if (order == EAGER and m == _C) or (order == LAZY and m != _C):
                     break  # the others first
+    # 3. what is left: tokens, and instructions when there is a deadlock
     for q in range(4):
         held[q] = pushed[q] - popped[q]
     for m in range(3):

@@ -22,7 +22,7 @@ from vtacsp.errors import (
 from vtacsp.functional import interpreter as machine
 from vtacsp.functional.reference import random_operands, reference, value_type
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import Memory, Module, modules_of
+from vtacsp.machine.instructions import Memory, Module, TokenQueue, modules_of
 from vtacsp.operators import registry
 from vtacsp.operators.operands import Operands
 from vtacsp.operators.programs import build
@@ -102,7 +102,7 @@ def simulate(
     if order is None:
         order = machine.EAGER if races else machine.IN_TURNS
     held = np.zeros(4, dtype=np.int64)
-    held[2] = program.waits  # the token that the program before left
+    held[TokenQueue.S2C] = program.waits  # the token that the program before left
     counters = np.zeros(7, dtype=np.int64)
     ins = program.instructions
     words = ins.view(np.uint32).reshape(len(ins), -1)

@@ -37,6 +37,7 @@ __all__ = [
     "Memory",
     "Module",
     "Opcode",
+    "TokenQueue",
     "as_stored",
     "decode",
     "depths",
@@ -91,6 +92,15 @@ class Module(IntEnum):
     LOAD = 1
     COMPUTE = 2
     STORE = 3
+
+
+class TokenQueue(IntEnum):
+    """The queues of tokens between two modules, from the one that pushes to the one that pops."""
+
+    L2C = 0
+    C2L = 1
+    S2C = 2
+    C2S = 3
 
 
 Stage = Module  # the name until 0.2; goes with the next release

@@ -155,11 +155,21 @@ _SRAM, _Y_SIZE, _X_SIZE, _X_STRIDE = map(MOVE.index, ("sram_base", "y_size", "x_
 _OP_LOAD, _UOP = int(Opcode.LOAD), int(Memory.UOP)
 
 
+# In: the steps of a program (kind, one, two: a loop's end, a push, a pop, a call, a
+# synchronisation), how often each loop runs, what a call issues, the queue's size.  Out: the
+# instructions, as records with their addresses, flags and who issued them; which kernels were
+# loaded where; where launches end.
+# 1. the state: instructions, loops, pops that wait, the micro-op cache, the launches
+# 2. what the steps are made of, as closures
+# 3. the walk, a step at a time: the end of a loop (of which alike iterations are copied), tokens,
+#    a DMA call, a kernel call (through the cache), a synchronisation
+# 4. what is handed back
 @jit
 def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     steps, extents, rows, moves, move_places, kernels, kernel_places, sizes, tables, table_which,
     table_dram, shapes, own, uop_depth, waits, capacity, max_syncs, room, most,
 ):  # fmt: skip
+    # 1. the state
     words, first, factor, empty = _move_records(rows, moves, move_places, tables, shapes, own)
     # kernels that got into the cache, and where their micro-ops are then: two records each
     size, loaded = len(words), 0
@@ -195,7 +205,8 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     events = 0  # changes of the cache
     last = 0  # module of the last instruction, as far as a push may ride on it
 
-    # closures: numba counts references to the arrays that it hands to functions
+    # 2. what the steps are made of; closures: numba counts references to the arrays that it hands
+    # to functions
 
     def create(
         n: int, pops: int, module: int, record: int, address: int, row: int
@@ -229,12 +240,13 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             n, pops, last = commit(n, pops, last, target)
         return n, pops | side, last
 
+    # 3. the walk
     step = 0
     while step < len(steps):
         kind, one, two = steps[step, 0], steps[step, 1], steps[step, 2]
         step += 1
         sync = kind == SYNC
-        if kind == END:
+        if kind == END:  # of an iteration
             at[one] += 1
             # a push may ride on the last instruction, unless it has pushed already
             state = (events << 16) + (pops << 8) + (last << 4)

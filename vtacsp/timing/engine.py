@@ -22,6 +22,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import INSTRUCTION_BYTES
+from vtacsp.machine.instructions import TokenQueue
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stream
 from vtacsp.timing import plan as p
 from vtacsp.timing.model import TimingModel
@@ -97,7 +98,7 @@ def first_tokens(waits: bool) -> IntArray:
 _L, _C, _S = p.LOAD, p.COMPUTE, p.STORE
 _DISPATCH = 3  # moves too
 # token queues; a module pops from the module before and after it, and pushes to them
-_L2C, _C2L, _C2S, _S2C = range(4)
+_L2C, _C2L, _S2C, _C2S = (int(queue) for queue in TokenQueue)
 _INSTRUCTIONS, _DATA = 4, 5  # what else a module may wait for
 _NONE = 0  # for a module at the end, which has no such flags
 _FROM_PREV, _FROM_NEXT = np.array([_NONE, _L2C, _C2S]), np.array([_C2L, _S2C, _NONE])
@@ -157,8 +158,17 @@ def _pad(readers, r, skips, first, last):  # type: ignore[no-untyped-def]
     readers[r, _CURSOR] = cursor
 
 
+# In: the plan of each kind of instruction (:mod:`.plan`), the module of each kind; kind, address
+# and flags of every instruction; the constants; tokens of before; cycles of transfers that are
+# known.  Out: the last cycle (-1: deadlock), tokens left, and with ``record`` when everything was.
+# 1. what is recorded
+# 2. the state: the queues of the modules, tokens, the fetch module, the memory
+# 3. what an instruction's end does; what a module does until it lacks something (closures)
+# 4. until everything has run: the fetch module and the modules move as far as they can without the
+#    memory; then the memory grants a request; then a load may have ended
 @jit
 def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    # 1. what is recorded
     c, n = p.Constants(*values), len(which)
     noted = n if record else 0
     start, done = np.empty(noted, np.int64), np.empty(noted, np.int64)
@@ -173,6 +183,7 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     reads = np.empty((room, 4), np.int64)
     grants = bursts = 0
 
+    # 2. the state
     # the queue of each module, a ring: instructions, and when they reach its head, later their end
     ring = 1
     while ring < min(c.queue_entries, n):
@@ -203,6 +214,8 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
     oldest = newest = flying = 0
     port = bus = 0  # from when on they are free
     finish = np.full(1, -1, np.int64)  # cycle of the last instruction
+
+    # 3. what an instruction's end does, and what a module does
 
     def push(m: int, act: int, end: int, wake: int) -> int:
         # the tokens of an instruction that has ended
@@ -286,7 +299,9 @@ def _schedule(plan, module_of, which, dram, flags, values, tokens, known, record
         idle[m], head[m], waits[m] = free, k, lacks
         return wake
 
+    # 4. until everything has run
     while True:
+        # what needs no memory: the fetch module, compute, store, load
         while wake:
             if wake & 1 << _DISPATCH:
                 wake ^= 1 << _DISPATCH
