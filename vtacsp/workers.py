@@ -13,6 +13,9 @@ from contextlib import contextmanager
 __all__ = ["process_pool", "stop_workers"]
 
 
+ENDING = 10.0  # seconds that a pool has to see that its processes are gone
+
+
 def process_pool(jobs: int, preload: Sequence[str] = ()) -> ProcessPoolExecutor:
     """A pool of ``jobs`` processes, which have imported the modules ``preload`` where that is free.
 
@@ -33,6 +36,7 @@ def stop_workers(executor: Executor) -> None:
     """End the processes of a pool, by force, and what they do."""
     # a worker that hangs ends by force only; Python has a public method for it from 3.14 on
     processes = dict(getattr(executor, "_processes", None) or {})
+    manager = getattr(executor, "_executor_manager_thread", None)
     # before they end, or the pool reports their end to work that was cancelled: a traceback
     try:
         executor.shutdown(wait=False, cancel_futures=True)
@@ -40,6 +44,9 @@ def stop_workers(executor: Executor) -> None:
         executor.shutdown(wait=False)
     for process in processes.values():
         process.kill()
+    # it closes the pipe by which Python wakes it at exit: a traceback when both happen at once
+    if manager is not None:
+        manager.join(ENDING)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from vtacsp import ConfigError, KnobSpace, WorkloadError, random_operands, refer
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.functional import simulate
 from vtacsp.operators.conv2d.tiling import Tiling
+from vtacsp.operators.conv2d_transpose.program import as_convolution
 
 pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 from tvm.ir import IRModule
@@ -116,11 +117,19 @@ def test_sampling_has_the_candidates_of_the_knob_space(layer):
             assert tuple(map(int, sample.attrs[0])) == knob.values
 
 
+def tiling_of(layer, config):
+    """A transposed convolution is a convolution of the dilated input."""
+    symbols = layer.symbols(HARDWARE)
+    if layer.op == "conv2d_transpose":
+        symbols = as_convolution(symbols)
+    return Tiling(symbols, HARDWARE, config)
+
+
 @pytest.mark.parametrize("name", ["conv", "plain", "grouped", "transposed"])
 def test_tiles_and_threads_are_those_of_the_program(name):
     layer = LAYERS[name]
     for config in vtacsp.compile(layer).sample(10):
-        sch, tiling = scheduled(prim_func(layer), config), Tiling(layer, HARDWARE, config)
+        sch, tiling = scheduled(prim_func(layer), config), tiling_of(layer, config)
         block = HARDWARE.block
         size = {
             "acc": {tiling.acc_tile * block, tiling.co1 * block if layer.bias else 0},

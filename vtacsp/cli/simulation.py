@@ -35,7 +35,7 @@ from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.cli.terminal import say
-from vtacsp.errors import VtacspError
+from vtacsp.errors import VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
 from vtacsp.workers import process_pool, stop_workers
@@ -228,7 +228,7 @@ def best(
     """
     for name, value in _free_options(gap, seed, save, resume):
         if value is not None and not free:
-            raise VtacspError(f"{name} goes with --free")
+            raise VtacspError(f"{name} {shortened(value)} goes with --free")
     check_outputs(output, save)
     found, machine = asked.find(workload, hardware_file)
     if isinstance(found, Network) and not free:

@@ -21,7 +21,7 @@ from vtacsp.program.kernel import KernelLoop
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 
-__all__ = ["build"]
+__all__ = ["as_convolution", "build"]
 
 UNROLL_H, UNROLL_W = 4, 2
 
@@ -30,13 +30,14 @@ def build(
     workload: Conv2DTranspose, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a transposed convolution."""
-    tiling = _Tiling(_as_convolution(workload.symbols(hardware)), hardware, config)
+    tiling = _Tiling(as_convolution(workload.symbols(hardware)), hardware, config)
     if hardware.log_batch:
         raise ProgramError(LOWERING, "the pass for transposed convolutions needs BATCH 1")
     return build_tiled(tiling, workload, config, queue, loop_is_function=False)
 
 
-def _as_convolution(s: Mapping[str, int]) -> Mapping[str, int]:
+def as_convolution(s: Mapping[str, int]) -> Mapping[str, int]:
+    """Symbols of the convolution that computes it: stride 1, over the dilated input."""
     return {
         **s,
         "H": (s["H"] - 1) * s["SH"] + 1,
