@@ -144,7 +144,7 @@ COMMANDS = [
     ["tune", "net.json"],
     ["study", "resnet18", "--jobs", "1"],
 ]
-COPIES = 60  # of ten layers: no command is done before the signal, on any machine
+COPIES = 300  # of ten layers: no command is done before the signal, on any machine
 
 
 def network():
