@@ -69,7 +69,9 @@ def test_best_free_is_a_table_of_80_columns(layers):
 )
 def test_options_of_the_free_search_need_it(option):
     result = run("best", "resnet18.C10", *option, code=2)
-    assert f"{option[0]} goes with --free" in result.stderr
+    assert f"error: {option[0]} " in result.stderr
+    assert option[1] in result.stderr
+    assert "goes with --free" in result.stderr
 
 
 def test_a_machine_on_which_nothing_can_run_ends_with_3(layers, tmp_path):
