@@ -26,7 +26,7 @@ from vtacsp.epilogue.steps import CHANNEL, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module
-from vtacsp.operators.conv2d.tiling import Tiling
+from vtacsp.operators.conv2d.tiling import Tiling, symbols_of
 from vtacsp.operators.workload import Workload
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Pads, PerTile, Transfer, padded, plain
@@ -49,7 +49,7 @@ def build(
     workload: Workload, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a convolution, plain or grouped."""
-    tiling = Tiling(workload.symbols(hardware), hardware, config)
+    tiling = Tiling(symbols_of(workload, hardware), hardware, config)
     return build_tiled(tiling, workload, config, queue)
 
 

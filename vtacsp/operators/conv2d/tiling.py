@@ -6,11 +6,13 @@ For the program: independent of ``nest`` and ``rules`` on purpose.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.workload import Workload
 from vtacsp.program.kernel import KernelLoop
 
-__all__ = ["Tiling"]
+__all__ = ["Tiling", "symbols_of"]
 
 
 class Tiling:
@@ -127,3 +129,9 @@ class Tiling:
         elif groups and any(groups):
             steps = tuple(group * co_src for group in groups)
         return KernelLoop(self.co1, self.h1 * self.w1, src, self.ci1 * self.taps, steps=steps)
+
+
+@lru_cache(maxsize=256)
+def symbols_of(workload: Workload, hardware: VTAConfig) -> Mapping[str, int]:
+    """The symbols of a layer, which all of its programs share: not to be changed."""
+    return workload.symbols(hardware)

@@ -15,7 +15,7 @@ from vtacsp.causes import LOWERING
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.conv2d.program import build_tiled
-from vtacsp.operators.conv2d.tiling import Tiling
+from vtacsp.operators.conv2d.tiling import Tiling, symbols_of
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.program.kernel import KernelLoop
 from vtacsp.program.program import Program
@@ -30,7 +30,7 @@ def build(
     workload: Conv2DTranspose, hardware: VTAConfig, config: Mapping[str, int], queue: Queue
 ) -> Program:
     """Build the program of a transposed convolution."""
-    tiling = _Tiling(as_convolution(workload.symbols(hardware)), hardware, config)
+    tiling = _Tiling(as_convolution(symbols_of(workload, hardware)), hardware, config)
     if hardware.log_batch:
         raise ProgramError(LOWERING, "the pass for transposed convolutions needs BATCH 1")
     return build_tiled(tiling, workload, config, queue, loop_is_function=False)
