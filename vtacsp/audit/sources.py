@@ -18,7 +18,7 @@ from vtacsp.errors import AuditError, shortened
 from vtacsp.files import open_input
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import INSTRUCTION_BYTES
-from vtacsp.machine.instructions import Memory, Opcode, decode, unpack_micro_ops
+from vtacsp.machine.instructions import Memory, decode, unpack_micro_ops
 from vtacsp.program import Program
 
 __all__ = ["load", "of_bundle", "of_program"]
@@ -76,28 +76,20 @@ def load(
 def of_program(program: Program) -> Target:
     """A program of this package, without its data: its buffers lie one after the other."""
     hardware = program.hardware
-    instructions = program.instructions.copy()
     uops = np.concatenate([segment.micro_ops for segment in program.segments])
     sizes = {"uop": len(uops), **program.dram}
-    moves = np.isin(instructions["opcode"], (Opcode.LOAD, Opcode.STORE))
+    bases: dict[str, int] = {}
     regions, end = [], PAGE
     for name, elements in sizes.items():
         size = hardware.element_bytes(name)
         address = -(-end // max(PAGE, size)) * max(PAGE, size)
         regions.append(Region(Memory[name.upper()], address, elements * size))
         end = address + elements * size
-        mine = moves & (instructions["memory_type"] == Memory[name.upper()])
-        instructions["dram_base"][mine & (instructions["x_size"] > 0)] += np.uint32(address // size)
-    at = 0
-    for segment in program.segments:
-        part = instructions[segment.start : segment.stop]
-        mine = (part["opcode"] == Opcode.LOAD) & (part["memory_type"] == Memory.UOP)
-        part["dram_base"][mine & (part["x_size"] > 0)] += np.uint32(at)
-        at += len(segment.micro_ops)
+        bases[name] = address
     return Target(
         name=program.workload.name,
         hardware=hardware,
-        instructions=instructions,
+        instructions=program.linked(bases, one_image=True),
         micro_ops=uops,
         launches=tuple((segment.start, segment.stop) for segment in program.segments),
         image=regions[0].address // hardware.element_bytes("uop"),

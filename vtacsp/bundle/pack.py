@@ -17,7 +17,7 @@ from vtacsp.bundle.manifest import BUFFERS, LARGEST, PAGE, Buffer, Launch, Manif
 from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import BundleError
 from vtacsp.functional.reference import random_operands, reference, value_type
-from vtacsp.machine.instructions import Memory, Opcode, pack_micro_ops
+from vtacsp.machine.instructions import pack_micro_ops
 from vtacsp.operators import registry
 from vtacsp.operators.operands import Operands
 from vtacsp.program import Program, encode
@@ -88,19 +88,8 @@ def _digest(data: bytes) -> str:
 
 def _link(program: Program, buffers: Mapping[str, Buffer]) -> bytes:
     """The binary stream; its DRAM addresses are those of the buffers."""
-    instructions = program.instructions.copy()
-    moves = np.isin(instructions["opcode"], (Opcode.LOAD, Opcode.STORE))
-    moves &= instructions["x_size"] > 0
-    for name, buffer in buffers.items():
-        mine = moves & (instructions["memory_type"] == Memory[name.upper()])
-        instructions["dram_base"][mine] += np.uint32(buffer.address // buffer.element_bytes)
-    # every launch has micro-ops of its own, one image after the other
-    at = 0
-    for segment in program.segments:
-        part = instructions[segment.start : segment.stop]
-        mine = (part["opcode"] == Opcode.LOAD) & (part["memory_type"] == Memory.UOP)
-        part["dram_base"][mine & (part["x_size"] > 0)] += np.uint32(at)
-        at += len(segment.micro_ops)
+    bases = {name: buffer.address for name, buffer in buffers.items()}
+    instructions = program.linked(bases, one_image=True)
     return encode(instructions, program.hardware).astype("<u8").tobytes()
 
 

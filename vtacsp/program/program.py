@@ -131,8 +131,16 @@ class Program:
         Keys are ``inp``, ``wgt``, ``acc``, ``out`` and ``uop``; a base must be a multiple of
         the element size.
         """
-        ins = self.instructions.copy()
-        for name, base in (bases or {}).items():
+        return encode(self.linked(bases or {}), self.hardware)
+
+    def linked(self, bases: Mapping[str, int], *, one_image: bool = False) -> Records:
+        """The instructions with operands at byte addresses; ``bases`` as for :meth:`encode`.
+
+        Every launch has a micro-op image of its own; with ``one_image`` they lie one after the
+        other, as one operand.
+        """
+        ins: Records = self.instructions.copy()
+        for name, base in bases.items():
             memory = Memory[name.upper()]
             size = self.hardware.element_bytes(name)
             if base % size:
@@ -141,7 +149,13 @@ class Program:
             rows &= np.isin(ins["opcode"], (Opcode.LOAD, Opcode.STORE))
             address = ins["dram_base"].astype(np.int64) + base // size
             ins["dram_base"][rows] = (address & 0xFFFFFFFF)[rows]
-        return encode(ins, self.hardware)
+        at = 0
+        for segment in self.segments if one_image else ():
+            part = ins[segment.start : segment.stop]
+            loads = (part["opcode"] == Opcode.LOAD) & (part["memory_type"] == Memory.UOP)
+            part["dram_base"][loads & (part["x_size"] > 0)] += np.uint32(at)
+            at += len(segment.micro_ops)
+        return ins
 
     def encode_micro_ops(self, segment: int = 0) -> NDArray[np.uint32]:
         """32-bit binary form of a segment's micro-op image."""
