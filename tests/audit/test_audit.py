@@ -344,6 +344,7 @@ def test_the_command_line(tmp_path, monkeypatch):
     bundle = programs()[0]
     bundle.save(tmp_path / "b")
     page = tmp_path / "page.html"
+    assert invoke(tmp_path / "b")[0] == 0  # what says that it compiles has said it
     code, out, err = invoke(tmp_path / "b", "--html", page, "--list")
     assert (code, err) == (0, f"wrote {page}\n")
     assert "clean" in out

@@ -6,27 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import click
-
-__all__ = ["Budget", "Minutes"]
-
-
-class Minutes(click.FloatRange):
-    """Minutes above 0, at most a year; NaN compares with nothing and would pass."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 525_600, min_open=True)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number, or the usual error."""
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value} is no number of the range {self._describe_range()}.", param, ctx)
-        return number
+__all__ = ["Budget"]
 
 
 @dataclass

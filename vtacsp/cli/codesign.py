@@ -226,6 +226,8 @@ def _print(front: Front, more: Sequence[Row], network: str, form: str, output: s
     freed_keys = list(front.space.free)
     costs = [cost.name for cost in front.costs]
     if form != "table":
+        from vtacsp.codesign.certificate import layer_rows
+
         rows: list[Row] = [
             {
                 **{key: point.sizes[key] for key in freed_keys},
@@ -233,15 +235,7 @@ def _print(front: Front, more: Sequence[Row], network: str, form: str, output: s
                 "cycles": point.cycles,
                 **extra,
                 "machine": point.sizes,
-                "layers": [
-                    {
-                        "layer": best.layer.name,
-                        "count": best.layer.count,
-                        "index": best.index,
-                        "cycles": best.cycles,
-                    }
-                    for best in point.layers
-                ],
+                "layers": layer_rows(point),
             }
             for point, extra in zip(front.points, more, strict=True)
         ]

@@ -22,6 +22,7 @@ from vtacsp.cli.network import (
     solve_all,
     suite_total,
 )
+from vtacsp.cli.number import Number
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
@@ -31,7 +32,6 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
-from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.cli.terminal import say
@@ -186,7 +186,7 @@ def _all(
 @click.option("--free", is_flag=True, help="Also search schedules beyond the template.")
 @click.option(
     "--gap",
-    type=Percent(0, 100),
+    type=Number(0, 100),
     metavar="PERCENT",
     help="With --free: stop that close to the limit of the machine; 0.5 by default.",
 )

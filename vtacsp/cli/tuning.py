@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from vtacsp.cli.budget import Budget, Minutes
+from vtacsp.cli.budget import Budget
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -22,9 +22,9 @@ from vtacsp.cli.network import (
     print_answer,
     suite_total,
 )
+from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
-from vtacsp.cli.percent import Percent
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_executor
 from vtacsp.cli.simulation import pack_all
@@ -57,6 +57,7 @@ SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
 GAP = 0.5  # per cent
+YEAR = 525_600  # minutes
 SEARCHERS = ("model", "genetic", "random", "grid")
 SPACES = ("feasible", "grid")
 
@@ -123,11 +124,10 @@ class _Search:
 
     def _good_enough(self, simulator: Simulator) -> float:
         """Seconds within the gap of what no configuration of the layer gets below."""
-        from vtacsp.tune.bound import cycle_bounds
+        from vtacsp.tune.bound import least_cycles
 
-        space, timing = simulator.space, simulator.timing
-        lowest = int(cycle_bounds(space.problem, space.indices, timing).min())
-        return timing.seconds_of(lowest) * (1 + self.gap / 100)
+        timing = simulator.timing
+        return timing.seconds_of(least_cycles(simulator.space, timing)) * (1 + self.gap / 100)
 
     def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
         from vtacsp.tune import GeneticSearcher, GridSearcher, ModelSearcher, RandomSearcher
@@ -155,7 +155,7 @@ class _Search:
 )
 @click.option(
     "--minutes",
-    type=Minutes(),
+    type=Number(0, YEAR, min_open=True),
     metavar="N",
     help="Time for all layers: each has an equal part of what is left, and at least one "
     "measurement. The same command goes on from the log.",
@@ -168,7 +168,7 @@ class _Search:
 )
 @click.option(
     "--gap",
-    type=Percent(0, 100),
+    type=Number(0, 100),
     default=GAP,
     show_default=True,
     metavar="PERCENT",

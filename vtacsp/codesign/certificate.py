@@ -27,7 +27,7 @@ from vtacsp.operators.loading import workload_from_dict
 from vtacsp.timing.model import RTL, constants
 from vtacsp.timing.simulator import Simulator
 
-__all__ = ["Check", "certificate", "check", "point_dict"]
+__all__ = ["Check", "certificate", "check", "layer_rows", "point_dict"]
 
 VERSION = 1
 KIND = "vtacsp_codesign_certificate"
@@ -74,16 +74,21 @@ def point_dict(point: Point) -> dict[str, Any]:
         "machine": point.sizes,
         "costs": point.costs,
         "cycles": point.cycles,
-        "layers": [
-            {
-                "layer": best.layer.name,
-                "count": best.layer.count,
-                "index": best.index,
-                "cycles": best.cycles,
-            }
-            for best in point.layers
-        ],
+        "layers": layer_rows(point),
     }
+
+
+def layer_rows(point: Point) -> list[dict[str, Any]]:
+    """The layers of a point, each with its best configuration."""
+    return [
+        {
+            "layer": best.layer.name,
+            "count": best.layer.count,
+            "index": best.index,
+            "cycles": best.cycles,
+        }
+        for best in point.layers
+    ]
 
 
 class Check:

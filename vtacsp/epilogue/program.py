@@ -20,6 +20,7 @@ from vtacsp.program.kernel import KernelLoop, alu_loops, alu_micro_ops, record_a
 from vtacsp.program.nest import Call, Node, Scope
 
 __all__ = [
+    "ALU_OPS",
     "Slots",
     "check_chain",
     "check_store",
@@ -35,7 +36,7 @@ _REUSE = 16
 PAGE = 4096
 """Bytes of a page; every operand is allocated on pages of its own."""
 
-_OPS = {
+ALU_OPS = {
     "min": AluOp.MIN,
     "max": AluOp.MAX,
     "add": AluOp.ADD,
@@ -179,4 +180,4 @@ def epilogue(
             loops = broadcast if p.kind == CHANNEL else tile
         micro_ops = alu_micro_ops(bases, a.hardware)
         immediate = None if p.value is None else p.immediate
-        a.kernel(f"alu{number}", record_alu(_OPS[p.op], alu_loops(loops), micro_ops, immediate))
+        a.kernel(f"alu{number}", record_alu(ALU_OPS[p.op], alu_loops(loops), micro_ops, immediate))

@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.epilogue.program import operand_bases
+from vtacsp.epilogue.program import ALU_OPS, operand_bases
 from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, WIDTH
 from vtacsp.epilogue.steps import CHANNEL, Pass
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import AluOp
 from vtacsp.operators.geometry import Geometry, geometry
 from vtacsp.operators.workload import Workload
 
@@ -27,14 +26,6 @@ __all__ = ["NOTHING", "ON_CHANNEL", "ON_TENSOR", "Chain", "chain_of"]
 
 NOTHING, ON_CHANNEL, ON_TENSOR = range(3)
 """What a pass loads."""
-
-_OPS = {
-    "min": AluOp.MIN,
-    "max": AluOp.MAX,
-    "add": AluOp.ADD,
-    "shr": AluOp.SHR,
-    "mul": AluOp.MUL,
-}
 
 
 class Chain(NamedTuple):
@@ -105,7 +96,7 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
             if p.kind == CHANNEL:
                 loads, number = ON_CHANNEL, channels
                 channels += 1
-        rows.append((int(_OPS[op]), int(p.value is not None), value, loads, number, start))
+        rows.append((int(ALU_OPS[op]), int(p.value is not None), value, loads, number, start))
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
     return Chain(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
 

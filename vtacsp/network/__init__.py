@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
@@ -38,18 +39,14 @@ __all__ = [
 ]
 
 # imported when a name is first used: the simulators cost time
-_MODULES = {
-    "answer": ("LayerAnswer", "NetworkAnswer", "answers", "solve"),
-    "load": ("load_network",),
-    "options": ("Options",),
-    "padding": ("fill_blocks",),
-    "tuning": ("LayerSearch", "TunedNetwork", "tune_network"),
-    "value": ("CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
+        "load": ["load_network"],
+        "options": ["Options"],
+        "padding": ["fill_blocks"],
+        "tuning": ["LayerSearch", "TunedNetwork", "tune_network"],
+        "value": ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"],
+    },
+)

@@ -9,7 +9,7 @@ from tvm import te, tirx
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.spatial import Spatial
 
-__all__ = ["convolution"]
+__all__ = ["ACCUMULATOR", "convolution"]
 
 ACCUMULATOR = "int32"
 

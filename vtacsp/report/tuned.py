@@ -8,7 +8,7 @@ from functools import cached_property
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.breakdown import TimingResult
 from vtacsp.timing.simulator import Simulator
-from vtacsp.tune.bound import cycle_bounds
+from vtacsp.tune.bound import least_cycles
 from vtacsp.tune.loop import Trial, TuningResult
 
 __all__ = ["TunedLayer"]
@@ -54,8 +54,7 @@ class TunedLayer:
     @cached_property
     def bound(self) -> int:
         """Cycles that no feasible configuration can undercut: the least of their cycle bounds."""
-        space = self.simulator.space
-        return int(cycle_bounds(space.problem, space.indices, self.simulator.timing).min())
+        return least_cycles(self.simulator.space, self.simulator.timing)
 
     @property
     def gap(self) -> float | None:

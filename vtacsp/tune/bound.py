@@ -27,10 +27,11 @@ from vtacsp.rules.symbols import (
     PASSES,
     TENSORS,
 )
+from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import RTL, TimingModel
 
-__all__ = ["cycle_bound", "cycle_bounds"]
+__all__ = ["cycle_bound", "cycle_bounds", "least_cycles"]
 
 _TENSOR = LOG_BATCH + LOG_BLOCK - 3
 INP_BYTES = pow2(_TENSOR + LOG_INP_WIDTH)
@@ -169,3 +170,8 @@ def cycle_bounds(problem: Problem, indices: IntArray, timing: TimingModel = RTL)
     """
     bound: IntArray = problem.at(indices).evaluate(cycle_bound(problem.workload.op, timing))
     return bound
+
+
+def least_cycles(space: FeasibleSpace, timing: TimingModel = RTL) -> int:
+    """Cycles that no configuration of a space gets below: the least of their bounds."""
+    return int(cycle_bounds(space.problem, space.indices, timing).min())

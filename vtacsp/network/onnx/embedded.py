@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtacsp.errors import SpaceError, WorkloadError
@@ -9,7 +10,6 @@ from vtacsp.network.onnx.placing import Context
 from vtacsp.network.onnx.scales import Unplaceable
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
 from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.group_conv2d.workload import GroupConv2D
 from vtacsp.operators.workload import Workload
 
 if TYPE_CHECKING:
@@ -38,20 +38,8 @@ def folded(
             "first layer: a transposed convolution is not folded (--first-layer pad fills its "
             "block with zeros)"
         )
-    layer = Layer(
-        name=workload.name,
-        batch=workload.batch,
-        in_channels=getattr(workload, "in_channels"),  # noqa: B009 - of the spatial ones
-        height=image[0],
-        width=image[1],
-        out_channels=getattr(workload, "out_channels"),  # noqa: B009
-        kernel=getattr(workload, "kernel"),  # noqa: B009
-        stride=getattr(workload, "stride"),  # noqa: B009
-        padding=pads,
-        pad_value=zero,
-        groups=workload.groups if isinstance(workload, GroupConv2D) else 1,
-        epilogue=workload.epilogue,
-    )
+    height, width = image
+    layer = replace(Layer.of(workload), height=height, width=width, padding=pads, pad_value=zero)
     return _fastest(context, layer, ("fold", "groups", "pad", "plain"))
 
 

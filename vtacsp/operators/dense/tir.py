@@ -8,10 +8,9 @@ from tvm import te
 
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.tir import ACCUMULATOR
 
 __all__ = ["multiply"]
-
-ACCUMULATOR = "int32"
 
 
 def multiply(workload: Dense, hardware: VTAConfig, data: Any, weight: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A number of per cent on the command line."""
+"""Numbers on the command line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-__all__ = ["Percent"]
+__all__ = ["Number"]
 
 
-class Percent(click.FloatRange):
+class Number(click.FloatRange):
     """A range of floats in which NaN is not: it compares with nothing, and would pass."""
 
     def convert(
