@@ -384,6 +384,10 @@ def test_pages_have_a_bar_per_layer(network_file, tmp_path):
         assert section.count('class="track"') == 3
         assert "Look at these first" in section
         assert "no pooling" in section
+    told = run("tune", "--trials", 2, "--log", tmp_path / "l", network_file, "--format", "json")
+    total = json.loads(told.stdout)["total"]["cycles"]
+    head = text[: text.index('id="network"')]
+    assert f"<b>{total:,}</b><span>cycles, all runs of all layers" in head
 
 
 def test_options_of_a_partition():

@@ -76,7 +76,7 @@ def render(
     whole = "" if network is None else network_section(network)
     return page(
         f"{title}: tuned for VTA",
-        _header(title, layers, hardware, timing),
+        _header(title, layers, hardware, timing, network),
         _keys(legend),
         whole + _overview(layers) + "".join(sections) + legend.table(),
         origin or Origin.now(),
@@ -84,16 +84,23 @@ def render(
 
 
 def _header(
-    title: str, layers: Sequence[TunedLayer], hardware: VTAConfig, timing: TimingModel
+    title: str,
+    layers: Sequence[TunedLayer],
+    hardware: VTAConfig,
+    timing: TimingModel,
+    network: NetworkAnswer | None,
 ) -> str:
     trials = [trial for layer in layers for trial in layer.result.trials]
     failed = sum(not trial.result.ok for trial in trials)
-    best = [layer.best_cycles for layer in layers if layer.best_cycles is not None]
+    cycles = sum(layer.best_cycles or 0 for layer in layers)
+    what = "cycles" if len(layers) == 1 else "cycles, all layers together"
+    if network is not None:
+        cycles, what = network.cycles, "cycles, all runs of all layers"
     tiles = [
         (f"{len(layers):,}", "layer" if len(layers) == 1 else "layers"),
         (f"{len(trials):,}", "measurements"),
         (f"{failed:,}", "failed"),
-        (f"{sum(best):,}", "cycles" if len(layers) == 1 else "cycles, all layers together"),
+        (f"{cycles:,}", what),
     ]
     return header(title, f"Tuned for VTA, {hardware.target}, {hardware}; {timing.note}", tiles)
 
