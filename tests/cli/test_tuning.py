@@ -94,6 +94,10 @@ def test_records_that_name_no_device_are_left_out_unless_it_is_assumed(here):
         assert f"{measured} measured now, {5 - measured} known from before" in done.stderr
         assert len(load_records(log)) == 5 + measured
 
+    log.write_text(text)
+    done = run("tune", "conv.json", "--network", "--trials", 5, "--init", "uniform")
+    assert "vtacsp.log: 5 records name no device: left out" in done.stderr
+
 
 def test_a_torn_log_is_mended(here):
     tuned("conv.json", "--trials", 6)
@@ -164,7 +168,7 @@ class Interrupted(SimulatorMeasurer):
 
 def test_ctrl_c_keeps_everything_and_prints_the_table(here, monkeypatch):
     monkeypatch.setattr(
-        tuning, "_measurer", lambda s, jobs: Interrupted(s.workload, s.hardware, s.timing)
+        tuning._Search, "measurer", lambda _, s: Interrupted(s.workload, s.hardware, s.timing)
     )
     options = ["net.json", "--trials", 12, "--format", "json"]
     result = run("tune", *options, "--html", "page.html", code=130)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vtacsp.cli.free_saved import Saved, compared
 from vtacsp.cli.layers import Done, each
@@ -96,7 +96,7 @@ def print_free(
     if form == "table":
         write(_text(rows, total, title, network, to_file=output is not None), output)
     elif form == "json" and network is not None:
-        data = {"layers": named, "total": total, "host": _host(network)}
+        data = {"layers": named, "total": total, "host": network.host_rows()}
         write(json.dumps(data, indent=1) + "\n", output)
     else:
         emit(named, COLUMNS, form, output)
@@ -161,10 +161,6 @@ def _total(rows: Sequence[Row], clock_hz: int) -> Row:
         "clock_hz": clock_hz,
         "missing": [row["layer"] for row in rows if not row["cycles"]],
     }
-
-
-def _host(network: Network) -> list[Mapping[str, Any]]:
-    return [{"node": n.name, "op": n.op, "count": n.count, "reason": n.why} for n in network.host]
 
 
 def _row(simulator: Simulator, found: Found | None, executor: Executor | None) -> Row:

@@ -298,7 +298,7 @@ def print_answer(
         rows.append({"place": "total", "layer": "total", **answer.total()})
         rows += [
             {"place": HOST, "layer": row["node"], "count": row["count"], "reason": row["reason"]}
-            for row in answer.host_rows()
+            for row in answer.network.host_rows()
         ]
         emit(rows, (*ANSWER, *more), form, output)
     else:

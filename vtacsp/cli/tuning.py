@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer
+    from vtacsp.operators.workload import Workload
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
@@ -81,12 +82,16 @@ class _Search:
 
     def measurer(self, simulator: Simulator) -> Measurer:
         """What measures a layer: this process, others, or the scheduler's workers."""
-        if self.executor is None:
-            return _measurer(simulator, self.jobs)
+        from vtacsp.timing.simulator import ready
         from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
         here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-        return ExecutorMeasurer(here, self.executor, jobs=BATCH)
+        if self.executor is not None:
+            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
+        if self.jobs == 1:
+            return here
+        ready()  # a worker's clock runs while it compiles
+        return ExecutorMeasurer(here, jobs=self.jobs)
 
     def run(
         self,
@@ -299,10 +304,7 @@ def tune(
         origin = Origin.now(typed_command(), seed)
         write(render(workload, tuned, layers[0].hardware, layers[0].timing, origin), html)
         wrote(html)
-    fresh = sum(layer.result.measured for layer in tuned)
-    known = sum(len(layer.result.trials) for layer in tuned) - fresh
-    say(f"{log}: {fresh:,} measured now, {known:,} known from before")
-    _say_ended(tuned, search)
+    _say_measured(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
@@ -310,10 +312,13 @@ def tune(
         sys.exit(NOTHING_FEASIBLE)
 
 
-def _say_ended(tuned: Sequence[TunedLayer], search: _Search) -> None:
-    """Which layers ended before their trials, and why."""
+def _say_measured(tuned: Sequence[TunedLayer], search: _Search) -> None:
+    """How much was measured; which layers ended before their trials, and why."""
     from vtacsp.tune.loop import EARLY, STOPPED
 
+    fresh = sum(layer.result.measured for layer in tuned)
+    known = sum(len(layer.result.trials) for layer in tuned) - fresh
+    say(f"{search.log}: {fresh:,} measured now, {known:,} known from before")
     proven = sum(layer.result.proven for layer in tuned)
     if proven:
         say(
@@ -375,6 +380,7 @@ def _tune_network(
             return search.measurer(simulator)
 
     with TuningLog(search.log, search.assumed) as log, Live(len(network.layers)) as live:
+        _say_nameless(log, network.workloads, machine, timing)
         found = tune_network(
             network, machine, timing, search=Shown(search.trials), log=log, done=live.done
         )
@@ -402,10 +408,7 @@ def _tune_network(
         page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
         write(page, out.html)
         wrote(out.html)
-    fresh = sum(layer.result.measured for layer in tuned.values())
-    before = sum(len(layer.result.trials) for layer in tuned.values()) - fresh
-    say(f"{search.log}: {fresh:,} measured now, {before:,} known from before")
-    _say_ended([*tuned.values()], search)
+    _say_measured([*tuned.values()], search)
     if found.interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:
@@ -419,7 +422,8 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
 
     tuned: list[TunedLayer] = []
     with TuningLog(search.log, search.assumed) as log, Live(len(layers)) as live:
-        _say_nameless(log, layers)
+        first = layers[0]
+        _say_nameless(log, (s.workload for s in layers), first.hardware, first.timing)
         for simulator in layers:
             found: list[TuningResult] = []
             interrupted = False
@@ -437,15 +441,17 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
     return tuned, False
 
 
-def _say_nameless(log: TuningLog, layers: list[Simulator]) -> None:
+def _say_nameless(
+    log: TuningLog, layers: Iterable[Workload], hardware: VTAConfig, timing: TimingModel
+) -> None:
     """What becomes of the records that do not say what measured them: a board may have."""
     from vtacsp.tune import Task, device_of
 
-    tasks = {Task.of(layer.workload, layer.hardware).key: layer for layer in layers}.values()
-    count = sum(log.nameless(Task.of(layer.workload, layer.hardware)) for layer in tasks)
+    tasks = {task.key: task for task in (Task.of(layer, hardware) for layer in layers)}
+    count = sum(map(log.nameless, tasks.values()))
     if not count:
         return
-    here = device_of(layers[0].timing)
+    here = device_of(timing)
     named = "records name" if count > 1 else "record names"
     if not log.assume:
         fate = f'left out; --assume DEVICE says which, such as "{here}"'
@@ -486,17 +492,6 @@ def _initial(
         rtl = type(simulator)(simulator.workload, simulator.hardware)
         return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
     return initial.lowest_bounds(feasible, FIRST, simulator.timing)
-
-
-def _measurer(simulator: Simulator, jobs: int) -> Measurer:
-    from vtacsp.timing.simulator import ready
-    from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
-
-    here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-    if jobs == 1:
-        return here
-    ready()  # a worker's clock runs while it compiles
-    return ExecutorMeasurer(here, jobs=jobs)
 
 
 def _row(layer: TunedLayer) -> Row:

@@ -152,13 +152,6 @@ class NetworkAnswer:
             "missing": [layer.layer.name for layer in self.layers if layer.result is None],
         }
 
-    def host_rows(self) -> list[dict[str, Any]]:
-        """What the host computes, and why."""
-        return [
-            {"node": n.name, "op": n.op, "count": n.count, "reason": n.why}
-            for n in self.network.host
-        ]
-
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON: ``layers``, ``total``, ``host``, the network and its remarks."""
         return {
@@ -167,7 +160,7 @@ class NetworkAnswer:
             "timing": self.timing.note,
             "layers": [layer.to_dict() for layer in self.layers],
             "total": self.total(),
-            "host": self.host_rows(),
+            "host": self.network.host_rows(),
             "first": [layer.layer.name for layer in self.first],
             "remarks": list(self.network.remarks),
         }

@@ -235,6 +235,10 @@ class Network:
         """What the host computes."""
         return self.placed(HOST)
 
+    def host_rows(self) -> list[dict[str, Any]]:
+        """What the host computes, and why."""
+        return [{"node": n.name, "op": n.op, "count": n.count, "reason": n.why} for n in self.host]
+
     @property
     def workloads(self) -> list[Workload]:
         """One per distinct layer, with its count among the annotations."""
