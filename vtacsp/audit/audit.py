@@ -17,7 +17,15 @@ from vtacsp.audit.findings import ERROR, Finding
 from vtacsp.audit.numbers import check_numbers
 from vtacsp.audit.target import Target
 from vtacsp.errors import AuditError, DeadlockError
-from vtacsp.machine.instructions import MICRO_OP, Memory, Module, Opcode, TokenQueue, modules_of
+from vtacsp.machine.instructions import (
+    INSTRUCTION,
+    MICRO_OP,
+    Memory,
+    Module,
+    Opcode,
+    TokenQueue,
+    modules_of,
+)
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program, Segment, Stream
@@ -207,7 +215,7 @@ _DATA = (Memory.WGT, Memory.INP, Memory.ACC, Memory.OUT)
 def _follow(target: Target, program: Program) -> tuple[list[Finding], int, int]:
     """Run the compiled audit over all launches."""
     ins, hardware = target.instructions, target.hardware
-    table = np.stack([ins[name].astype(np.int64) for name in engine.COLUMNS], axis=1)
+    table = np.stack([ins[name].astype(np.int64) for name in INSTRUCTION.names or ()], axis=1)
     module = modules_of(ins).astype(np.int64) - 1
     place, per, granules = _places(target)
     image = np.stack([target.micro_ops[n].astype(np.int64) for n in _UOP], axis=1)

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import AluOp, Memory, Opcode, TokenQueue
+from vtacsp.machine import rows as r
+from vtacsp.machine.instructions import AluOp, Memory, Opcode
 
 __all__ = [
-    "COLUMNS",
     "DRAM_ORDER",
     "EARLY_FINISH",
     "HAZARD",
@@ -47,16 +47,6 @@ __all__ = [
     "bit",
     "follow",
 ]
-
-COLUMNS = (
-    *("opcode", "pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep"),
-    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
-    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
-    *("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in"),
-    *("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in"),
-    *("wgt_factor_out", "wgt_factor_in", "alu_opcode", "use_imm", "imm"),
-)
-"""Fields of an instruction in a table, int64."""
 
 RECORD = ("kind", "instruction", "other", "memory", "element", "count", "changes")
 """Columns of what was found: instruction, the other one, the first element, how many, whether a
@@ -196,27 +186,20 @@ class State(NamedTuple):
         )
 
 
-(_OP, _POP_PREV, _POP_NEXT, _PUSH_PREV, _PUSH_NEXT) = range(5)
-(_MEM, _SRAM, _DRAM, _Y, _X, _STRIDE, _Y0, _Y1, _X0, _X1) = range(5, 15)
-(_RESET, _BGN, _END, _OUT, _IN, _DST_O, _DST_I, _SRC_O, _SRC_I, _WGT_O, _WGT_I) = range(15, 26)
-(_ALU, _USE_IMM, _IMM) = range(26, 29)
-
 _LOAD, _STORE, _GEMM, _FINISH, _ALU_OP = (int(op) for op in Opcode)
 _UOP, _WGT, _INP, _ACC, _OUTPUT = (np.int64(memory) for memory in Memory)
 _MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
 
-_L, _C, _S = range(3)
-_L2C, _C2L, _S2C, _C2S = (int(queue) for queue in TokenQueue)
-_ORDER = np.array([_L, _S, _C])
+_ORDER = np.array([r.L, r.S, r.C])
 
 
 @jit
 def follow(table, module, start, stop, image, image_base, place, granules, pads, dram, state):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """Run one launch; returns where every module is in the end, -1 when it is through.
 
-    ``table`` (n, 29) as :data:`COLUMNS`; ``image`` (m, 3) micro-ops, whose first one is at DRAM
-    element ``image_base``; ``place`` (n,) granule of the first element that an instruction moves,
-    ``granules`` (5,) granules of an element by memory type.
+    ``table`` (n, 29) as in :mod:`vtacsp.machine.rows`; ``image`` (m, 3) micro-ops, whose first
+    one is at DRAM element ``image_base``; ``place`` (n,) granule of the first element that an
+    instruction moves, ``granules`` (5,) granules of an element by memory type.
     """
     n = stop - start
     queue = np.zeros((3, n), np.int64)
@@ -228,13 +211,13 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
         row = table[start + i]
         queue[m, length[m]] = start + i
         length[m] += 1
-        prev, succ = _before(m), _behind(m)
-        for q in (prev, succ):
+        for k in range(2):
+            q = r.pops(m, k)
             if q >= 0:
-                flag = row[_POP_PREV] if q == prev else row[_POP_NEXT]
+                flag = row[r.POP_PREV + k]
                 pops[q, length[m]] = pops[q, length[m] - 1] + (1 if flag else 0)
         stores[i + 1] = stores[i]
-        if row[_OP] == _STORE and row[_X] * row[_Y] > 0:
+        if row[r.OP] == _STORE and row[r.X] * row[r.Y] > 0:
             stores[i + 1] += 1
     begun = np.array([state.clock[m, m] for m in range(3)])
     head = np.zeros(3, np.int64)
@@ -258,33 +241,22 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
             while head[m] < length[m]:
                 i = queue[m, head[m]]
                 row = table[i]
-                prev, succ = _before(m), _behind(m)
-                pop_prev = prev >= 0 and row[_POP_PREV] != 0
-                pop_next = succ >= 0 and row[_POP_NEXT] != 0
-                if pop_prev and popped[prev] == pushed[prev]:
-                    break
-                if pop_next and popped[succ] == pushed[succ]:
+                if not r.pop_tokens(row, m, clock, tokens, pushed, popped):
                     break
                 moved = True
                 head[m] += 1
-                for k in range(2):
-                    q = prev if k == 0 else succ
-                    if pop_prev if k == 0 else pop_next:
-                        for j in range(3):
-                            clock[m, j] = max(clock[m, j], tokens[q, popped[q], j])
-                        popped[q] += 1
                 clock[m, m] += 1
-                op = row[_OP]
+                op = row[r.OP]
                 if op == _GEMM:
                     _gemm(row, i, pads, dram, clock[m], state)
                 elif op == _ALU_OP:
                     _alu(row, i, pads, dram, clock[m], state)
-                elif op == _STORE and row[_X] * row[_Y] > 0:
+                elif op == _STORE and row[r.X] * row[r.Y] > 0:
                     k = stores[i - start]
                     store_tick[k], store_index[k] = clock[m, m], i
                     _store(row, i, place[i], granules[_OUTPUT], pads, dram, clock[m], state)
-                elif op == _LOAD and row[_X] > 0:
-                    memory = row[_MEM]
+                elif op == _LOAD and row[r.X] > 0:
+                    memory = row[r.MEM]
                     if memory == _UOP:
                         _load_uop(row, i, image, image_base, pads, state)
                     elif memory == _ACC:
@@ -294,23 +266,21 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
                 elif op == _FINISH:
                     for k in range(stores[i - start]):
                         # a store that has not run yet is not known of either
-                        if store_tick[k] == 0 or store_tick[k] > clock[m, _S]:
+                        if store_tick[k] == 0 or store_tick[k] > clock[m, r.S]:
                             other = store_index[k] if store_tick[k] else -1
                             _note(state, EARLY_FINISH, i, other, _OUTPUT, _NO, _NO)
-                push_prev = _C2L if m == _C else _S2C if m == _S else -1
-                push_next = _C2S if m == _C else _L2C if m == _L else -1
                 for k in range(2):
-                    q = push_prev if k == 0 else push_next
-                    if q >= 0 and row[_PUSH_PREV if k == 0 else _PUSH_NEXT]:
+                    q = r.pushes(m, k)
+                    if q >= 0 and row[r.PUSH_PREV + k]:
                         for j in range(3):
                             tokens[q, pushed[q], j] = clock[m, j]
                         pushed[q] += 1
-                        other = _L if q == _C2L else _S if q == _C2S else _C
+                        other = r.L if q == r.C2L else r.S if q == r.C2S else r.C
                         seen = max(clock[m, other] - begun[other], 0)
                         most = pushed[q] - pops[q, seen]
                         if most > MOST_TOKENS:
                             _note(state, TOKENS, i, _NONE, q, most, _NO)
-                if m == _C:
+                if m == r.C:
                     break  # the others first
     for q in range(4):
         held[q] = pushed[q] - popped[q]
@@ -322,17 +292,6 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
         for m in range(3):
             clock[m, j] = top
     return where, before
-
-
-@jit
-def _before(m):  # type: ignore[no-untyped-def]
-    """The queue that a module pops for the module before it."""
-    return _L2C if m == _C else _C2S if m == _S else -1
-
-
-@jit
-def _behind(m):  # type: ignore[no-untyped-def]
-    return _S2C if m == _C else _C2L if m == _L else -1
 
 
 @jit
@@ -377,10 +336,10 @@ def _note(state, kind, i, other, memory, element, bits):  # type: ignore[no-unty
 @jit
 def _source(row, y, x):  # type: ignore[no-untyped-def]
     """DRAM element of a place in a loaded tile from its first on, -1 in its padding."""
-    y -= row[_Y0]
-    x -= row[_X0]
-    if 0 <= y < row[_Y] and 0 <= x < row[_X]:
-        return y * row[_STRIDE] + x
+    y -= row[r.Y0]
+    x -= row[r.X0]
+    if 0 <= y < row[r.Y] and 0 <= x < row[r.X]:
+        return y * row[r.STRIDE] + x
     return -1
 
 
@@ -389,7 +348,7 @@ def _fetch(dram, i, at, size, side, clock, state):  # type: ignore[no-untyped-de
     """Name and taint of an element in DRAM, which load (side 0) or compute (1) reads."""
     name, taint = np.uint64(0), np.uint64(0)
     for g in range(at, at + size):
-        if dram.changed[g] > clock[_S]:
+        if dram.changed[g] > clock[r.S]:
             _note(state, DRAM_ORDER, i, dram.writer[g], _OUTPUT, _NO, _NO)
         name = dram.name[g] if size == 1 else _mix(name, dram.name[g])
         taint |= dram.taint[g]
@@ -401,16 +360,16 @@ def _fetch(dram, i, at, size, side, clock, state):  # type: ignore[no-untyped-de
 
 @jit
 def _load(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-untyped-def]
-    memory = row[_MEM]
+    memory = row[r.MEM]
     inputs = memory == _INP
     names = pads.inp if inputs else pads.wgt
     taints = pads.inp_taint if inputs else pads.wgt_taint
     changed = pads.inp_changed if inputs else pads.wgt_changed
     written = pads.inp_written if inputs else pads.wgt_written
     writer = pads.inp_writer if inputs else pads.wgt_writer
-    e = row[_SRAM]
-    for y in range(row[_Y0] + row[_Y] + row[_Y1]):
-        for x in range(row[_X0] + row[_X] + row[_X1]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y0] + row[r.Y] + row[r.Y1]):
+        for x in range(row[r.X0] + row[r.X] + row[r.X1]):
             if e >= len(names):
                 _note(state, SRAM_BOUNDS, i, _NONE, memory, e, _NO)
                 return
@@ -418,16 +377,16 @@ def _load(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-unt
             if source >= 0:
                 name, taint = _fetch(dram, i, place + source * size, size, _BY_LOAD, clock, state)
             if names[e] != name or taints[e] != taint or changed[e] == _FAR:
-                changed[e] = clock[_L]
+                changed[e] = clock[r.L]
             names[e], taints[e] = name, taint
-            written[e], writer[e] = clock[_L], i
+            written[e], writer[e] = clock[r.L], i
             e += 1
 
 
 @jit
 def _overwrite(e, i, before, pads, dram, clock, state):  # type: ignore[no-untyped-def]
     """Check what compute has written into an accumulator against the last store of it."""
-    if pads.stored[e] > clock[_S]:
+    if pads.stored[e] > clock[r.S]:
         changes = np.int64(pads.acc[e] != before)
         bit = _note(state, STORE_ORDER, i, pads.reader[e], _ACC, e, changes)
         if changes:
@@ -440,9 +399,9 @@ def _overwrite(e, i, before, pads, dram, clock, state):  # type: ignore[no-untyp
 
 @jit
 def _load_acc(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-untyped-def]
-    e = row[_SRAM]
-    for y in range(row[_Y0] + row[_Y] + row[_Y1]):
-        for x in range(row[_X0] + row[_X] + row[_X1]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y0] + row[r.Y] + row[r.Y1]):
+        for x in range(row[r.X0] + row[r.X] + row[r.X1]):
             if e >= len(pads.acc):
                 _note(state, SRAM_BOUNDS, i, _NONE, _ACC, e, _NO)
                 return
@@ -459,14 +418,14 @@ def _load_acc(row, i, place, size, pads, dram, clock, state):  # type: ignore[no
 
 @jit
 def _load_uop(row, i, image, base, pads, state):  # type: ignore[no-untyped-def]
-    e = row[_SRAM]
-    for y in range(row[_Y0] + row[_Y] + row[_Y1]):
-        for x in range(row[_X0] + row[_X] + row[_X1]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y0] + row[r.Y] + row[r.Y1]):
+        for x in range(row[r.X0] + row[r.X] + row[r.X1]):
             if e >= len(pads.loaded):
                 _note(state, SRAM_BOUNDS, i, _NONE, _UOP, e, _NO)
                 return
             source = _source(row, y, x)
-            at = row[_DRAM] + source - base
+            at = row[r.DRAM] + source - base
             for k in range(3):
                 pads.uop[e, k] = 0
             if source >= 0:
@@ -481,9 +440,9 @@ def _load_uop(row, i, image, base, pads, state):  # type: ignore[no-untyped-def]
 
 @jit
 def _store(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-untyped-def]
-    e = row[_SRAM]
-    for y in range(row[_Y]):
-        for x in range(row[_X]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y]):
+        for x in range(row[r.X]):
             if e >= len(pads.acc):
                 _note(state, SRAM_BOUNDS, i, _NONE, _ACC, e, _NO)
                 return
@@ -492,15 +451,15 @@ def _store(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-un
                 taint |= _note(state, UNWRITTEN, i, _NONE, _ACC, e, _YES)
             elif pads.known[e] == 1:
                 taint |= _note(state, OUT_STALE, i, _NONE, _ACC, e, _YES)
-            first = place + (y * row[_STRIDE] + x) * size
+            first = place + (y * row[r.STRIDE] + x) * size
             for g in range(first, first + size):
                 for side in range(2):
                     if dram.read[g, side] > clock[side]:
                         _note(state, DRAM_ORDER, i, dram.reader[g, side], _OUTPUT, _NO, _NO)
                     dram.reader[g, side] = -1
                 dram.name[g] = _mix(pads.acc[e], np.uint64(g - first + 1))
-                dram.taint[g], dram.changed[g], dram.writer[g] = taint, clock[_S], i
-            pads.stored[e], pads.reader[e], pads.place[e] = clock[_S], i, first
+                dram.taint[g], dram.changed[g], dram.writer[g] = taint, clock[r.S], i
+            pads.stored[e], pads.reader[e], pads.place[e] = clock[r.S], i, first
             e += 1
 
 
@@ -508,11 +467,11 @@ def _store(row, i, place, size, pads, dram, clock, state):  # type: ignore[no-un
 def _uops_there(row, i, pads, state):  # type: ignore[no-untyped-def]
     """Bits of micro-ops that nothing has loaded; -1 as the end when the range is outside."""
     bits = np.uint64(0)
-    end = row[_END]
+    end = row[r.END]
     if end > len(pads.loaded):
         _note(state, SRAM_BOUNDS, i, _NONE, _UOP, end - 1, _NO)
         end = len(pads.loaded)
-    for u in range(row[_BGN], end):
+    for u in range(row[r.BGN], end):
         if not pads.loaded[u]:
             bits |= _note(state, UNWRITTEN, i, _NONE, _UOP, u, _YES)
     return bits, end
@@ -523,27 +482,27 @@ def _operand(e, i, memory, changed, written, writer, clock, state):  # type: ign
     """Bits of an operand of GEMM that may be something else when it is read."""
     if written[e] == _FAR:
         return _note(state, UNWRITTEN, i, _NONE, memory, e, _YES)
-    if written[e] > clock[_L]:
-        return _note(state, UNORDERED, i, writer[e], memory, e, np.int64(changed[e] > clock[_L]))
+    if written[e] > clock[r.L]:
+        return _note(state, UNORDERED, i, writer[e], memory, e, np.int64(changed[e] > clock[r.L]))
     return np.uint64(0)
 
 
 @jit
 def _gemm(row, i, pads, dram, clock, state):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     bits, end = _uops_there(row, i, pads, state)
-    uop, reset = pads.uop, row[_RESET]
+    uop, reset = pads.uop, row[r.RESET]
     one, two = -1, -1
-    for y in range(row[_OUT]):
-        for x in range(row[_IN]):
-            dst0 = y * row[_DST_O] + x * row[_DST_I]
-            src0 = y * row[_SRC_O] + x * row[_SRC_I]
-            wgt0 = y * row[_WGT_O] + x * row[_WGT_I]
-            for u in range(row[_BGN], end):
+    for y in range(row[r.OUT]):
+        for x in range(row[r.IN]):
+            dst0 = y * row[r.DST_O] + x * row[r.DST_I]
+            src0 = y * row[r.SRC_O] + x * row[r.SRC_I]
+            wgt0 = y * row[r.WGT_O] + x * row[r.WGT_I]
+            for u in range(row[r.BGN], end):
                 dst = dst0 + uop[u, 0]
                 if dst >= len(pads.acc):
                     _note(state, SRAM_BOUNDS, i, _NONE, _ACC, dst, _NO)
                     continue
-                if u >= row[_BGN] + 1 and dst in (one, two) and (dst == one or u > row[_BGN] + 1):
+                if u >= row[r.BGN] + 1 and dst in (one, two) and (dst == one or u > row[r.BGN] + 1):
                     _note(state, HAZARD, i, _NONE, _ACC, dst, _NO)
                 one, two = dst, one
                 before = pads.acc[dst]
@@ -583,12 +542,12 @@ def _gemm(row, i, pads, dram, clock, state):  # type: ignore[no-untyped-def]  # 
 @jit
 def _alu(row, i, pads, dram, clock, state):  # type: ignore[no-untyped-def]
     bits, end = _uops_there(row, i, pads, state)
-    uop, op, use_imm, imm = pads.uop, row[_ALU], row[_USE_IMM], row[_IMM]
-    for y in range(row[_OUT]):
-        for x in range(row[_IN]):
-            for u in range(row[_BGN], end):
-                dst = y * row[_DST_O] + x * row[_DST_I] + uop[u, 0]
-                src = y * row[_SRC_O] + x * row[_SRC_I] + uop[u, 1]
+    uop, op, use_imm, imm = pads.uop, row[r.ALU], row[r.USE_IMM], row[r.IMM]
+    for y in range(row[r.OUT]):
+        for x in range(row[r.IN]):
+            for u in range(row[r.BGN], end):
+                dst = y * row[r.DST_O] + x * row[r.DST_I] + uop[u, 0]
+                src = y * row[r.SRC_O] + x * row[r.SRC_I] + uop[u, 1]
                 if dst >= len(pads.acc) or (not use_imm and src >= len(pads.acc)):
                     _note(state, SRAM_BOUNDS, i, _NONE, _ACC, max(dst, src), _NO)
                     continue

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode, TokenQueue
+from vtacsp.machine import rows as r
+from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
 
 __all__ = [
     "DEADLOCK",
@@ -116,16 +117,6 @@ class Scratchpads(NamedTuple):
         self.stored[:] = 0
 
 
-COLUMNS = (
-    *("opcode", "pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep"),
-    *("memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
-    *("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1"),
-    *("reset_reg", "uop_bgn", "uop_end", "iter_out", "iter_in"),
-    *("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in"),
-    *("wgt_factor_out", "wgt_factor_in", "alu_opcode", "use_imm", "imm"),
-)
-"""Fields of an instruction, in the order in which the machine keeps them."""
-
 # 32-bit word, shift and mask of every field (little endian)
 _PLACES = np.array(
     [
@@ -134,24 +125,15 @@ _PLACES = np.array(
             INSTRUCTION.fields[name][1] % 4 * 8,  # type: ignore[index]
             (1 << 8 * INSTRUCTION[name].itemsize) - 1,
         )
-        for name in COLUMNS
+        for name in INSTRUCTION.names or ()
     ]
 )
-
-(_OP, _POP_PREV, _POP_NEXT, _PUSH_PREV, _PUSH_NEXT) = range(5)
-(_MEM, _SRAM, _DRAM, _Y, _X, _STRIDE, _Y0, _Y1, _X0, _X1) = range(5, 15)
-(_RESET, _BGN, _END, _OUT, _IN, _DST_O, _DST_I, _SRC_O, _SRC_I, _WGT_O, _WGT_I) = range(15, 26)
-(_ALU, _USE_IMM, _IMM) = range(26, 29)
 
 _LOAD, _STORE, _GEMM, _FINISH, _ALU_OP = (int(op) for op in Opcode)
 _UOP, _WGT, _INP, _ACC, _OUTPUT = (int(memory) for memory in Memory)
 _MIN, _MAX, _ADD, _SHR, _MUL = (int(op) for op in AluOp)
 
-# modules and, by (from, to), token queues: load->compute, compute->load, store->compute,
-# compute->store
-_L, _C, _S = range(3)
-_L2C, _C2L, _S2C, _C2S = (int(queue) for queue in TokenQueue)
-_ORDERS = np.array([[_L, _C, _S], [_L, _S, _C], [_C, _L, _S]])
+_ORDERS = np.array([[r.L, r.C, r.S], [r.L, r.S, r.C], [r.C, r.L, r.S]])
 
 
 @jit
@@ -190,35 +172,21 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
             while head[m] < length[m]:
                 i = queue[m, head[m]]
                 _read(words, i, row)
-                prev = _L2C if m == _C else _C2S if m == _S else -1
-                succ = _S2C if m == _C else _C2L if m == _L else -1
-                pop_prev = row[_POP_PREV] and prev >= 0
-                pop_next = row[_POP_NEXT] and succ >= 0
-                if pop_prev and popped[prev] == pushed[prev]:
-                    break
-                if pop_next and popped[succ] == pushed[succ]:
+                if not r.pop_tokens(row, m, clock, tokens, pushed, popped):
                     break
                 moved = True
                 head[m] += 1
-                for k in range(2):
-                    q = prev if k == 0 else succ
-                    if pop_prev if k == 0 else pop_next:
-                        for j in range(3):
-                            clock[m, j] = max(clock[m, j], tokens[q, popped[q], j])
-                        popped[q] += 1
                 clock[m, m] += 1
                 code = _execute(row, i, dram, pads, clock[m], strict, counters, detail)
                 if code != OK:
                     return code, i, detail, where
-                push_prev = _C2L if m == _C else _S2C if m == _S else -1
-                push_next = _C2S if m == _C else _L2C if m == _L else -1
                 for k in range(2):
-                    q = push_prev if k == 0 else push_next
-                    if q >= 0 and row[_PUSH_PREV if k == 0 else _PUSH_NEXT]:
+                    q = r.pushes(m, k)
+                    if q >= 0 and row[r.PUSH_PREV + k]:
                         for j in range(3):
                             tokens[q, pushed[q], j] = clock[m, j]
                         pushed[q] += 1
-                if (order == EAGER and m == _C) or (order == LAZY and m != _C):
+                if (order == EAGER and m == r.C) or (order == LAZY and m != r.C):
                     break  # the others first
     # 3. what is left: tokens, and instructions when there is a deadlock
     for q in range(4):
@@ -237,14 +205,14 @@ def _read(words, i, row):  # type: ignore[no-untyped-def]
     for k in range(len(_PLACES)):
         value = np.int64(words[i, _PLACES[k, 0]])
         row[k] = (value >> _PLACES[k, 1]) & _PLACES[k, 2]
-    if row[_IMM] >= 1 << 15:
-        row[_IMM] -= 1 << 16
+    if row[r.IMM] >= 1 << 15:
+        row[r.IMM] -= 1 << 16
 
 
 @jit
 def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: ignore[no-untyped-def]
     """One instruction; ``clock`` (3,) is the progress of every module as its own knows it."""
-    op, size = row[_OP], row[_X] * row[_Y]
+    op, size = row[r.OP], row[r.X] * row[r.Y]
     # else everything counts as known to have happened
     known = clock if strict else np.full(3, _FAR)
     if op == _GEMM:
@@ -253,21 +221,21 @@ def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: igno
         return _alu(row, pads, known, counters, detail)
     if op > _ALU_OP:
         return BAD_OPCODE
-    if op == _FINISH or row[_X] == 0:
+    if op == _FINISH or row[r.X] == 0:
         return OK
     if op == _STORE:
         counters[4] += size
-        return _store(row, dram.out, pads, clock[_S], strict, detail)
-    memory = row[_MEM]
+        return _store(row, dram.out, pads, clock[r.S], strict, detail)
+    memory = row[r.MEM]
     if memory == _INP:
         counters[0] += size
-        return _load(row, dram.inp, pads.inp, pads.inp_changed, clock[_L], detail)
+        return _load(row, dram.inp, pads.inp, pads.inp_changed, clock[r.L], detail)
     if memory == _WGT:
         counters[1] += size
-        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, clock[_L], detail)
+        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, clock[r.L], detail)
     if memory == _ACC:
         counters[2] += size
-        return _load_acc(row, dram.acc, pads, known[_S], detail)
+        return _load_acc(row, dram.acc, pads, known[r.S], detail)
     if memory == _UOP:
         counters[3] += size
         return _load_uop(row, dram.uop, pads, detail)
@@ -283,12 +251,12 @@ def _refuse(code, detail, element):  # type: ignore[no-untyped-def]
 @jit
 def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
     """Whether a load leaves its operand or the scratchpad."""
-    width = row[_X] + row[_X0] + row[_X1]
-    end = row[_SRAM] + width * (row[_Y] + row[_Y0] + row[_Y1])
+    width = row[r.X] + row[r.X0] + row[r.X1]
+    end = row[r.SRAM] + width * (row[r.Y] + row[r.Y0] + row[r.Y1])
     if end > len(sram):
         return _refuse(SRAM_RANGE, detail, end - 1)
-    if row[_Y] > 0:
-        last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
+    if row[r.Y] > 0:
+        last = row[r.DRAM] + (row[r.Y] - 1) * row[r.STRIDE] + row[r.X]
         if last > len(dram):
             return _refuse(DRAM_RANGE, detail, last - 1)
     return OK
@@ -297,10 +265,10 @@ def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
 @jit
 def _source(row, y, x):  # type: ignore[no-untyped-def]
     """DRAM element of a place in a loaded tile, -1 in its padding."""
-    y -= row[_Y0]
-    x -= row[_X0]
-    if 0 <= y < row[_Y] and 0 <= x < row[_X]:
-        return row[_DRAM] + y * row[_STRIDE] + x
+    y -= row[r.Y0]
+    x -= row[r.X0]
+    if 0 <= y < row[r.Y] and 0 <= x < row[r.X]:
+        return row[r.DRAM] + y * row[r.STRIDE] + x
     return -1
 
 
@@ -312,9 +280,9 @@ def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def
         return code
     size = sram.size // len(sram)
     flat_in, flat_out = dram.reshape(-1), sram.reshape(-1)
-    e = row[_SRAM]
-    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
-        for x in range(row[_X] + row[_X0] + row[_X1]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y] + row[r.Y0] + row[r.Y1]):
+        for x in range(row[r.X] + row[r.X0] + row[r.X1]):
             source, same = _source(row, y, x), changed[e] != _FAR
             for k in range(size):
                 value = flat_in[source * size + k] if source >= 0 else np.int32(0)
@@ -334,9 +302,9 @@ def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
         return code
     size = pads.acc.size // len(pads.acc)
     flat_in, flat_out = dram.reshape(-1), pads.acc.reshape(-1)
-    e = row[_SRAM]
-    for y in range(row[_Y] + row[_Y0] + row[_Y1]):
-        for x in range(row[_X] + row[_X0] + row[_X1]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y] + row[r.Y0] + row[r.Y1]):
+        for x in range(row[r.X] + row[r.X0] + row[r.X1]):
             source, same = _source(row, y, x), True
             for k in range(size):
                 value = flat_in[source * size + k] if source >= 0 else np.int32(0)
@@ -351,14 +319,14 @@ def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
 
 @jit
 def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
-    begin, size = row[_SRAM], row[_X] * row[_Y]
+    begin, size = row[r.SRAM], row[r.X] * row[r.Y]
     if begin + size > len(pads.uop):
         return _refuse(SRAM_RANGE, detail, begin + size - 1)
-    if row[_DRAM] + size > len(dram):
-        return _refuse(DRAM_RANGE, detail, row[_DRAM] + size - 1)
+    if row[r.DRAM] + size > len(dram):
+        return _refuse(DRAM_RANGE, detail, row[r.DRAM] + size - 1)
     for i in range(size):  # numba takes seconds to compile an assignment between slices
         for k in range(3):
-            pads.uop[begin + i, k] = dram[row[_DRAM] + i, k]
+            pads.uop[begin + i, k] = dram[row[r.DRAM] + i, k]
     pads.loaded[begin : begin + size] = True
     return OK
 
@@ -367,22 +335,22 @@ def _load_uop(row, dram, pads, detail):  # type: ignore[no-untyped-def]
 def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
     """Accumulators; the caller cuts them to the output width."""
     acc = pads.acc
-    if row[_SRAM] + row[_X] * row[_Y] > len(acc):
-        return _refuse(SRAM_RANGE, detail, row[_SRAM] + row[_X] * row[_Y] - 1)
-    if row[_Y] > 0:
-        last = row[_DRAM] + (row[_Y] - 1) * row[_STRIDE] + row[_X]
+    if row[r.SRAM] + row[r.X] * row[r.Y] > len(acc):
+        return _refuse(SRAM_RANGE, detail, row[r.SRAM] + row[r.X] * row[r.Y] - 1)
+    if row[r.Y] > 0:
+        last = row[r.DRAM] + (row[r.Y] - 1) * row[r.STRIDE] + row[r.X]
         if last > len(out):
             return _refuse(DRAM_RANGE, detail, last - 1)
-    e = row[_SRAM]
-    for y in range(row[_Y]):
-        for x in range(row[_X]):
+    e = row[r.SRAM]
+    for y in range(row[r.Y]):
+        for x in range(row[r.X]):
             if strict and pads.doubt[e, 0] != _CLEAN:
                 detail[:] = pads.doubt[e]
                 if detail[0] == _NEVER:
                     detail[0], detail[3] = -1, e
                 return detail[1]
             pads.stored[e] = now
-            target = row[_DRAM] + y * row[_STRIDE] + x
+            target = row[r.DRAM] + y * row[r.STRIDE] + x
             for b in range(acc.shape[1]):
                 for c in range(acc.shape[2]):
                     out[target, b, c] = acc[e, b, c]
@@ -393,9 +361,9 @@ def _store(row, out, pads, now, strict, detail):  # type: ignore[no-untyped-def]
 @jit
 def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
     """Whether an instruction has micro-ops outside of the scratchpad, or that nothing loaded."""
-    if row[_END] > len(pads.uop):
-        return _refuse(SRAM_RANGE, detail, row[_END] - 1)
-    for u in range(row[_BGN], row[_END]):
+    if row[r.END] > len(pads.uop):
+        return _refuse(SRAM_RANGE, detail, row[r.END] - 1)
+    for u in range(row[r.BGN], row[r.END]):
         if not pads.loaded[u]:
             detail[0], detail[1], detail[2], detail[3] = -1, UNWRITTEN, _UOP, u
             return UNWRITTEN
@@ -418,22 +386,22 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
     if code != OK:
         return code
     uop, inp, wgt, acc, doubt = pads.uop, pads.inp, pads.wgt, pads.acc, pads.doubt
-    reset = row[_RESET]
+    reset = row[r.RESET]
     batch, block = acc.shape[1], acc.shape[2]
     before = np.empty((batch, block), np.int32)
     if not reset:
-        counters[5] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
-    for y in range(row[_OUT]):
-        for x in range(row[_IN]):
-            dst0 = y * row[_DST_O] + x * row[_DST_I]
-            src0 = y * row[_SRC_O] + x * row[_SRC_I]
-            wgt0 = y * row[_WGT_O] + x * row[_WGT_I]
-            for u in range(row[_BGN], row[_END]):
+        counters[5] += row[r.OUT] * row[r.IN] * max(row[r.END] - row[r.BGN], 0)
+    for y in range(row[r.OUT]):
+        for x in range(row[r.IN]):
+            dst0 = y * row[r.DST_O] + x * row[r.DST_I]
+            src0 = y * row[r.SRC_O] + x * row[r.SRC_I]
+            wgt0 = y * row[r.WGT_O] + x * row[r.WGT_I]
+            for u in range(row[r.BGN], row[r.END]):
                 dst = dst0 + uop[u, 0]
                 if dst >= len(acc):
                     return _refuse(SRAM_RANGE, detail, dst)
                 target = acc[dst]
-                unordered = pads.stored[dst] > known[_S]
+                unordered = pads.stored[dst] > known[r.S]
                 if unordered:
                     before[:] = target
                 if reset:
@@ -446,8 +414,8 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
                     if w >= len(wgt):
                         return _refuse(SRAM_RANGE, detail, w)
                     if doubt[dst, 0] == _CLEAN:
-                        _doubt(doubt[dst], i, _INP, src, pads.inp_changed[src], known[_L])
-                        _doubt(doubt[dst], i, _WGT, w, pads.wgt_changed[w], known[_L])
+                        _doubt(doubt[dst], i, _INP, src, pads.inp_changed[src], known[r.L])
+                        _doubt(doubt[dst], i, _WGT, w, pads.wgt_changed[w], known[r.L])
                     data, weights = inp[src], wgt[w]
                     for b in range(batch):
                         for k in range(block):
@@ -465,15 +433,15 @@ def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  #
     code = _missing(row, pads, detail)
     if code != OK:
         return code
-    counters[6] += row[_OUT] * row[_IN] * max(row[_END] - row[_BGN], 0)
-    op, use_imm, imm = row[_ALU], row[_USE_IMM], np.int32(row[_IMM])
+    counters[6] += row[r.OUT] * row[r.IN] * max(row[r.END] - row[r.BGN], 0)
+    op, use_imm, imm = row[r.ALU], row[r.USE_IMM], np.int32(row[r.IMM])
     uop, doubt = pads.uop, pads.doubt
     flat = pads.acc.reshape(len(pads.acc), -1)
-    for y in range(row[_OUT]):
-        for x in range(row[_IN]):
-            for u in range(row[_BGN], row[_END]):
-                dst = y * row[_DST_O] + x * row[_DST_I] + uop[u, 0]
-                src = y * row[_SRC_O] + x * row[_SRC_I] + uop[u, 1]
+    for y in range(row[r.OUT]):
+        for x in range(row[r.IN]):
+            for u in range(row[r.BGN], row[r.END]):
+                dst = y * row[r.DST_O] + x * row[r.DST_I] + uop[u, 0]
+                src = y * row[r.SRC_O] + x * row[r.SRC_I] + uop[u, 1]
                 if dst >= len(flat) or src >= len(flat):
                     return _refuse(SRAM_RANGE, detail, max(dst, src))
                 if not use_imm and doubt[dst, 0] == _CLEAN:
@@ -498,6 +466,6 @@ def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  #
                     else:
                         return _refuse(BAD_OPCODE, detail, op)
                     same &= flat[dst, k] == left
-                if not same and pads.stored[dst] > known[_S]:
+                if not same and pads.stored[dst] > known[r.S]:
                     return _refuse(RACE, detail, dst)
     return OK
