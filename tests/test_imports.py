@@ -135,3 +135,18 @@ def test_the_drawing_is_current():
     assert (ROOT / "docs" / "imports.svg").read_text(encoding="utf-8") == drawing(), (
         "run `python -m tests.support.imports docs/imports.svg`"
     )
+
+
+PARTS = "alu.?|operators.?.?|epilogue.program|epilogue.rules"
+"""Where a file is a part, with the name of that part: an operator's, what the ALU's operators share
+of theirs, and an epilogue's program and rules."""
+
+
+def test_a_file_name_says_one_thing():
+    """The name of a module is in the package once, but for parts and packages."""
+    places: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        if path.name != "__init__.py" and not fits(module, PARTS):
+            places.setdefault(path.name, []).append(module)
+    assert len(places) > 150
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import vtacsp.expr.compiled
 import vtacsp.operators.knobs
 import vtacsp.program.runtime
-import vtacsp.space.network
+import vtacsp.space.joint
 import vtacsp.space.problem
 from vtacsp import (
     Conv2D,
@@ -202,7 +202,7 @@ def test_blocks_change_nothing(layer, monkeypatch):
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 @pytest.mark.parametrize("free", [{}, {"LOG_UOP_BUFF_SIZE": (7, 9), "LOG_ACC_BUFF_SIZE": (12, 13)}])
 def test_blocks_of_machines_change_nothing(layer, free, monkeypatch):
-    monkeypatch.setattr(vtacsp.space.network, "AT_ONCE", 50)
+    monkeypatch.setattr(vtacsp.space.joint, "AT_ONCE", 50)
     machines = HardwareSpace(SMALL, **free)
     joint = compile_network([layer], machines)
     assert len(machines) == 4 ** bool(free)

@@ -87,6 +87,7 @@ from .network.load import load_network as load_network
 from .network.value import Network as Network
 from .operators.add.workload import Add as Add
 from .operators.avg_pool.workload import AvgPool as AvgPool
+from .operators.builder import build as build
 from .operators.catalogue import (
     catalogue as catalogue,
 )
@@ -113,7 +114,6 @@ from .operators.loading import (
     workload_from_dict as workload_from_dict,
 )
 from .operators.max_pool.workload import MaxPool as MaxPool
-from .operators.programs import build as build
 from .operators.suites import (
     SUITES as SUITES,
 )
@@ -149,16 +149,16 @@ from .space.feasible import (
 from .space.feasible import (
     compile as compile,
 )
-from .space.network import (
+from .space.joint import (
     HardwareSpace as HardwareSpace,
 )
-from .space.network import (
+from .space.joint import (
     JointPoint as JointPoint,
 )
-from .space.network import (
+from .space.joint import (
     JointSpace as JointSpace,
 )
-from .space.network import (
+from .space.joint import (
     compile_network as compile_network,
 )
 from .space.problem import Problem as Problem

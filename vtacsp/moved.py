@@ -13,11 +13,12 @@ from typing import Any
 __all__ = ["MOVED", "accept_old_names", "old_name"]
 
 MOVED = {
+    "vtacsp.autotvm.task": "vtacsp.autotvm.tvm_task",
     "vtacsp.footprint": "vtacsp.epilogue.footprint",
     "vtacsp.hardware": "vtacsp.machine.configuration",
     "vtacsp.knobs": "vtacsp.operators.knobs",
     "vtacsp.isa": "vtacsp.machine.fields",
-    "vtacsp.program.build": "vtacsp.operators.programs",
+    "vtacsp.program.build": "vtacsp.operators.builder",
     "vtacsp.program.isa": "vtacsp.machine.instructions",
     "vtacsp.rules.catalogue": "vtacsp.operators.catalogue",
     "vtacsp.rules.convolution": "vtacsp.operators.conv2d.rules",
@@ -34,7 +35,11 @@ MOVED = {
     "vtacsp.simulate.timing": "vtacsp.timing.model",
     "vtacsp.simulate.trace": "vtacsp.timing.trace",
     "vtacsp.space.engine": "vtacsp.space.cpsat",
+    "vtacsp.space.network": "vtacsp.space.joint",
+    "vtacsp.study.run": "vtacsp.study.execution",
+    "vtacsp.study.search": "vtacsp.study.search_cost",
     "vtacsp.suites": "vtacsp.operators.suites",
+    "vtacsp.tune.layer": "vtacsp.tune.task_knobs",
     "vtacsp.tune.space": "vtacsp.tune.search_space",
     "vtacsp.workload": "vtacsp",
 }

@@ -22,7 +22,7 @@ from vtacsp.audit.target import Target
 from vtacsp.cli import main
 from vtacsp.errors import AuditError, BundleError
 from vtacsp.machine.instructions import ALU_NAMES, Memory, Opcode, encode, pack_micro_ops
-from vtacsp.operators.programs import build
+from vtacsp.operators.builder import build
 from vtacsp.program import INSTRUCTION, MICRO_OP
 from vtacsp.timing.model import TimingModel
 

@@ -11,7 +11,7 @@ from tvm.autotvm.tuner import RandomTuner, XGBTuner
 
 import vtacsp
 from vtacsp.autotvm import create_task, measure_option, prune
-from vtacsp.autotvm.task import config_of
+from vtacsp.autotvm.tvm_task import config_of
 from vtacsp.tune import (
     FunctionMeasurer,
     RandomSearcher,

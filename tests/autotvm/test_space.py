@@ -15,7 +15,7 @@ import vtacsp
 from vtacsp import ConfigError, Rule, SpaceError, VTAConfig
 from vtacsp.autotvm import create_task, prune
 from vtacsp.autotvm.pruning import HAS_FILTER, PrunedSpace
-from vtacsp.autotvm.task import config_of
+from vtacsp.autotvm.tvm_task import config_of
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_ci, tile_co, tile_h, tile_w
 
 (C10,) = vtacsp.find_workloads("resnet18.C10")

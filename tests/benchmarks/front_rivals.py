@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from vtacsp.codesign import COSTS, MachineSpace, codesign, load_network
+from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.rivals import SAMPLERS, run
-from vtacsp.codesign.table import FAR
 
 FREE = {
     "LOG_BATCH": range(2),

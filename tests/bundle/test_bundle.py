@@ -24,7 +24,7 @@ from vtacsp.errors import BundleError, DriverError
 from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import log_depths
-from vtacsp.operators.programs import build
+from vtacsp.operators.builder import build
 from vtacsp.timing import Simulator
 
 RUNNER = Path(vtacsp.bundle.__file__).parent / "runner.c"

@@ -441,8 +441,8 @@ def test_what_is_proposed_tells_more_than_what_is_drawn():
 
 
 def test_the_greedy_choice_has_the_largest_determinant():
-    from vtacsp.calibrate.design import NOISE, _candidates, _rows
-    from vtacsp.calibrate.programs import Programs
+    from vtacsp.calibrate.proposal import NOISE, _candidates, _rows
+    from vtacsp.calibrate.retimed import Programs
 
     choices = _candidates(spaces(), set(), 0)
     built = Programs([build(layer, s.hardware, index) for s, layer, index in choices], RTL)

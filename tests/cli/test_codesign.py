@@ -11,10 +11,10 @@ from tests.support.commands import run
 from tests.support.machines import CONV, POINT, brute
 from vtacsp import RTL, VTAConfig, compile
 from vtacsp.codesign import MachineSpace, codesign, counted, fitted
-from vtacsp.codesign.advice import faster, smaller
-from vtacsp.codesign.compare import compare, machine_of
-from vtacsp.codesign.detail import bound_by, details
+from vtacsp.codesign.front_machine import bound_by, details
 from vtacsp.codesign.rivals import hypervolume
+from vtacsp.codesign.side_by_side import compare, machine_of
+from vtacsp.codesign.upgrade import faster, smaller
 from vtacsp.errors import SpaceError, TimingError
 from vtacsp.timing.exhaustive import simulate_all
 from vtacsp.timing.simulator import Simulator

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import vtacsp.cli.configurations
-import vtacsp.cli.knobs
+import vtacsp.cli.knob_columns
 import vtacsp.cli.output
 from vtacsp.cli import main
 
@@ -31,7 +31,7 @@ def run(*arguments):
 def test_parts_change_nothing(command, form, monkeypatch, tmp_path):
     whole = run(*command, "--format", form)
     monkeypatch.setattr(vtacsp.cli.output, "AT_ONCE", 7)
-    monkeypatch.setattr(vtacsp.cli.knobs, "BLOCK", 5)
+    monkeypatch.setattr(vtacsp.cli.knob_columns, "BLOCK", 5)
     assert run(*command, "--format", form) == whole
     run(*command, "--format", form, "--output", str(tmp_path / "rows"))
     assert (tmp_path / "rows").read_text() == whole

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.support.commands import TIGHT, run
 from vtacsp import SUITES, VTAConfig, find_workloads, suite
 from vtacsp.cli import main
-from vtacsp.cli.knobs import KNOBS
+from vtacsp.cli.knob_columns import KNOBS
 from vtacsp.cli.output import render, table
 from vtacsp.cli.progress import estimate
 from vtacsp.cli.terminal import printable

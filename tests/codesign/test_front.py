@@ -19,15 +19,15 @@ from vtacsp import (
     WorkloadError,
     compile,
 )
-from vtacsp.codesign import table
+from vtacsp.codesign import cycle_table
 from vtacsp.codesign.certificate import certificate, check
 from vtacsp.codesign.costs import COSTS, Budget, Cost
+from vtacsp.codesign.cycle_table import FAR, work_bound
 from vtacsp.codesign.evaluator import Evaluator, Level
 from vtacsp.codesign.machines import BUS, KEYS, MachineSpace
-from vtacsp.codesign.network import Layer, counted, fitted
-from vtacsp.codesign.search import codesign, lowest
+from vtacsp.codesign.pareto import codesign, lowest
 from vtacsp.codesign.store import Store, circumstances
-from vtacsp.codesign.table import FAR, work_bound
+from vtacsp.codesign.workloads import Layer, counted, fitted
 from vtacsp.errors import RuleError
 from vtacsp.expr import truth
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
@@ -457,8 +457,8 @@ def test_an_operator_without_bounds_or_a_rule_of_evictions_is_compared_all_the_s
     """Slower, as every program is simulated, for every micro-op scratchpad; but exact."""
     space = MachineSpace(free={"LOG_INP_BUFF_SIZE": (9, 11), "LOG_UOP_BUFF_SIZE": (5, 8)})
     known = codesign([POINT], space)
-    monkeypatch.setattr(table, "_BOUNDED", ())
-    monkeypatch.setattr(table, "_holds_kernels", lambda problem: truth(False))
+    monkeypatch.setattr(cycle_table, "_BOUNDED", ())
+    monkeypatch.setattr(cycle_table, "_holds_kernels", lambda problem: truth(False))
     found = codesign([POINT], space)
     assert [(p.machine, p.cycles) for p in found.points] == [
         (p.machine, p.cycles) for p in known.points

@@ -25,7 +25,7 @@ from vtacsp.tune import (
     search_space,
     tune,
 )
-from vtacsp.tune.layer import knobs_of
+from vtacsp.tune.task_knobs import knobs_of
 
 RELU = [{"op": "max", "value": 0}, {"op": "shift_right", "by": 8}, {"op": "cast", "dtype": "int8"}]
 SMALL = VTAConfig(log_inp_buff_size=8, log_wgt_buff_size=12, log_acc_buff_size=9)

@@ -32,7 +32,7 @@ from vtacsp.report.fastest import Fastest
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.figures import feasibility_figure
 from vtacsp.report.html import render, write_html
-from vtacsp.report.layer import shape_text
+from vtacsp.report.layer_facts import shape_text
 from vtacsp.report.outlook import best_change
 from vtacsp.report.palette import COLOURS, colours
 from vtacsp.rules.symbols import h_nthread, oc_nthread, tile_b, tile_h

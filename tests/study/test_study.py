@@ -19,8 +19,8 @@ from tests.support.truth import truth
 from vtacsp import Conv2D, Dense, Problem, StudyError, VTAConfig, compile, find_workloads, suite
 from vtacsp.study import METHODS, Study, prepare, recorded_cycles, search, validity, write_report
 from vtacsp.study.cost_model import judge, ndcg, pairwise, precision
-from vtacsp.study.layer import StudyLayer
-from vtacsp.study.run import Job
+from vtacsp.study.execution import Job
+from vtacsp.study.recorded_layer import StudyLayer
 from vtacsp.study.summary import Summary
 from vtacsp.tune import ModelSearcher, RandomSearcher, search_space
 

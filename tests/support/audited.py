@@ -17,7 +17,7 @@ from vtacsp.errors import ProgramError
 from vtacsp.free import emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import encode
-from vtacsp.operators.programs import build
+from vtacsp.operators.builder import build
 
 __all__ = ["Verdict", "programs", "verdicts"]
 

@@ -24,7 +24,7 @@ LAYERS: dict[str, str] = {
     "epilogue: steps": "epilogue|epilogue.steps|epilogue.footprint",
     "operators: work": "operators|operators.*|alu|alu.workload|alu.windows",
     "program": "program.*",
-    "operators: programs": "operators.programs|operators.?.program|operators.?.tiling|"
+    "operators: programs": "operators.builder|operators.?.program|operators.?.tiling|"
     "epilogue.program|alu.program",
     "operators: numbers": "operators.convolve|operators.?.reference",
     "functional": "functional.*",
@@ -79,7 +79,7 @@ SPLIT = {
 """Why a folder is in several layers."""
 
 INDEPENDENT = (
-    "program.*|operators.programs|operators.?.program|operators.?.tiling|epilogue.program|"
+    "program.*|operators.builder|operators.?.program|operators.?.tiling|epilogue.program|"
     "functional.*|timing.engine|timing.plan|timing.model|operators.?.reference|operators.convolve"
 )
 """The second oracle: what makes, executes and times a program."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Simulator, compile
-from vtacsp.codesign.network import fitted
-from vtacsp.codesign.table import FAR
+from vtacsp.codesign.cycle_table import FAR
+from vtacsp.codesign.workloads import fitted
 
 CONV = Conv2D(
     name="conv", in_channels=32, height=4, width=4, out_channels=32, kernel=(3, 3), padding=(1, 1)

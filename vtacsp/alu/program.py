@@ -25,7 +25,7 @@ from vtacsp.machine.instructions import AluOp, Memory, Module, Opcode, depths, f
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Transfer, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.nest import Call, Loop, Node, Scope
+from vtacsp.program.loops import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads

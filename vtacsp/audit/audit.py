@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.audit import engine
-from vtacsp.audit.fields import check_fields
+from vtacsp.audit import vector_clocks as clocks
 from vtacsp.audit.findings import ERROR, Finding
+from vtacsp.audit.instruction_checks import check_fields
 from vtacsp.audit.numbers import check_numbers
 from vtacsp.audit.target import Target
 from vtacsp.errors import AuditError, DeadlockError
@@ -220,11 +220,11 @@ def _follow(target: Target, program: Program) -> tuple[list[Finding], int, int]:
     place, per, granules = _places(target)
     image = np.stack([target.micro_ops[n].astype(np.int64) for n in _UOP], axis=1)
     depths = (hardware.depth(name) for name in ("uop", "inp", "wgt", "acc"))
-    pads, dram = engine.Pads.of(*depths), engine.Dram.of(granules)
-    state = engine.State.of(np.array(target.held, dtype=np.int64))
+    pads, dram = clocks.Pads.of(*depths), clocks.Dram.of(granules)
+    state = clocks.State.of(np.array(target.held, dtype=np.int64))
     findings = []
     for start, stop in target.launches:
-        where, _ = engine.follow(
+        where, _ = clocks.follow(
             table, module, start, stop, image, target.image, place, per, pads, dram, state
         )
         if where.max() >= 0:
@@ -255,62 +255,66 @@ def _deadlock(program: Program, where: Sequence[int] | IntArray) -> Finding:
     return Finding("deadlock", "; ".join(waits), int(max(where)))
 
 
-def _records(dram: engine.Dram, state: engine.State) -> Iterator[Finding]:
+def _records(dram: clocks.Dram, state: clocks.State) -> Iterator[Finding]:
     harm = int(state.harm[0]) | int(np.bitwise_or.reduce(dram.taint)) if len(dram.taint) else 0
     merged: dict[tuple[int, ...], list[int]] = {}
     for kind, *key, element, count, changes in state.found[: int(state.number[0])].tolist():
         known = merged.setdefault((kind, *key), [element, 0, 0])
-        known[0] = max(known[0], element) if kind == engine.TOKENS else known[0]
+        known[0] = max(known[0], element) if kind == clocks.TOKENS else known[0]
         known[1] += count
         known[2] |= changes
     for (kind, i, other, memory), (element, count, changes) in merged.items():
-        bit = engine.bit(i, other, kind, memory)
+        bit = clocks.bit(i, other, kind, memory)
         name = _kind(kind, bool(changes) and bool(harm >> bit & 1))
-        some = kind not in (engine.TOKENS, engine.EARLY_FINISH, engine.DRAM_ORDER)
+        some = kind not in (
+            clocks.TOKENS,
+            clocks.EARLY_FINISH,
+            clocks.DRAM_ORDER,
+        )
         yield Finding(
             name,
             _text(kind, other, memory, element),
             i,
             None if other < 0 else other,
-            None if kind == engine.TOKENS else Memory(memory).name,
+            None if kind == clocks.TOKENS else Memory(memory).name,
             element if some else None,
             count,
         )
 
 
 def _kind(kind: int, harmful: bool) -> str:
-    if kind in (engine.UNORDERED, engine.STORE_ORDER):
+    if kind in (clocks.UNORDERED, clocks.STORE_ORDER):
         return "race" if harmful else "unordered"
-    if kind == engine.UNWRITTEN:
+    if kind == clocks.UNWRITTEN:
         return "unwritten" if harmful else "unwritten_unused"
     return _NAMES[kind]
 
 
 _NAMES = {
-    engine.SRAM_BOUNDS: "sram_bounds",
-    engine.IMAGE_BOUNDS: "image_bounds",
-    engine.OUT_STALE: "stale_output",
-    engine.TOKENS: "token_overflow",
-    engine.EARLY_FINISH: "early_finish",
-    engine.DRAM_ORDER: "dram_race",
-    engine.HAZARD: "micro_op_hazard",
+    clocks.SRAM_BOUNDS: "sram_bounds",
+    clocks.IMAGE_BOUNDS: "image_bounds",
+    clocks.OUT_STALE: "stale_output",
+    clocks.TOKENS: "token_overflow",
+    clocks.EARLY_FINISH: "early_finish",
+    clocks.DRAM_ORDER: "dram_race",
+    clocks.HAZARD: "micro_op_hazard",
 }
 
 
 def _text(kind: int, other: int, memory: int, element: int) -> str:
-    if kind == engine.TOKENS:
+    if kind == clocks.TOKENS:
         return f"{QUEUES[memory]} may hold {element} tokens"
     name = f"{Memory(memory).name} element {element:,}"
     return {
-        engine.UNORDERED: f"it reads {name}, which instruction {other} loads",
-        engine.STORE_ORDER: f"it writes {name}, which instruction {other} stores",
-        engine.UNWRITTEN: f"it reads {name}, which nothing has written",
-        engine.SRAM_BOUNDS: f"it uses {name}",
-        engine.IMAGE_BOUNDS: f"it loads micro-op {element:,} of the image",
-        engine.OUT_STALE: f"it stores {name}, which a load or reset wrote last",
-        engine.EARLY_FINISH: f"it does not wait for instruction {other}",
-        engine.DRAM_ORDER: f"it touches DRAM that instruction {other} touches",
-        engine.HAZARD: f"two micro-ops in a row, or nearly, write {name}",
+        clocks.UNORDERED: f"it reads {name}, which instruction {other} loads",
+        clocks.STORE_ORDER: f"it writes {name}, which instruction {other} stores",
+        clocks.UNWRITTEN: f"it reads {name}, which nothing has written",
+        clocks.SRAM_BOUNDS: f"it uses {name}",
+        clocks.IMAGE_BOUNDS: f"it loads micro-op {element:,} of the image",
+        clocks.OUT_STALE: f"it stores {name}, which a load or reset wrote last",
+        clocks.EARLY_FINISH: f"it does not wait for instruction {other}",
+        clocks.DRAM_ORDER: f"it touches DRAM that instruction {other} touches",
+        clocks.HAZARD: f"two micro-ops in a row, or nearly, write {name}",
     }[kind]
 
 

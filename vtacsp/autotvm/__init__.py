@@ -4,7 +4,7 @@ Works with a TVM that has AutoTVM (up to 0.19); importing this package without o
 :class:`~vtacsp.errors.MissingDependencyError`.
 """
 
-from vtacsp.autotvm.version import require_autotvm
+from vtacsp.autotvm.tvm_version import require_autotvm
 
 require_autotvm()
 
@@ -16,8 +16,8 @@ from vtacsp.autotvm.board import (  # noqa: E402 - needs tvm
 )
 from vtacsp.autotvm.pruning import prune  # noqa: E402
 from vtacsp.autotvm.seeding import seed  # noqa: E402
-from vtacsp.autotvm.task import check_knobs, machine_of, workload_of  # noqa: E402
 from vtacsp.autotvm.templates import create_task  # noqa: E402
+from vtacsp.autotvm.tvm_task import check_knobs, machine_of, workload_of  # noqa: E402
 
 __all__ = [
     "CycleModel",

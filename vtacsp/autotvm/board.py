@@ -12,7 +12,7 @@ from tvm.autotvm.measure import MeasureErrorNo, MeasureResult
 from tvm.autotvm.measure.measure import Builder, Runner
 from tvm.autotvm.measure.measure_methods import BuildResult
 
-from vtacsp.autotvm.task import check_knobs, config_of, problem_of
+from vtacsp.autotvm.tvm_task import check_knobs, config_of, problem_of
 from vtacsp.causes import OK
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig

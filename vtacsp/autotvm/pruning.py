@@ -11,7 +11,7 @@ import numpy as np
 from tvm.autotvm.task.space import ConfigEntity, ConfigSpace
 
 from vtacsp.arrays import IntArray
-from vtacsp.autotvm.task import check_knobs, config_of, problem_of
+from vtacsp.autotvm.tvm_task import check_knobs, config_of, problem_of
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload

@@ -12,17 +12,17 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from vtacsp.calibrate.coordinates import DEFAULT
-    from vtacsp.calibrate.design import Proposal, Proposals, propose
     from vtacsp.calibrate.fit import calibrate
     from vtacsp.calibrate.measured import Measurement, Measurements, machine_of, measurements
-    from vtacsp.calibrate.preset import (
+    from vtacsp.calibrate.outcome import Calibration, Estimate, Residual
+    from vtacsp.calibrate.preset_file import (
         find_preset,
         load_preset,
         preset_from_dict,
         preset_to_dict,
         save_preset,
     )
-    from vtacsp.calibrate.result import Calibration, Estimate, Residual
+    from vtacsp.calibrate.proposal import Proposal, Proposals, propose
 
 __all__ = [
     "DEFAULT",
@@ -49,16 +49,16 @@ __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "coordinates": ["DEFAULT"],
-        "design": ["Proposal", "Proposals", "propose"],
+        "proposal": ["Proposal", "Proposals", "propose"],
         "fit": ["calibrate"],
         "measured": ["Measurement", "Measurements", "machine_of", "measurements"],
-        "preset": [
+        "preset_file": [
             "find_preset",
             "load_preset",
             "preset_from_dict",
             "preset_to_dict",
             "save_preset",
         ],
-        "result": ["Calibration", "Estimate", "Residual"],
+        "outcome": ["Calibration", "Estimate", "Residual"],
     },
 )

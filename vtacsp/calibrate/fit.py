@@ -19,12 +19,12 @@ from vtacsp.calibrate.coordinates import (
     known_constants,
 )
 from vtacsp.calibrate.identification import Identification, identify, partner, variance_of
+from vtacsp.calibrate.least_loss import Optimum, Search, linear_columns
 from vtacsp.calibrate.leave_one_out import leave_one_out
 from vtacsp.calibrate.measured import Measurements
-from vtacsp.calibrate.programs import Programs
+from vtacsp.calibrate.outcome import FITTED, HELD, UNTOLD, Calibration, Estimate, Residual
 from vtacsp.calibrate.regression import CUT, Line, Samples, weights_of
-from vtacsp.calibrate.result import FITTED, HELD, UNTOLD, Calibration, Estimate, Residual
-from vtacsp.calibrate.search import Optimum, Search, linear_columns
+from vtacsp.calibrate.retimed import Programs
 from vtacsp.errors import CalibrationError, TimingError, shortened
 from vtacsp.timing.model import RTL, TimingModel, constants
 

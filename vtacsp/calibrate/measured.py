@@ -10,13 +10,13 @@ import numpy as np
 
 from vtacsp.errors import CalibrationError, HardwareError, ProgramError, shortened
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import KnobSpace
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
-from vtacsp.tune.layer import layer_of
 from vtacsp.tune.records import Record
 from vtacsp.tune.task import Task, hardware_of
+from vtacsp.tune.task_knobs import layer_of
 
 __all__ = ["Measurement", "Measurements", "machine_of", "measurements"]
 

@@ -15,17 +15,17 @@ from vtacsp.cli import (
     codesign,
     compare,
     configurations,
+    cycles,
     embed,
-    glossary,
     logs,
     machine,
     network,
     programs,
     reasons,
     report,
-    simulation,
     study,
     tuning,
+    words,
 )
 from vtacsp.cli.root import BAD_INPUT, Root
 
@@ -51,7 +51,7 @@ NOUNS = (
     reasons,
     machine,
     programs,
-    simulation,
+    cycles,
     bundles,
     audits,
     tuning,
@@ -60,7 +60,7 @@ NOUNS = (
     logs,
     calibrate,
     study,
-    glossary,
+    words,
 )
 
 for command in (command for noun in NOUNS for command in noun.COMMANDS):

@@ -98,7 +98,7 @@ def audit(
         text = _text(result, everything, to_file=output is not None)
         write(text + ("\n".join(_listing(result)) + "\n" if listed else ""), output)
     if html is not None:
-        from vtacsp.report.audit import write_audit_html
+        from vtacsp.report.audit_page import write_audit_html
         from vtacsp.report.origin import Origin
 
         write_audit_html(html, result, Origin.now(typed_command()))

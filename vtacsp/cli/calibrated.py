@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtacsp.cli.knobs import CONFIG, KNOBS, config_rows, config_text
+from vtacsp.cli.knob_columns import CONFIG, KNOBS, config_rows, config_text
 from vtacsp.cli.output import Row, emit, render, write
 from vtacsp.cli.terminal import printable, width
 

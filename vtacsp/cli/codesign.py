@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.completion import complete_workload
+from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.options import hardware_option, load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.preset import timing_model, timing_options
-from vtacsp.cli.simulation import jobs_option
 from vtacsp.cli.terminal import printable, say
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import HardwareError, LogError, VtacspError, shortened
@@ -27,9 +27,9 @@ from vtacsp.files import read_json, write_text
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
-    from vtacsp.codesign.compare import Machine
     from vtacsp.codesign.machines import MachineSpace
-    from vtacsp.codesign.search import Front, Point
+    from vtacsp.codesign.pareto import Front, Point
+    from vtacsp.codesign.side_by_side import Machine
     from vtacsp.machine.configuration import VTAConfig
     from vtacsp.timing.model import TimingModel
 
@@ -123,9 +123,9 @@ def codesign(
         raise HardwareError("nothing is free: give at least one --free KEY=LO..HI")
     from vtacsp.codesign.costs import COSTS, budgets_of
     from vtacsp.codesign.machines import MachineSpace
-    from vtacsp.codesign.network import load_network
-    from vtacsp.codesign.search import codesign as search
+    from vtacsp.codesign.pareto import codesign as search
     from vtacsp.codesign.store import Store, circumstances
+    from vtacsp.codesign.workloads import load_network
 
     if network == hardware_file == "-":
         raise VtacspError("NETWORK and --hardware cannot both be read from standard input")
@@ -174,7 +174,7 @@ COMMANDS = (codesign,)
 
 def described(hardware: VTAConfig, timing: TimingModel, overrides: Sequence[str]) -> Machine:
     """The machine of ``--hardware``: its annotation ``bus_bytes`` holds, if no option says more."""
-    from vtacsp.codesign.compare import Machine, machine_of
+    from vtacsp.codesign.side_by_side import Machine, machine_of
 
     if any(word.startswith("bus_bytes=") for word in overrides):
         return Machine(hardware, timing)
@@ -282,7 +282,7 @@ def _write_files(
     if folder is not None:
         _write_machines(front, folder)
     if html is not None:
-        from vtacsp.codesign.detail import details
+        from vtacsp.codesign.front_machine import details
         from vtacsp.report.front import render
         from vtacsp.report.origin import Origin
 

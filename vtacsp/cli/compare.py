@@ -16,7 +16,7 @@ from vtacsp.cli.typed import typed_command
 from vtacsp.files import write_text
 
 if TYPE_CHECKING:
-    from vtacsp.codesign.compare import Comparison, Side
+    from vtacsp.codesign.side_by_side import Comparison, Side
 
 __all__ = ["COMMANDS"]
 
@@ -50,9 +50,9 @@ def compare(
     A.json and B.json are vta_config.json files; the annotation bus_bytes, which `codesign --write`
     writes, is the width of the memory bus.
     """
-    from vtacsp.codesign.compare import compare as ask
-    from vtacsp.codesign.compare import total
-    from vtacsp.codesign.network import load_network
+    from vtacsp.codesign.side_by_side import compare as ask
+    from vtacsp.codesign.side_by_side import total
+    from vtacsp.codesign.workloads import load_network
 
     timing = timing_model(preset, overrides)
     layers = load_network(network)

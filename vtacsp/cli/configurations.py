@@ -10,7 +10,7 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.causes import OK
-from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
+from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import NOTHING_FEASIBLE, compile_all, each
 from vtacsp.cli.options import (
     hardware_option,

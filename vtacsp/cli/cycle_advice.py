@@ -16,7 +16,7 @@ from vtacsp.errors import SpaceError
 from vtacsp.operators.workload import Workload
 
 if TYPE_CHECKING:
-    from vtacsp.codesign.compare import Machine
+    from vtacsp.codesign.side_by_side import Machine
 
 __all__ = ["advise_cycles", "check_alone"]
 
@@ -56,8 +56,8 @@ def _faster(
     output: str | None,
 ) -> None:
     """The smallest change of hardware that makes the network so much faster."""
-    from vtacsp.codesign.advice import faster
     from vtacsp.codesign.machines import KEYS
+    from vtacsp.codesign.upgrade import faster
 
     answer = faster(
         layers, machine.hardware, machine.timing, percent=percent, free=freed(ranges) or None
@@ -89,7 +89,7 @@ def _smallest(
     output: str | None,
 ) -> None:
     """How small a size may be before the network gets slower than so much."""
-    from vtacsp.codesign.advice import key_of, smaller
+    from vtacsp.codesign.upgrade import key_of, smaller
 
     answer = smaller(layers, machine.hardware, machine.timing, key=key_of(word), percent=percent)
     rows: list[Row] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vtacsp.cli.knobs import CONFIG, config_text
+from vtacsp.cli.knob_columns import CONFIG, config_text
 from vtacsp.cli.output import Row, table
 from vtacsp.cli.terminal import printable
 

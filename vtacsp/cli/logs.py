@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.knobs import KNOBS
+from vtacsp.cli.knob_columns import KNOBS
 from vtacsp.cli.options import output_options
 from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.selection import Selection, selection_options

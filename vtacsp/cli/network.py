@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vtacsp.cli.knobs import KNOBS, config_text
+from vtacsp.cli.knob_columns import KNOBS, config_text
 from vtacsp.cli.layers import Done, each, exit_infeasible
 from vtacsp.cli.options import (
     STDIN,
@@ -27,7 +27,7 @@ from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import find, network_of
-from vtacsp.network.options import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
+from vtacsp.network.partition import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
 

@@ -67,6 +67,6 @@ def timing_model(preset: str, overrides: Sequence[str]) -> TimingModel:
     Raises :class:`~vtacsp.errors.TimingError` for a preset that cannot be read, an unknown constant
     and a value out of range.
     """
-    from vtacsp.calibrate.preset import find_preset
+    from vtacsp.calibrate.preset_file import find_preset
 
     return find_preset(preset).override(overrides)

@@ -31,7 +31,7 @@ def program(
     workload: str, hardware_file: str | None, form: str, output: str | None, index: int
 ) -> None:
     """The instructions and micro-ops of one configuration, readable."""
-    from vtacsp.operators.programs import build
+    from vtacsp.operators.builder import build
     from vtacsp.program.listing import line, listing
 
     layers, hardware = load_layers(workload, hardware_file)

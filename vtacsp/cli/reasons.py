@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.cycle_advice import advise_cycles, check_alone
-from vtacsp.cli.knobs import chosen
+from vtacsp.cli.knob_columns import chosen
 from vtacsp.cli.layers import NOTHING_FEASIBLE, each
 from vtacsp.cli.options import (
     free_sizes,

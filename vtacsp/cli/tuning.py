@@ -12,7 +12,8 @@ import click
 import numpy as np
 
 from vtacsp.cli.budget import Budget
-from vtacsp.cli.knobs import CONFIG, config_rows, config_text
+from vtacsp.cli.cycles import pack_all
+from vtacsp.cli.knob_columns import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
 from vtacsp.cli.network import (
@@ -27,7 +28,6 @@ from vtacsp.cli.options import hardware_option, output_options, seed_option, wor
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_executor
-from vtacsp.cli.simulation import pack_all
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError
@@ -356,7 +356,7 @@ def _tune_network(
     search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
 ) -> None:
     """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
-    from vtacsp.network.tuning import LayerSearch, tune_network
+    from vtacsp.network.tuner import LayerSearch, tune_network
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.tune import TuningLog, write_records
 

@@ -10,9 +10,9 @@ from vtacsp.codesign.certificate import certificate, check
 from vtacsp.codesign.costs import COSTS, Budget, Cost
 from vtacsp.codesign.evaluator import Best, Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
-from vtacsp.codesign.network import Layer, counted, fitted, load_network
-from vtacsp.codesign.search import Front, Point, Proof, codesign
+from vtacsp.codesign.pareto import Front, Point, Proof, codesign
 from vtacsp.codesign.store import Store, circumstances
+from vtacsp.codesign.workloads import Layer, counted, fitted, load_network
 
 __all__ = [
     "COSTS",

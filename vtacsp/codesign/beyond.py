@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from vtacsp.codesign.search import Point
+from vtacsp.codesign.pareto import Point
 from vtacsp.errors import SpaceError
 from vtacsp.free import limit, search
 from vtacsp.machine.configuration import VTAConfig

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs
+from vtacsp.codesign.cycle_table import simulate_row
 from vtacsp.codesign.evaluator import Evaluator, Evidence, Level
 from vtacsp.codesign.machines import SCRATCHPADS, MachineSpace, legal
-from vtacsp.codesign.network import Layer, counted, fitted
-from vtacsp.codesign.search import Front, Point, lowest
+from vtacsp.codesign.pareto import Front, Point, lowest
 from vtacsp.codesign.store import Key, Store, read_lines
-from vtacsp.codesign.table import simulate_row
+from vtacsp.codesign.workloads import Layer, counted, fitted
 from vtacsp.errors import LogError, VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.loading import workload_from_dict

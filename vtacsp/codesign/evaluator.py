@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
+from vtacsp.codesign.cycle_table import FAR, Table, compile_table, prove, work_bound
 from vtacsp.codesign.machines import BUS, SCRATCHPADS, MachineSpace
-from vtacsp.codesign.network import Layer, fitted
 from vtacsp.codesign.store import Key, Store
-from vtacsp.codesign.table import FAR, Table, compile_table, prove, work_bound
+from vtacsp.codesign.workloads import Layer, fitted
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.simulator import ready

@@ -17,10 +17,10 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.codesign.costs import COSTS, Cost
+from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
-from vtacsp.codesign.network import Layer
-from vtacsp.codesign.table import FAR
+from vtacsp.codesign.workloads import Layer
 from vtacsp.errors import MissingDependencyError, SearchError, SpaceError
 
 __all__ = ["SAMPLERS", "Progress", "hypervolume", "run"]

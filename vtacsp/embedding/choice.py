@@ -13,8 +13,8 @@ from vtacsp.embedding.embedding import Embedding
 from vtacsp.embedding.layer import Layer
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import Config
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import RTL, TimingModel

@@ -17,7 +17,7 @@ from vtacsp.machine.instructions import AluOp, Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
 from vtacsp.program.kernel import KernelLoop, alu_loops, alu_micro_ops, record_alu
-from vtacsp.program.nest import Call, Node, Scope
+from vtacsp.program.loops import Call, Node, Scope
 
 __all__ = [
     "ALU_OPS",

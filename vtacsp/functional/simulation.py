@@ -24,8 +24,8 @@ from vtacsp.functional.reference import random_operands, reference, value_type
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module, TokenQueue, modules_of
 from vtacsp.operators import registry
+from vtacsp.operators.builder import build
 from vtacsp.operators.operands import Operands
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.program.listing import line

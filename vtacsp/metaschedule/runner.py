@@ -16,9 +16,9 @@ from vtacsp.errors import VtacspError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.metaschedule.compute import problem_of
 from vtacsp.metaschedule.traces import config_of
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import Config
 from vtacsp.operators.loading import workload_from_dict
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.timing import RTL, Simulator, TimingModel
 

@@ -13,9 +13,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
     from vtacsp.network.load import load_network
-    from vtacsp.network.options import Options
     from vtacsp.network.padding import fill_blocks
-    from vtacsp.network.tuning import LayerSearch, TunedNetwork, tune_network
+    from vtacsp.network.partition import Options
+    from vtacsp.network.tuner import LayerSearch, TunedNetwork, tune_network
     from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer, Node
 
 __all__ = [
@@ -44,9 +44,9 @@ __getattr__, _, _ = lazy_loader.attach(
     submod_attrs={
         "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
         "load": ["load_network"],
-        "options": ["Options"],
+        "partition": ["Options"],
         "padding": ["fill_blocks"],
-        "tuning": ["LayerSearch", "TunedNetwork", "tune_network"],
+        "tuner": ["LayerSearch", "TunedNetwork", "tune_network"],
         "value": ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"],
     },
 )

@@ -11,9 +11,9 @@ from typing import Any
 from vtacsp.errors import NetworkError, WorkloadError, shortened
 from vtacsp.files import read_json
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.names import check_names
-from vtacsp.network.options import Options
+from vtacsp.network.node_names import check_names
 from vtacsp.network.padding import fill_blocks
+from vtacsp.network.partition import Options
 from vtacsp.network.value import HOST, VTA, Network, Node
 from vtacsp.operators.loading import workloads_from
 from vtacsp.operators.suites import SUITES, host_nodes, in_suite

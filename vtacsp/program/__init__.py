@@ -17,4 +17,4 @@ __all__ = ["INSTRUCTION", "MICRO_OP", "Program", "Segment", "Stream", "decode", 
 
 
 def __getattr__(name: str) -> Any:
-    return old_name(__name__, name, {"build": "vtacsp.operators.programs"})
+    return old_name(__name__, name, {"build": "vtacsp.operators.builder"})

@@ -23,7 +23,7 @@ from vtacsp.machine.instructions import (
 from vtacsp.operators.workload import Workload
 from vtacsp.program.copies import MOVE, Copy, PerTile
 from vtacsp.program.kernel import KERNEL, Kernel
-from vtacsp.program.nest import VARIABLES, Loop
+from vtacsp.program.loops import VARIABLES, Loop
 from vtacsp.program.order import schedule
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.runtime import Calls, Issued, Queue, issue

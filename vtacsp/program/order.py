@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.program.nest import VARIABLES, Call, Loop, Node, Scope, Token, simplify
+from vtacsp.program.loops import VARIABLES, Call, Loop, Node, Scope, Token, simplify
 from vtacsp.program.tokens import inject_tokens
 
 __all__ = ["CALL", "END", "POP", "PUSH", "SYNC", "Steps", "schedule"]

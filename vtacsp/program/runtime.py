@@ -23,7 +23,7 @@ from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
 from vtacsp.program.kernel import KERNEL
-from vtacsp.program.nest import VARIABLES
+from vtacsp.program.loops import VARIABLES
 from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Steps
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
@@ -50,7 +50,7 @@ def keep_freed_memory() -> None:
 
 
 class Queue(NamedTuple):
-    """State and size of the runtime's queue; see :func:`vtacsp.operators.programs`."""
+    """State and size of the runtime's queue; see :func:`vtacsp.operators.builder`."""
 
     waits: bool = False
     max_transfer: int = MAX_TRANSFER

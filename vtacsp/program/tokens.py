@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vtacsp.machine.instructions import Module
-from vtacsp.program.nest import Loop, Node, Scope, Token
+from vtacsp.program.loops import Loop, Node, Scope, Token
 
 __all__ = ["inject_tokens"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vtacsp.codesign.compare import Comparison, Machine, Side, total
+from vtacsp.codesign.side_by_side import Comparison, Machine, Side, total
 from vtacsp.report.front import BOUND_COLOURS, bound_keys
 from vtacsp.report.origin import Origin
 from vtacsp.report.page import header, page

@@ -6,8 +6,8 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import BLOCK
-from vtacsp.operators.programs import build
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import RTL
 from vtacsp.timing.simulator import simulate_timing

@@ -11,7 +11,7 @@ import numpy as np
 from vtacsp.arrays import IntArray
 from vtacsp.operators.knobs import Knob
 from vtacsp.report.feasibility import FeasibilityMap
-from vtacsp.report.layer import shape_text
+from vtacsp.report.layer_facts import shape_text
 from vtacsp.report.legend import label
 from vtacsp.report.palette import colours
 from vtacsp.space.feasible import FeasibleSpace

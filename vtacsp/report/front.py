@@ -8,9 +8,9 @@ from importlib.resources import files
 from math import log10
 
 from vtacsp.codesign.costs import Cost
-from vtacsp.codesign.detail import Detail
+from vtacsp.codesign.front_machine import Detail
 from vtacsp.codesign.machines import BUS, KEYS
-from vtacsp.codesign.search import Front
+from vtacsp.codesign.pareto import Front
 from vtacsp.report.curve import short, ticks
 from vtacsp.report.drawing import text
 from vtacsp.report.origin import Origin

@@ -10,10 +10,10 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.answer import NetworkAnswer
 from vtacsp.operators.workload import Workload
 from vtacsp.report.hardware import hardware_card, outlook_card
-from vtacsp.report.layer import Layer
 from vtacsp.report.layer_detail import detail
+from vtacsp.report.layer_facts import Layer
 from vtacsp.report.legend import Legend
-from vtacsp.report.network import network_section, network_tiles
+from vtacsp.report.network_section import network_section, network_tiles
 from vtacsp.report.origin import Origin
 from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent

@@ -10,7 +10,7 @@ from vtacsp.causes import OK
 from vtacsp.errors import SpaceError
 from vtacsp.report import drawing
 from vtacsp.report.feasibility import FeasibilityMap
-from vtacsp.report.layer import shape_text
+from vtacsp.report.layer_facts import shape_text
 from vtacsp.report.legend import Legend
 from vtacsp.report.overview import percent
 from vtacsp.space.feasible import FeasibleSpace

@@ -11,7 +11,7 @@ from vtacsp.machine.configuration import BUFFER_FIELDS, BUFFERS, MAX_LOG, VTACon
 from vtacsp.operators.workload import Workload
 from vtacsp.report.fastest import Fastest
 from vtacsp.rules import Rule
-from vtacsp.space.network import HardwareSpace, compile_network
+from vtacsp.space.joint import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
 
 __all__ = ["SCRATCHPADS", "Change", "Outlook", "best_change"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vtacsp.causes import OK
-from vtacsp.report.layer import Layer, shape_cell
+from vtacsp.report.layer_facts import Layer, shape_cell
 from vtacsp.report.legend import Legend, label
 from vtacsp.space.statistics import SpaceStatistics
 

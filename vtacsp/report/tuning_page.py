@@ -13,9 +13,9 @@ from vtacsp.report import drawing
 from vtacsp.report.curve import draw_curve
 from vtacsp.report.feasibility import FeasibilityMap
 from vtacsp.report.gantt import draw_timeline
-from vtacsp.report.layer import shape_cell, shape_text
+from vtacsp.report.layer_facts import shape_cell, shape_text
 from vtacsp.report.legend import Legend
-from vtacsp.report.network import network_section
+from vtacsp.report.network_section import network_section
 from vtacsp.report.origin import Origin
 from vtacsp.report.overview import anchor, number_class
 from vtacsp.report.page import header, page

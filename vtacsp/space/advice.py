@@ -13,7 +13,7 @@ from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.cpsat import Model, minimal_core
-from vtacsp.space.network import HardwareSpace, compile_network
+from vtacsp.space.joint import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
 
 __all__ = ["Advice", "NetworkAdvice", "advise", "advise_network"]

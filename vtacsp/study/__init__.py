@@ -6,10 +6,10 @@
 """
 
 from vtacsp.study.cost_model import Training, judge
-from vtacsp.study.layer import StudyLayer, prepare
+from vtacsp.study.execution import PARTS, Study
 from vtacsp.study.markdown import write_report
-from vtacsp.study.run import PARTS, Study
-from vtacsp.study.search import METHODS, Method, Outcome, search
+from vtacsp.study.recorded_layer import StudyLayer, prepare
+from vtacsp.study.search_cost import METHODS, Method, Outcome, search
 from vtacsp.study.tables import recorded_cycles
 from vtacsp.study.validity import Validity, validity
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.study.layer import StudyLayer
+from vtacsp.study.recorded_layer import StudyLayer
 from vtacsp.tune.costmodel import XGBoostModel
 
 __all__ = ["LOSSES", "SHARES", "TREATMENTS", "Training", "judge", "ndcg", "pairwise", "precision"]

@@ -9,9 +9,9 @@ from typing import Any
 
 from vtacsp.errors import StudyError
 from vtacsp.files import write_text
+from vtacsp.study.execution import Study
 from vtacsp.study.plots import model_figure, search_figure, validity_figure
-from vtacsp.study.run import Study
-from vtacsp.study.search import BASELINE, METHODS
+from vtacsp.study.search_cost import BASELINE, METHODS
 from vtacsp.study.summary import PAPER, SOURCES, Row, Summary
 
 __all__ = ["markdown", "write_report"]

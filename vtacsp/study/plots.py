@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtacsp.study.search import BASELINE, METHODS
+from vtacsp.study.search_cost import BASELINE, METHODS
 from vtacsp.study.summary import METRICS, SOURCES, Summary
 
 if TYPE_CHECKING:

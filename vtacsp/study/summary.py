@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from vtacsp.study.cost_model import LOSSES, SHARES, TREATMENTS
-from vtacsp.study.layer import RTL, SIMULATOR, StudyLayer
-from vtacsp.study.run import Job, Study
-from vtacsp.study.search import BASELINE, METHODS
+from vtacsp.study.execution import Job, Study
+from vtacsp.study.recorded_layer import RTL, SIMULATOR, StudyLayer
+from vtacsp.study.search_cost import BASELINE, METHODS
 
 __all__ = ["SOURCES", "Bar", "Summary"]
 

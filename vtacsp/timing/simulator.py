@@ -13,9 +13,9 @@ import numpy as np
 from vtacsp.arrays import IntArray
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.knobs import Choice
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.space.feasible import FeasibleSpace
@@ -85,7 +85,7 @@ class Simulator:
         return FeasibleSpace.of(Problem.of(self._layer, self.hardware))
 
     def program(self, config: Choice, *, waits: bool = False) -> Program:
-        """The program of a feasible configuration; see :func:`vtacsp.operators.programs`.
+        """The program of a feasible configuration; see :func:`vtacsp.operators.builder`.
 
         Raises :class:`~vtacsp.errors.ProgramError` for one that is not feasible and
         :class:`~vtacsp.errors.ConfigError` for one that is not of the space.

@@ -18,9 +18,9 @@ from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import ConfigError, LogError
 from vtacsp.files import check_writable, decode_json, open_input, replacing
 from vtacsp.operators.knobs import Config, KnobSpace
-from vtacsp.tune.layer import knobs_of
 from vtacsp.tune.result import FAILED_COST, MeasureErrorNo, Result
 from vtacsp.tune.task import RTL_DEVICE, Task
+from vtacsp.tune.task_knobs import knobs_of
 
 try:
     import fcntl

@@ -23,7 +23,7 @@ from vtacsp.machine.instructions import Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, plain
 from vtacsp.program.kernel import KernelLoop, record_gemm
-from vtacsp.program.nest import Call, Loop, Scope
+from vtacsp.program.loops import Call, Loop, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads

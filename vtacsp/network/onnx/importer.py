@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.names import check_names
+from vtacsp.network.node_names import check_names
 from vtacsp.network.onnx.alu import ALU_OPS
+from vtacsp.network.onnx.convolutions import LAYERS
 from vtacsp.network.onnx.graph import Graph, Op
-from vtacsp.network.onnx.layers import LAYERS
 from vtacsp.network.onnx.placing import HANDLERS, Context, Placed
 from vtacsp.network.onnx.read import read_graph
 from vtacsp.network.onnx.scales import ASSUMED_SHIFT, Unplaceable
-from vtacsp.network.options import Options
+from vtacsp.network.partition import Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, Node
 
 __all__ = ["Imported", "import_onnx", "load_onnx"]

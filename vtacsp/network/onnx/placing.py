@@ -15,8 +15,8 @@ from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.scales import Requantisation, Unplaceable
-from vtacsp.network.options import Options
 from vtacsp.network.padding import fill_blocks
+from vtacsp.network.partition import Options
 from vtacsp.operators.workload import Workload
 
 if TYPE_CHECKING:

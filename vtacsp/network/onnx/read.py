@@ -9,7 +9,7 @@ from typing import Any
 
 from vtacsp.errors import NetworkError, shortened
 from vtacsp.files import open_input
-from vtacsp.network.names import unique_names
+from vtacsp.network.node_names import unique_names
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.package import onnx_module
 from vtacsp.network.onnx.shapes import shapes_of

@@ -31,7 +31,7 @@ from vtacsp.operators.workload import Workload
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Axis, Copy, Pads, PerTile, Transfer, padded, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.nest import Call, Loop, Node, Scope
+from vtacsp.program.loops import Call, Loop, Node, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
 from vtacsp.program.scratchpad import Scratchpads

@@ -11,7 +11,7 @@ from tvm.autotvm.feature import get_itervar_feature_flatten
 import vtacsp
 from vtacsp import ConfigError, Dense, KnobSpace, VTAConfig, WorkloadError
 from vtacsp.autotvm import check_knobs, create_task, workload_of
-from vtacsp.autotvm.task import config_of
+from vtacsp.autotvm.tvm_task import config_of
 
 RESNET = vtacsp.suite("resnet18")
 DENSE = Dense(name="dense", batch=1, in_features=256, out_features=160)

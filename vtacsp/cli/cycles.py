@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
-from vtacsp.cli.knobs import CONFIG, chosen, config_columns, config_rows, config_shown
+from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
 from vtacsp.cli.network import (
     Asked,

@@ -19,8 +19,8 @@ from vtacsp.arrays import IntArray
 from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs
 from vtacsp.codesign.evaluator import Best, Evaluator, Level
 from vtacsp.codesign.machines import MachineSpace
-from vtacsp.codesign.network import Layer, counted
 from vtacsp.codesign.store import Store
+from vtacsp.codesign.workloads import Layer, counted
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import TimingModel

@@ -12,10 +12,10 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.codesign.costs import COSTS
+from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import BUS, BUS_RANGE, KEYS, SCRATCHPADS, MachineSpace
-from vtacsp.codesign.network import Layer, counted
-from vtacsp.codesign.table import FAR
+from vtacsp.codesign.workloads import Layer, counted
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.workload import Workload

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vtacsp.errors import StudyError, shortened
-from vtacsp.study.layer import StudyLayer
+from vtacsp.study.recorded_layer import StudyLayer
 from vtacsp.tune.initial import diverse, presample, uniform
 from vtacsp.tune.model_searcher import AUTOTVM_PLAN, ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import BUS, MachineSpace
-from vtacsp.codesign.search import Front, Point
-from vtacsp.codesign.table import FAR
+from vtacsp.codesign.pareto import Front, Point
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import KnobSpace
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import TimingModel
 from vtacsp.timing.simulator import simulate_timing

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from vtacsp.calibrate.measured import Measurement, Measurements
-from vtacsp.calibrate.preset import preset_to_dict
+from vtacsp.calibrate.preset_file import preset_to_dict
 from vtacsp.timing.model import TimingModel
 
 __all__ = ["FITTED", "HELD", "UNTOLD", "Calibration", "Estimate", "Residual"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from vtacsp.network.answer import LayerAnswer, NetworkAnswer
-from vtacsp.report.layer import shape_text
+from vtacsp.report.layer_facts import shape_text
 from vtacsp.report.overview import anchor, number_class
 
 __all__ = ["BOUNDS", "network_section", "network_tiles"]

@@ -26,8 +26,8 @@ from vtacsp.expr import Bool, Env, Int, const, maximum, pow2, truth
 from vtacsp.expr.nodes import Relation
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
 from vtacsp.machine.legality import ISA_WIDTH
+from vtacsp.operators.builder import build
 from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import (
     CI,

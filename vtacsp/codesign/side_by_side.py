@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vtacsp.codesign.network import Layer, counted, fitted
+from vtacsp.codesign.workloads import Layer, counted, fitted
 from vtacsp.errors import TimingError
 from vtacsp.machine.configuration import BUFFERS, VTAConfig
+from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import Config
-from vtacsp.operators.programs import build
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.occupancy import occupancy

@@ -15,7 +15,6 @@ import numpy as np
 
 from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import Coordinate
-from vtacsp.calibrate.programs import Programs
 from vtacsp.calibrate.regression import (
     Line,
     Samples,
@@ -24,6 +23,7 @@ from vtacsp.calibrate.regression import (
     scale_of,
     weights_of,
 )
+from vtacsp.calibrate.retimed import Programs
 from vtacsp.errors import CalibrationError
 
 __all__ = ["Optimum", "Search"]

@@ -23,8 +23,8 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.workload import Workload
 from vtacsp.study.cost_model import judge
-from vtacsp.study.layer import StudyLayer, prepare
-from vtacsp.study.search import METHODS, search
+from vtacsp.study.recorded_layer import StudyLayer, prepare
+from vtacsp.study.search_cost import METHODS, search
 from vtacsp.version import __version__
 from vtacsp.workers import process_pool, stop_workers
 

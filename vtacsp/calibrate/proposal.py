@@ -15,11 +15,11 @@ import numpy as np
 
 from vtacsp.arrays import DoubleArray
 from vtacsp.calibrate.coordinates import CLOCK, DEFAULT, DELAY, coordinates
-from vtacsp.calibrate.programs import Programs
+from vtacsp.calibrate.outcome import Calibration
 from vtacsp.calibrate.regression import weights_of
-from vtacsp.calibrate.result import Calibration
+from vtacsp.calibrate.retimed import Programs
 from vtacsp.errors import CalibrationError
-from vtacsp.operators.programs import build
+from vtacsp.operators.builder import build
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel
