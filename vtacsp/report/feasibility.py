@@ -18,6 +18,7 @@ from vtacsp.causes import OK
 from vtacsp.errors import SpaceError
 from vtacsp.operators.knobs import Config, Knob
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.space.verdicts import verdicts
 
 __all__ = ["MAX_CELLS", "FeasibilityMap"]
 
@@ -49,9 +50,9 @@ class FeasibilityMap:
         Raises :class:`~vtacsp.errors.SpaceError` for more than :data:`MAX_CELLS` programs.
         """
         problem, grid = space.problem, space.knob_space
-        seen = frozenset().union(*(rule.holds.symbols for rule in problem.rules))
+        seen = problem.seen_knobs()
         # rules of users may mention a knob that the schedule ignores: then it is shown
-        walked = [knob for knob in grid.knobs if not knob.inert or knob.name in seen]
+        walked = [knob for knob in grid.knobs if not knob.inert or knob in seen]
         cells = prod(len(knob.values) for knob in walked)
         if cells > MAX_CELLS:
             raise SpaceError(
@@ -64,9 +65,12 @@ class FeasibilityMap:
         # one axis per knob, in knob order
         without = [knob.name for knob in grid.knobs if knob not in walked]
         everything = np.concatenate(list(grid.blocks(without)))
-        codes = position[problem.first_violations(everything)]
-        shape = [len(knob.values) for knob in walked][::-1]
-        codes, indices = codes.reshape(shape).T, everything.reshape(shape).T
+        shape = [len(knob.values) for knob in walked]
+        indices = everything.reshape(shape[::-1]).T
+        # the table has no axis for a knob that no rule looks at
+        unseen = tuple(axis for axis, knob in enumerate(walked) if knob not in seen)
+        first = np.expand_dims(verdicts(space).first, unseen)
+        codes = np.broadcast_to(position[first], shape)
         left_out = {
             knob.name
             for axis, knob in enumerate(walked)
@@ -74,7 +78,7 @@ class FeasibilityMap:
         }
         shown = [knob for knob in walked if knob.name not in left_out]
         roles = _roles(shown)
-        first = tuple(0 if knob.name in left_out else slice(None) for knob in walked)
+        kept = tuple(0 if knob.name in left_out else slice(None) for knob in walked)
         axes = [shown.index(knob) for role in roles for knob in role]
         shape = [int(np.prod([len(knob.values) for knob in role])) for role in roles]
         panels, rows, columns, (y,), (x,) = roles
@@ -84,8 +88,8 @@ class FeasibilityMap:
             rows=rows,
             columns=columns,
             panels=panels,
-            codes=codes[first].transpose(axes).reshape(shape),
-            indices=indices[first].transpose(axes).reshape(shape),
+            codes=codes[kept].transpose(axes).reshape(shape),
+            indices=indices[kept].transpose(axes).reshape(shape),
             causes=causes,
         )
 

@@ -52,6 +52,10 @@ class FeasibleSpace(OfProblem):
 
     def programs(self) -> int:
         """Number of distinct programs: configurations that differ in idle knobs are one."""
+        return self._programs
+
+    @cached_property
+    def _programs(self) -> int:
         return len(np.unique(self.knob_space.program(self.indices)))
 
     def collapsed(self) -> FeasibleSpace:

@@ -17,7 +17,7 @@ from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.expr.compiled import conjunction
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.catalogue import catalogue
-from vtacsp.operators.knobs import BLOCK, KnobSpace
+from vtacsp.operators.knobs import BLOCK, Knob, KnobSpace
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 
@@ -174,6 +174,11 @@ class Problem:
         other.rules = tuple(rules)
         return other
 
+    def seen_knobs(self) -> tuple[Knob, ...]:
+        """The knobs that some rule looks at; a verdict holds for every value of the others."""
+        seen = frozenset().union(*(rule.holds.symbols for rule in self.rules))
+        return tuple(knob for knob in self.knob_space.knobs if knob.name in seen)
+
     def at(self, indices: IntArray) -> Env:
         """The configurations with these AutoTVM indices, as one-dimensional columns."""
         return Env({**self.constants, **self.knob_space.columns(indices)})
@@ -249,18 +254,16 @@ class Problem:
         ]
         return [check[1:] for check in sorted(checks, key=lambda check: check[:2])]
 
-    def tally(self, indices: IntArray) -> tuple[IntArray, IntArray]:
-        """How many configurations each rule refuses: first of all, and at all."""
-        first, broken = np.zeros((2, len(self.rules)), dtype=np.int64)
+    def verdicts(self, indices: IntArray) -> tuple[IntArray, IntArray]:
+        """What :meth:`first_violations` says, and how many configurations break each rule."""
+        first = np.full(len(indices), -1, dtype=np.int64)
+        broken = np.zeros(len(self.rules), dtype=np.int64)
         for part in _blocks(len(indices)):
-            env = self.at(indices[part])
-            left = np.ones(len(indices[part]), dtype=np.bool_)
+            env, found = self.at(indices[part]), first[part]
             for position, holds in self._checks():
-                here = ~_row(env, holds, len(left))
-                first[position] += (left & here).sum()
-                left &= ~here
+                found[(found < 0) & ~_row(env, holds, len(found))] = position
             for position, rule in enumerate(self.rules):
-                broken[position] += (~_row(env, rule.holds, len(left))).sum()
+                broken[position] += (~_row(env, rule.holds, len(found))).sum()
         return first, broken
 
     def causes(self, indices: Sequence[int] | IntArray) -> list[str]:
