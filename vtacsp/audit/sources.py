@@ -13,11 +13,10 @@ from vtacsp.audit.dump import is_dump, parse_dump
 from vtacsp.audit.target import Region, Target, launches_of
 from vtacsp.bundle import Bundle
 from vtacsp.bundle.bundle import MANIFEST
-from vtacsp.bundle.manifest import PAGE
 from vtacsp.errors import AuditError, shortened
 from vtacsp.files import open_input
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.fields import INSTRUCTION_BYTES
+from vtacsp.machine.fields import INSTRUCTION_BYTES, PAGE
 from vtacsp.machine.instructions import Memory, decode, unpack_micro_ops
 from vtacsp.program import Program
 

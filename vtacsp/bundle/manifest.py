@@ -10,18 +10,16 @@ from typing import Any
 
 from vtacsp.errors import BundleError, HardwareError, WorkloadError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.fields import INSTRUCTION_BYTES
+from vtacsp.machine.fields import INSTRUCTION_BYTES, PAGE
 from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.workload import Workload
 
-__all__ = ["BUFFERS", "FORMAT", "PAGE", "VERSION", "Buffer", "Launch", "Manifest"]
+__all__ = ["BUFFERS", "FORMAT", "VERSION", "Buffer", "Launch", "Manifest"]
 
 FORMAT = "vtacsp-bundle"
 VERSION = 1
 BUFFERS = ("uop", "inp", "wgt", "acc", "out")
 """What a program moves, by the memory type of its loads and stores."""
-PAGE = 4096
-"""VTA's driver allocates whole pages (``VTA_PAGE_BYTES``), so every buffer begins at one."""
 LARGEST = 1 << 31  # bytes of a buffer, and of all of them: addresses have 32 bits
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}\.bin")

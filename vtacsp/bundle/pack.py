@@ -13,10 +13,11 @@ import numpy as np
 from vtacsp import __version__
 from vtacsp.arrays import Integers
 from vtacsp.bundle.bundle import Bundle
-from vtacsp.bundle.manifest import BUFFERS, LARGEST, PAGE, Buffer, Launch, Manifest
+from vtacsp.bundle.manifest import BUFFERS, LARGEST, Buffer, Launch, Manifest
 from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import BundleError
 from vtacsp.functional.reference import random_operands, reference, value_type
+from vtacsp.machine.fields import PAGE
 from vtacsp.machine.instructions import pack_micro_ops
 from vtacsp.operators import registry
 from vtacsp.operators.operands import Operands

@@ -13,6 +13,7 @@ from vtacsp.causes import ALU_PATTERN, OTHER
 from vtacsp.epilogue.steps import CHANNEL, NARROW, Epilogue
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.fields import PAGE
 from vtacsp.machine.instructions import AluOp, Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
@@ -32,9 +33,6 @@ __all__ = [
 
 _REUSE = 16
 """Largest ratio of a free buffer and one that takes its place (``StoragePlanRewriter``)."""
-
-PAGE = 4096
-"""Bytes of a page; every operand is allocated on pages of its own."""
 
 ALU_OPS = {
     "min": AluOp.MIN,

@@ -22,6 +22,7 @@ __all__ = [
     "MEMORY_ID",
     "OPCODE",
     "PAD",
+    "PAGE",
     "SIZE",
     "SRAM_ADDRESS",
     "STRIDE",
@@ -37,6 +38,8 @@ __all__ = [
 
 INSTRUCTION = 128
 UOP = 32
+PAGE = 4096
+"""Bytes of a page of VTA's driver (``VTA_PAGE_BYTES``): every buffer begins at one."""
 OPCODE = 3
 DEPENDENCY_FLAG = 1
 MEMORY_ID = 3

@@ -27,7 +27,7 @@ from vtacsp.rules.symbols import (
 
 __all__ = ["ISA_WIDTH", "LEGALITY", "refuse_illegal"]
 
-_PAGE_BITS = 12  # VTA_PAGE_BYTES of driver.h
+_PAGE_BITS = isa.PAGE.bit_length() - 1
 
 WIDTHS = Rule(
     name="hw:widths",
