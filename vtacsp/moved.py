@@ -13,7 +13,6 @@ from typing import Any
 __all__ = ["MOVED", "accept_old_names", "old_name"]
 
 MOVED = {
-    "vtacsp.autotvm.task": "vtacsp.autotvm.tvm_task",
     "vtacsp.footprint": "vtacsp.epilogue.footprint",
     "vtacsp.hardware": "vtacsp.machine.configuration",
     "vtacsp.knobs": "vtacsp.operators.knobs",

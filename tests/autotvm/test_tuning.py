@@ -187,7 +187,7 @@ def test_a_log_goes_round(cost, tmp_path):
     assert len(records) == len(measured) == 200
     for (index, error, result), (loaded, theirs) in zip(measured, records, strict=True):
         assert loaded.config.index == index
-        assert vtacsp.autotvm.task.config_of(loaded.config) == FEASIBLE.knob_space.config(index)
+        assert vtacsp.autotvm.tvm_task.config_of(loaded.config) == FEASIBLE.knob_space.config(index)
         assert theirs.error_no == error
         assert loaded.task.workload == task.workload
         if error == 0:
@@ -204,7 +204,7 @@ def test_a_log_of_a_pruned_run_loads_and_has_the_indices_of_the_grid(cost, tmp_p
     log = tmp_path / "tune.log"
     run(RandomTuner(task), 132, cost, log)
     for loaded, _ in autotvm.record.load_from_file(str(log)):
-        config = vtacsp.autotvm.task.config_of(loaded.config)
+        config = vtacsp.autotvm.tvm_task.config_of(loaded.config)
         assert FEASIBLE.knob_space.index(config) == loaded.config.index
         assert config in FEASIBLE
 

@@ -247,7 +247,7 @@ def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch, words):
         raise AssertionError("worked before it looked")
 
     monkeypatch.setattr("vtacsp.cli.layers.each", never)
-    for module in ("report", "simulation"):
+    for module in ("report", "cycles"):
         monkeypatch.setattr(f"vtacsp.cli.{module}.each", never)
     for path in ("", ".", "missing/x.png", "file/x.png"):
         assert "cannot write" in run(*words, path, code=2).stderr
@@ -266,6 +266,7 @@ def test_a_picture_needs_a_known_suffix(tmp_path):
 def test_what_is_written_is_said_and_a_failed_page_leaves_the_old_one(tmp_path, monkeypatch):
     page, trace, plot = tmp_path / "page.html", tmp_path / "t.json", tmp_path / "t.png"
     assert run("report", "resnet18.C11", "--html", page).stderr == f"wrote {page}\n"
+    run("simulate", "resnet18.C11", "--index", 0)  # the first one says that it compiles
     words = ["--index", 0, "--trace", trace, "--plot", plot]
     said = run("simulate", "resnet18.C11", *words).stderr
     assert said.splitlines() == [f"wrote {trace}", f"wrote {plot}"]

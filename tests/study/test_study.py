@@ -226,7 +226,7 @@ def test_versions_are_those_of_modules_whatever_distribution_has_them(tmp_path, 
             raise PackageNotFoundError(name)
         return metadata.version(name)
 
-    monkeypatch.setattr("vtacsp.study.run.version", lookup)
+    monkeypatch.setattr("vtacsp.study.execution.version", lookup)
     assert small(tmp_path).about["versions"] == expected
 
 
@@ -254,7 +254,7 @@ def test_a_study_goes_on_where_it_ended(finished, tmp_path, monkeypatch):
     assert len(study.results()) == 7
     again = small(tmp_path)
     done = []
-    monkeypatch.setattr("vtacsp.study.run.search", lambda *a: done.append(a) or search(*a))
+    monkeypatch.setattr("vtacsp.study.execution.search", lambda *a: done.append(a) or search(*a))
     again.run(1)
     assert file.read_text().startswith(known)
     assert len(done) == 2 * len(FAST) - 7
@@ -387,7 +387,7 @@ def test_a_worker_that_dies_is_one_clear_error(tmp_path, monkeypatch):
         def submit(self, function, *words):
             return super().submit(exit_now)
 
-    monkeypatch.setattr("vtacsp.study.run.process_pool", Dies)
+    monkeypatch.setattr("vtacsp.study.execution.process_pool", Dies)
     with pytest.raises(StudyError, match="a worker process died; what was done is kept"):
         small(tmp_path).run(2)
 
