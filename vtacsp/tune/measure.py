@@ -10,7 +10,7 @@ from typing import Any
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
-from vtacsp.space.problem import Problem, Space
+from vtacsp.space.problem import OfProblem, Problem, Space
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.tune.task import Task, device_of
@@ -83,7 +83,7 @@ class FunctionMeasurer(Measurer):
             yield index, self(index)
 
 
-class SimulatorMeasurer(FunctionMeasurer):
+class SimulatorMeasurer(OfProblem, FunctionMeasurer):
     """Measures on the timing simulator, in process; seconds are cycles at the model's clock.
 
     ``workload`` is a space (compiled, or to be searched), whose machine and rules hold, or a bare
@@ -108,16 +108,6 @@ class SimulatorMeasurer(FunctionMeasurer):
         self.device = device_of(timing)
         self.task = Task.of(self.workload, self.hardware, self.device)
         self._simulator: Any = None
-
-    @property
-    def workload(self) -> Workload:
-        """The layer."""
-        return self.problem.workload
-
-    @property
-    def hardware(self) -> VTAConfig:
-        """The machine."""
-        return self.problem.hardware
 
     def seconds(self, index: int) -> float:
         """Seconds of one configuration; raises the error that the stack has."""
