@@ -10,12 +10,13 @@ import pytest
 from tests.support.commands import run
 from tests.support.machines import CONV, POINT, brute
 from vtacsp import RTL, VTAConfig, compile
-from vtacsp.codesign import MachineSpace, codesign, counted, fitted
+from vtacsp.codesign import MachineSpace, codesign, counted
 from vtacsp.codesign.front_machine import bound_by, details
 from vtacsp.codesign.rivals import hypervolume
 from vtacsp.codesign.side_by_side import compare, machine_of
 from vtacsp.codesign.upgrade import faster, smaller
 from vtacsp.errors import SpaceError, TimingError
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.timing.exhaustive import simulate_all
 from vtacsp.timing.simulator import Simulator
 
@@ -227,7 +228,7 @@ def test_two_machines_side_by_side():
     a, b = machine_of(BASE), machine_of(replace(other, extra={"bus_bytes": 16}))
     assert (a.timing.bus_bytes, b.timing.bus_bytes) == (8, 16)
     for row, layer in zip(compare([(POINT, 2), CONV], a, b), (POINT, CONV), strict=True):
-        spaces = [compile(fitted(layer, m.hardware), m.hardware) for m in (a, b)]
+        spaces = [compile(fill_blocks(layer, m.hardware).workload, m.hardware) for m in (a, b)]
         assert row.both == len(set(spaces[0].indices) & set(spaces[1].indices))
         for side, space, m in zip((row.a, row.b), spaces, (a, b), strict=True):
             assert side.feasible == len(space)

@@ -27,9 +27,10 @@ from vtacsp.codesign.evaluator import Evaluator, Level
 from vtacsp.codesign.machines import BUS, KEYS, MachineSpace
 from vtacsp.codesign.pareto import codesign, lowest
 from vtacsp.codesign.store import Store, circumstances
-from vtacsp.codesign.workloads import Layer, counted, fitted
+from vtacsp.codesign.workloads import Layer, counted
 from vtacsp.errors import RuleError
 from vtacsp.expr import truth
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
 from vtacsp.timing.simulator import Simulator
 
@@ -176,7 +177,7 @@ def test_programs_that_evict_kernels_and_are_right_have_cycles_of_their_own():
 def test_cycles_of_a_program_depend_on_no_scratchpad_that_holds_its_kernels():
     """The sharing, without the tables: the same configuration on larger scratchpads."""
     rng = np.random.default_rng(7)
-    layer = fitted(CONV, VTAConfig())
+    layer = fill_blocks(CONV, VTAConfig()).workload
     tight = VTAConfig(log_inp_buff_size=13, log_wgt_buff_size=15, log_acc_buff_size=13)
     space = compile(layer, tight)
     some = rng.choice(space.indices, 12, replace=False).tolist()
@@ -189,28 +190,12 @@ def test_cycles_of_a_program_depend_on_no_scratchpad_that_holds_its_kernels():
 def test_the_work_bound_is_below_every_program():
     for layer, log_block, bus in product((CONV, POINT, GROUP, UP, DENSE), (3, 4), (8, 64)):
         hardware = VTAConfig(log_block=log_block, log_wgt_buff_size=15, log_acc_buff_size=15)
-        workload = fitted(layer, hardware)
+        workload = fill_blocks(layer, hardware).workload
         timing = replace(MachineSpace().timing, bus_bytes=bus)
         assert 0 < work_bound(workload, hardware, timing) < brute(layer, hardware, [timing])[0]
 
 
 # ---------------------------------------------------------------- shapes, counts, costs
-
-
-def test_layers_are_rounded_up_to_whole_tensors():
-    hardware = VTAConfig(log_batch=1, log_block=5)
-    conv = fitted(replace(CONV, in_channels=33, batch=3), hardware)
-    assert (conv.batch, conv.in_channels, conv.out_channels) == (4, 64, 32)
-    dense = fitted(DENSE, hardware)
-    assert (dense.batch, dense.in_features, dense.out_features) == (4, 64, 32)
-    # four groups of 8 channels fill one block of 32: merged, not each padded to 32
-    group = fitted(GROUP, hardware)
-    assert (group.groups, group.in_channels, group.out_channels) == (1, 32, 32)
-    # groups of 24: three blocks of 16 for two groups are more than two groups of two blocks
-    wide = replace(GROUP, in_channels=96, out_channels=96)
-    apart = fitted(wide, VTAConfig())
-    assert (apart.groups, apart.in_channels) == (4, 128)
-    assert fitted(CONV, VTAConfig()) == CONV
 
 
 def test_counts_come_from_annotations_and_pairs():
@@ -330,7 +315,7 @@ def test_machines_are_legal_and_counted():
 def compile_causes(hardware):
     from vtacsp.space.problem import Problem
 
-    problem = Problem(fitted(POINT, hardware), hardware)
+    problem = Problem(fill_blocks(POINT, hardware).workload, hardware)
     broken = problem.violations(np.array([0]))[:, 0]
     return [rule.name for rule, bad in zip(problem.rules, broken, strict=True) if bad]
 
@@ -457,7 +442,7 @@ def test_an_operator_without_bounds_or_a_rule_of_evictions_is_compared_all_the_s
     """Slower, as every program is simulated, for every micro-op scratchpad; but exact."""
     space = MachineSpace(free={"LOG_INP_BUFF_SIZE": (9, 11), "LOG_UOP_BUFF_SIZE": (5, 8)})
     known = codesign([POINT], space)
-    monkeypatch.setattr(cycle_table, "_BOUNDED", ())
+    monkeypatch.setattr(cycle_table, "_is_bounded", lambda workload: False)
     monkeypatch.setattr(cycle_table, "_holds_kernels", lambda problem: truth(False))
     found = codesign([POINT], space)
     assert [(p.machine, p.cycles) for p in found.points] == [

@@ -33,7 +33,7 @@ def test_embeddings_are_listed_fastest_first(tmp_path):
     assert [row["kind"] for row in plain].count("pad") == 2 == len(plain) - 1
     table = embed(tmp_path, LAYERS).stdout
     assert max(map(len, table.splitlines()[2:])) <= 80
-    assert "input channels" in table
+    assert "in_channels" in table
 
 
 def test_a_layer_without_embedding_is_refused_or_skipped(tmp_path):

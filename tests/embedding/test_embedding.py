@@ -146,7 +146,7 @@ DEPTHWISE = Layer(
 DENSE = Layer(name="dense", batch=5, in_channels=37, out_channels=10, dense=True, bias=True)
 
 
-@pytest.mark.parametrize(("layer", "count"), [(FIRST, 21), (DEPTHWISE, 2), (DENSE, 3)])
+@pytest.mark.parametrize(("layer", "count"), [(FIRST, 21), (DEPTHWISE, 4), (DENSE, 3)])
 @pytest.mark.parametrize("log_batch", [0, 1])
 def test_the_best_program_of_each_embedding_computes_the_layer(layer, count, log_batch):
     hardware = VTAConfig(log_batch=log_batch)
@@ -197,11 +197,12 @@ def test_a_dense_layer_as_a_convolution_of_one_pixel():
 
 
 def test_depthwise_layers_are_groups_that_fill_the_block():
-    (groups, wide) = embeddings(DEPTHWISE)
+    groups, *_, wide = found = embeddings(DEPTHWISE)
     assert (groups.kind, groups.workload.groups, groups.workload.in_channels) == ("groups", 2, 32)
-    assert groups.steps == ("16 groups in one", "groups filled to 32")
+    assert groups.steps == ("16 groups in one, zeros between them", "groups 20 filled to 32")
     assert groups.waste == 1 - 20 / (2 * 16 * 16)
     assert (wide.workload.groups, wide.workload.in_channels) == (20, 320)
+    assert [e.merged for e in found] == [16, 9, 6, 1]  # 2, 3, 4 and 20 groups are left
     even = replace(DEPTHWISE, in_channels=32, out_channels=32, groups=32)
     assert embeddings(even)[0].workload.groups == 2
 
@@ -249,5 +250,5 @@ def test_operators_and_operands_that_do_not_fit_are_refused():
     data, weight, operands = operands_of(DENSE, np.random.default_rng(0))
     with pytest.raises(WorkloadError, match=r"weight has shape \(37, 10\), not \(10, 37\)"):
         embedding.embed(data, weight.T, operands)
-    with pytest.raises(WorkloadError, match="0 operands given, the epilogue loads 1"):
+    with pytest.raises(WorkloadError, match="0 operands given, the chain loads 1"):
         embedding.embed(data, weight)

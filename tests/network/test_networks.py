@@ -14,8 +14,6 @@ from click.testing import CliRunner
 from vtacsp import (
     SUITES,
     Conv2D,
-    Dense,
-    GroupConv2D,
     NetworkError,
     Simulator,
     VTAConfig,
@@ -32,7 +30,6 @@ from vtacsp.network import (
     Network,
     Node,
     Options,
-    fill_blocks,
     load_network,
     solve,
 )
@@ -134,45 +131,6 @@ def test_a_malformed_network_is_one_line(tmp_path, data, message):
         result = run("best", path, code=2)
         assert result.stderr.startswith("error: ")
         assert result.stderr.count("\n") == 1
-
-
-# -- blocks
-
-
-@pytest.mark.parametrize(
-    ("layer", "filled", "note"),
-    [
-        (SMALL, SMALL, ""),
-        (replace(SMALL, in_channels=3), SMALL, "in_channels 3 filled to 16"),
-        (replace(SMALL, out_channels=17), replace(SMALL, out_channels=32), "out_channels 17"),
-        (Dense(in_features=64, out_features=10), Dense(in_features=64, out_features=16), "10"),
-    ],
-)
-def test_channels_fill_blocks(layer, filled, note):
-    found, remarks = fill_blocks(layer, HW)
-    assert replace(found, name="x") == replace(filled, name="x")
-    assert note in "; ".join(remarks)
-    found.pack(HW)
-
-
-@pytest.mark.parametrize(
-    ("channels", "groups", "left"),
-    [(32, 32, 2), (64, 16, 4), (64, 2, 2), (24, 24, 1), (8, 8, 1), (96, 6, 6), (48, 2, 1)],
-)
-def test_narrow_groups_are_put_together(channels, groups, left):
-    layer = GroupConv2D(
-        in_channels=channels, height=8, width=8, out_channels=channels, kernel=(3, 3),
-        padding=(1, 1), groups=groups,
-    )  # fmt: skip
-    filled, _ = fill_blocks(layer, HW)
-    filled.pack(HW)
-    assert getattr(filled, "groups", 1) == left
-    assert filled.macs >= layer.macs
-
-
-def test_a_batch_that_does_not_fill_the_machine_s_is_filled():
-    filled, remarks = fill_blocks(replace(SMALL, batch=3), HW.replace(LOG_BATCH=1))
-    assert (filled.batch, remarks) == (4, ("batch 3 filled to 4",))
 
 
 # -- suites

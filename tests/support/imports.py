@@ -22,7 +22,7 @@ LAYERS: dict[str, str] = {
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",
     "epilogue: steps": "epilogue|epilogue.steps|epilogue.footprint",
-    "operators: work": "operators|operators.*|alu|alu.workload|alu.windows",
+    "operators: work": "operators|operators.*|alu|alu.workload|alu.windows|alu.filling",
     "program": "program.*",
     "operators: programs": "operators.builder|operators.?.program|operators.?.tiling|"
     "epilogue.program|alu.program",

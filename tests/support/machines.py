@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vtacsp import Conv2D, Conv2DTranspose, Dense, GroupConv2D, Simulator, compile
 from vtacsp.codesign.cycle_table import FAR
-from vtacsp.codesign.workloads import fitted
+from vtacsp.operators.filling import fill_blocks
 
 CONV = Conv2D(
     name="conv", in_channels=32, height=4, width=4, out_channels=32, kernel=(3, 3), padding=(1, 1)
@@ -29,7 +29,7 @@ DENSE = Dense(name="dense", batch=4, in_features=64, out_features=32, bias=True)
 
 def brute(layer, hardware, timings):
     """The best of a layer by timing, FAR when nothing runs: compiled and simulated right there."""
-    workload = fitted(layer, hardware)
+    workload = fill_blocks(layer, hardware).workload
     space = compile(workload, hardware)
     if not len(space):
         return [FAR for _ in timings]

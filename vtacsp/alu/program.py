@@ -41,13 +41,12 @@ def build_alu(
     hardware: VTAConfig,
     config: Mapping[str, int],
     queue: Queue,
-    op: AluOp | None = None,
 ) -> Program:
-    """Build the program of an operator; ``op`` joins the values of a window, None has none.
+    """Build the program of an operator.
 
     Raises :class:`~vtacsp.errors.ProgramError` with the cause.
     """
-    shapes, chain = workload.pack(hardware), workload.chain
+    shapes, chain, op = workload.pack(hardware), workload.chain, workload.join
     n, channels, oh, ow = shapes.output[:4]
     h1, w1, co1 = config["tile_h"], config["tile_w"], config["tile_co"]
     h0, w0, co0 = oh // h1, ow // w1, channels // co1

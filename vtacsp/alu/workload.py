@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from vtacsp.epilogue.footprint import epilogue_symbols
 from vtacsp.epilogue.steps import INT_MAX, Epilogue
-from vtacsp.errors import WorkloadError
+from vtacsp.errors import WorkloadError, shortened
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import AluOp
 from vtacsp.operators.workload import PackedShapes, Workload
 
 __all__ = ["OnALU", "Pool"]
@@ -27,6 +28,10 @@ class OnALU(Workload):
         "data": ("batch", "channels", "height", "width"),
         "output": ("batch", "channels", "output height", "output width"),
     }
+    join: ClassVar[AluOp | None] = None
+    """What makes one of the values of a window, None without windows."""
+    pad_value: ClassVar[int] = 0
+    """What the host writes around the data: it changes no window."""
     channels: int
     height: int
     width: int
@@ -94,6 +99,15 @@ class OnALU(Workload):
     def _refuse_window(self) -> None:
         """Raise for a window that does not fit."""
 
+    def padded_by_host(self, pads: tuple[int, int, int, int]) -> OnALU:
+        """The operator over data with ``pads`` (top, left, bottom, right) around them.
+
+        They take the place of its own padding.  Raises :class:`~vtacsp.errors.WorkloadError` for an
+        operator without windows, and for pads that are not four numbers below the window.
+        """
+        del pads
+        raise WorkloadError(f"{self._at('padding')} is of pools, op is {self.op}")
+
     def symbols(self, hardware: VTAConfig) -> dict[str, int]:
         """Workload symbols; see :meth:`Workload.symbols`."""
         shapes = self.pack(hardware)
@@ -142,6 +156,19 @@ class Pool(OnALU):
     @property
     def _pads(self) -> tuple[int, int]:
         return self.padding
+
+    def padded_by_host(self, pads: tuple[int, int, int, int]) -> Pool:
+        """See :meth:`OnALU.padded_by_host`."""
+        limits = self.kernel * 2
+        whole = len(pads) == len(limits) and all(type(p) is int for p in pads)
+        if not whole or not all(0 <= p < k for p, k in zip(pads, limits, strict=True)):
+            raise WorkloadError(
+                f"{self._at('padding')} is {shortened(pads)}, allowed are four integers from 0 to "
+                f"below the window of {self.kernel[0]}x{self.kernel[1]}"
+            )
+        top, left, bottom, right = pads
+        height, width = self.height + top + bottom, self.width + left + right
+        return replace(self, height=height, width=width, padding=(0, 0))
 
     def _refuse_window(self) -> None:
         for axis, (p, k) in enumerate(zip(self.padding, self.kernel, strict=True)):

@@ -12,7 +12,7 @@ from vtacsp.codesign.evaluator import Best, Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
 from vtacsp.codesign.pareto import Front, Point, Proof, codesign
 from vtacsp.codesign.store import Store, circumstances
-from vtacsp.codesign.workloads import Layer, counted, fitted, load_network
+from vtacsp.codesign.workloads import Layer, counted, load_network
 
 __all__ = [
     "COSTS",
@@ -32,6 +32,5 @@ __all__ = [
     "circumstances",
     "codesign",
     "counted",
-    "fitted",
     "load_network",
 ]

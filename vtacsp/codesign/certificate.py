@@ -20,9 +20,10 @@ from vtacsp.codesign.evaluator import Evaluator, Evidence, Level
 from vtacsp.codesign.machines import SCRATCHPADS, MachineSpace, legal
 from vtacsp.codesign.pareto import Front, Point, lowest
 from vtacsp.codesign.store import Key, Store, read_lines
-from vtacsp.codesign.workloads import Layer, counted, fitted
+from vtacsp.codesign.workloads import Layer, counted
 from vtacsp.errors import LogError, VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.loading import workload_from_dict
 from vtacsp.timing.model import RTL, constants
 from vtacsp.timing.simulator import Simulator
@@ -218,7 +219,7 @@ class _Checker:
             return
         for item in point["layers"]:
             layer = layers[item["layer"]]
-            simulator = Simulator(fitted(layer.workload, hardware), hardware, timing)
+            simulator = Simulator(fill_blocks(layer.workload, hardware).workload, hardware, timing)
             cycles = simulator.cycles(item["index"])  # raises for one that is not feasible
             if cycles != item["cycles"]:
                 wrong.append(f"{layer.name} index {item['index']}: {cycles:,} cycles, not stated")

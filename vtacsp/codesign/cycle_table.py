@@ -27,7 +27,7 @@ from vtacsp.expr.nodes import Relation
 from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
 from vtacsp.machine.legality import ISA_WIDTH
 from vtacsp.operators.builder import build
-from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.registry import has_part
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import (
     CI,
@@ -55,9 +55,6 @@ ANY = -1
 """The micro-op scratchpad of a row whose kernels all fit it."""
 
 _UOP = BUFFER_FIELDS["uop"]
-
-_BOUNDED = ("conv2d", "group_conv2d", "conv2d_transpose", "dense")
-"""Operators whose cycles have a lower bound before they are simulated."""
 
 BoolArray = NDArray[np.bool_]
 
@@ -204,7 +201,7 @@ def _holds_kernels(problem: Problem) -> Bool:
 
 def _bounds(problem: Problem, indices: IntArray, timing: TimingModel) -> IntArray:
     """Lower bounds of the cycles; zeros, which cut nothing, for an operator that has none."""
-    if problem.workload.op not in _BOUNDED:
+    if not _is_bounded(problem.workload):
         return np.zeros(len(indices), dtype=np.int64)
     return cycle_bounds(problem, indices, timing)
 
@@ -313,13 +310,17 @@ def work_bound(workload: Workload, hardware: VTAConfig, timing: TimingModel) -> 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
     """
     symbols = {**workload.symbols(hardware), **hardware.symbols}
-    if workload.op not in _BOUNDED:
+    if not _is_bounded(workload):
         return 0
-    return int(Env(symbols).evaluate(_work(workload.op, timing)))
+    return int(Env(symbols).evaluate(_work("OH" in symbols, timing)))
 
 
-def _work(op: str, t: TimingModel) -> Int:
-    spatial = op != Dense.op
+def _is_bounded(workload: Workload) -> bool:
+    """Whether the cycles have a lower bound before they are simulated: the work is in the nest."""
+    return has_part(workload.op, "nest")
+
+
+def _work(spatial: bool, t: TimingModel) -> Int:
     outputs = N * CO * (OH * OW if spatial else const(1))
     inputs = CI * (KH * KW if spatial else const(1))
     compute = outputs * (inputs * t.gemm_interval + t.gemm_interval + PASSES * t.alu_interval)

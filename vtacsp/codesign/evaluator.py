@@ -21,8 +21,9 @@ from vtacsp.arrays import IntArray
 from vtacsp.codesign.cycle_table import FAR, Table, compile_table, prove, work_bound
 from vtacsp.codesign.machines import BUS, SCRATCHPADS, MachineSpace
 from vtacsp.codesign.store import Key, Store
-from vtacsp.codesign.workloads import Layer, fitted
+from vtacsp.codesign.workloads import Layer
 from vtacsp.errors import SpaceError, WorkloadError
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.simulator import ready
 
@@ -133,7 +134,7 @@ class Evaluator:
                 total = FAR
                 for number, layer in enumerate(self.network):
                     try:
-                        fitted(layer.workload, hardware).symbols(hardware)
+                        fill_blocks(layer.workload, hardware).workload.symbols(hardware)
                         packed.add(layer.name)
                     except WorkloadError as error:
                         refused.setdefault(layer.name, error)
@@ -152,7 +153,9 @@ class Evaluator:
         found: dict[Workload, int] = {}
         twin = {}
         for layer in self.network:
-            workload = replace(fitted(layer.workload, hardware), name="layer", extra={})
+            workload = replace(
+                fill_blocks(layer.workload, hardware).workload, name="layer", extra={}
+            )
             workload.symbols(hardware)  # raises
             found[workload] = found.get(workload, 0) + layer.count
             twin[layer.name] = list(found).index(workload)

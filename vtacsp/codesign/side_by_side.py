@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vtacsp.codesign.workloads import Layer, counted, fitted
+from vtacsp.codesign.workloads import Layer, counted
 from vtacsp.errors import TimingError
 from vtacsp.machine.configuration import BUFFERS, VTAConfig
 from vtacsp.operators.builder import build
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
@@ -96,7 +97,9 @@ def compare(
     """
     found = []
     for layer in counted(network):
-        spaces = [compile(fitted(layer.workload, m.hardware), m.hardware) for m in (a, b)]
+        spaces = [
+            compile(fill_blocks(layer.workload, m.hardware).workload, m.hardware) for m in (a, b)
+        ]
         first, second = (_side(space, m) for space, m in zip(spaces, (a, b), strict=True))
         both = None
         if spaces[0].knob_space == spaces[1].knob_space:

@@ -1,4 +1,4 @@
-"""The network: its layers, how often each runs, and what a machine makes of their shapes.
+"""The network: its layers and how often each runs.
 
 This is the only place that knows where layers and counts come from.
 """
@@ -6,19 +6,13 @@ This is the only place that knows where layers and counts come from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from math import gcd, lcm
+from dataclasses import dataclass
 
 from vtacsp.errors import SpaceError, WorkloadError, shortened
-from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.find import find_workloads
-from vtacsp.operators.conv2d.workload import Conv2D
-from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
-from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.group_conv2d.workload import GroupConv2D
 from vtacsp.operators.workload import Workload
 
-__all__ = ["Layer", "counted", "fitted", "load_network"]
+__all__ = ["Layer", "counted", "load_network"]
 
 MAX_COUNT = 1 << 20
 
@@ -75,43 +69,3 @@ def counted(layers: Iterable[Layer | Workload | tuple[Workload, int]]) -> list[L
         if names.count(name) > 1:
             raise WorkloadError(f"the layer {name} is there twice; say so with its count")
     return network
-
-
-def fitted(workload: Workload, hardware: VTAConfig) -> Workload:
-    """The layer as a machine computes it: sizes rounded up to whole tensors.
-
-    A batch that BATCH does not divide gets rows, channels that BLOCK does not divide get channels,
-    of zeros; what is computed in vain is in the cycles.  Groups that are smaller than a block are
-    merged, with zeros between them, where that takes fewer multiplications.
-    """
-    batch = _up(workload.batch, hardware.batch)
-    block = hardware.block
-    if isinstance(workload, Dense):
-        return replace(
-            workload,
-            batch=batch,
-            in_features=_up(workload.in_features, block),
-            out_features=_up(workload.out_features, block),
-        )
-    if not isinstance(workload, (Conv2D, Conv2DTranspose)):
-        return workload  # another operator: it is packed as it is, or refused
-    groups = workload.groups if isinstance(workload, GroupConv2D) else 1
-    if workload.in_channels % groups or workload.out_channels % groups:
-        return workload  # no machine packs it, and the error says why
-    ci, co = workload.in_channels // groups, workload.out_channels // groups
-    found = {"batch": batch}
-    if isinstance(workload, GroupConv2D):
-        merged = lcm(block // gcd(block, ci), block // gcd(block, co))
-        whole = -(-groups // merged)
-        together = whole * (merged * ci // block) * (merged * co // block)
-        apart = groups * -(-ci // block) * -(-co // block)
-        if merged > 1 and together < apart:
-            groups, ci, co = whole, merged * ci, merged * co
-        found["groups"] = groups
-    found["in_channels"] = groups * _up(ci, block)
-    found["out_channels"] = groups * _up(co, block)
-    return replace(workload, **found)  # type: ignore[arg-type]
-
-
-def _up(size: int, unit: int) -> int:
-    return -(-size // unit) * unit

@@ -3,7 +3,7 @@
 from vtacsp.embedding.axis import AxisFold
 from vtacsp.embedding.choice import Choice, Embedded, embeddings, fastest
 from vtacsp.embedding.embedding import Embedding, HostWork
-from vtacsp.embedding.filling import Filled
+from vtacsp.embedding.filled import Filled
 from vtacsp.embedding.layer import Layer
 
 __all__ = [

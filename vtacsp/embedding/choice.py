@@ -14,6 +14,7 @@ from vtacsp.embedding.layer import Layer
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.builder import build
+from vtacsp.operators.group_conv2d.filling import best_first
 from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import Problem
@@ -25,6 +26,10 @@ __all__ = ["Choice", "Embedded", "embeddings", "fastest"]
 
 SIDE_BY_SIDE = (1, 2, 4)
 """Outputs of one position that are tried along each axis."""
+
+
+MERGED = 3
+"""How many numbers of groups in one are tried, the best of them first, beside each by itself."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ def _candidates(layer: Layer, hw: VTAConfig, fold: bool) -> Iterator[Embedding]:
     host_pad = (top, left) != (bottom, right) or (top == 0 < left)
     host_pad |= layer.pad_value != 0 and any(layer.padding)
     shares = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
-    merged = [min(max(hw.block // share, 1), layer.groups) for share in shares]
-    for count in dict.fromkeys([*sorted(merged, reverse=True), 1]):
+    merged = best_first(layer.groups, *shares, hw.block)[:MERGED]
+    for count in dict.fromkeys([*merged, 1]):
         yield Embedding(layer, hw, row, column, merged=count, host_pad=host_pad)
     if not fold or layer.groups > 1 or 2 * layer.in_channels > hw.block:
         return

@@ -13,12 +13,12 @@ import numpy as np
 from vtacsp.arrays import Integers
 from vtacsp.embedding.axis import AxisFold
 from vtacsp.embedding.layer import Layer
-from vtacsp.embedding.packing import filled, pack_image, pack_weight, unpack_image
 from vtacsp.epilogue.steps import CHANNEL
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.filling import Filling, fill_blocks, up
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
 from vtacsp.operators.operands import Operands
 from vtacsp.operators.workload import Workload
@@ -62,10 +62,12 @@ class Embedding:
     @property
     def steps(self) -> tuple[str, ...]:
         """What is done to the layer, for people."""
-        layer, hw = self.layer, self.hardware
-        steps = [f"batch rows as {self.pixels[0]}x{self.pixels[1]} pixels"] if self.pixels else []
-        if self.merged > 1:
-            steps.append(f"{self.merged} groups in one")
+        layer = self.layer
+        steps = []
+        if self.pixels is not None:
+            steps.append(f"batch rows as {self.pixels[0]}x{self.pixels[1]} pixels")
+            if self._rows != layer.batch:
+                steps.append(f"batch {layer.batch} filled to {self._rows}")
         axes = (("rows", self.rows), ("columns", self.columns))
         for name, axis in axes:
             if axis.split:
@@ -76,16 +78,7 @@ class Embedding:
                 steps.append(f"kernel {name} in the channels")
         if self.host_pad and any(layer.padding):
             steps.append("padded by the host")
-        ci, co = self._filled_channels
-        if ci != self._channels[0]:
-            steps.append(f"input channels filled from {self._channels[0]} to {ci}")
-        if co != self._channels[1]:
-            steps.append(f"output channels filled from {self._channels[1]} to {co}")
-        if layer.batch % hw.batch:
-            steps.append(f"batch filled from {layer.batch} to {self._batch}")
-        if self._groups * self.merged != layer.groups:
-            steps.append(f"groups filled to {self._groups * self.merged}")
-        return tuple(steps)
+        return (*steps, *self._filling.remarks)
 
     @property
     def kind(self) -> str:
@@ -101,35 +94,44 @@ class Embedding:
             return "groups"
         return "pad" if self.steps else "plain"
 
-    @cached_property
+    @property
     def workload(self) -> Workload:
         """What VTA computes."""
-        layer = self.layer
+        return self._filling.workload
+
+    @cached_property
+    def _filling(self) -> Filling:
+        members = self.merged if self.layer.groups > 1 else None
+        return fill_blocks(self._folded, self.hardware, members)
+
+    @property
+    def _folded(self) -> Workload:
+        """The layer with pixels and taps in its channels, before blocks are filled."""
+        layer, rows, columns = self.layer, self.rows, self.columns
         common: dict[str, Any] = {
             "name": layer.name,
-            "batch": self._batch,
+            "batch": layer.batch,
             "bias": layer.bias,
             "epilogue": layer.epilogue,
         }
-        ci, co = (count * self._groups for count in self._filled_channels)
         if layer.dense and self.pixels is None:
-            return Dense(in_features=ci, out_features=co, **common)
-        height, width = self.pixels or (self.rows.new_size, self.columns.new_size)
-        if not self.host_pad:
-            height, width = self.pixels or (layer.height, layer.width)
-        if self.pixels:
-            common["batch"] = self.hardware.batch
+            return Dense(in_features=layer.in_channels, out_features=layer.out_channels, **common)
+        height, width = layer.height, layer.width
+        if self.host_pad:
+            height, width = rows.new_size, columns.new_size
+        if self.pixels is not None:
+            (height, width), common["batch"] = self.pixels, self.hardware.batch
         common |= {
-            "in_channels": ci,
-            "out_channels": co,
+            "in_channels": layer.in_channels * rows.channels * columns.channels,
+            "out_channels": layer.out_channels * rows.outputs * columns.outputs,
             "height": height,
             "width": width,
-            "kernel": (self.rows.new_kernel, self.columns.new_kernel),
-            "stride": (self.rows.new_stride, self.columns.new_stride),
+            "kernel": (rows.new_kernel, columns.new_kernel),
+            "stride": (rows.new_stride, columns.new_stride),
             "padding": (0, 0) if self.host_pad else layer.padding[:2],
         }
-        if self._groups > 1:
-            return GroupConv2D(groups=self._groups, **common)
+        if layer.groups > 1:
+            return GroupConv2D(groups=layer.groups, **common)
         return Conv2D(**common)
 
     @property
@@ -156,27 +158,10 @@ class Embedding:
             prod(shapes.weight) * weight,
         )
 
-    # -- sizes
-
     @property
-    def _groups(self) -> int:
-        return -(-self.layer.groups // self.merged)
-
-    @property
-    def _batch(self) -> int:
-        return _up(self.layer.batch, self.hardware.batch)
-
-    @property
-    def _channels(self) -> tuple[int, int]:
-        """Input and output channels of a group, before they are filled."""
-        layer, rows, columns = self.layer, self.rows, self.columns
-        ci = layer.in_channels // layer.groups * self.merged * rows.channels * columns.channels
-        return ci, layer.out_channels // layer.groups * self.merged * rows.outputs * columns.outputs
-
-    @property
-    def _filled_channels(self) -> tuple[int, int]:
-        ci, co = self._channels
-        return _up(ci, self.hardware.block), _up(co, self.hardware.block)
+    def _rows(self) -> int:
+        """Rows of the batch that become pixels."""
+        return up(self.layer.batch, self.hardware.batch)
 
     # -- operands
 
@@ -190,7 +175,7 @@ class Embedding:
 
         Raises :class:`~vtacsp.errors.WorkloadError` for another shape.
         """
-        layer, hw = self.layer, self.hardware
+        layer = self.layer
         kinds = self.workload.chain.operands
         wanted = [
             ("data", data, layer.data_shape),
@@ -204,41 +189,32 @@ class Embedding:
         for name, value, shape in wanted:
             if value.shape != shape:
                 raise WorkloadError(f"{layer.name}: {name} has shape {value.shape}, not {shape}")
-        if len(operands) != len(kinds):
-            raise WorkloadError(
-                f"{layer.name}: {len(operands)} operands given, the epilogue loads {len(kinds)}"
-            )
-        packed = tuple(
-            self._channel_operand(o) if kind == CHANNEL else self._output_operand(o)
-            for kind, o in zip(kinds, operands, strict=True)
-        )
-        inp, wgt = (np.dtype(f"i{(1 << log) // 8}") for log in (hw.log_inp_width, hw.log_wgt_width))
-        images = self._image(self._data(data), self._filled_channels[0])
-        first, rest = (packed[0], packed[1:]) if layer.bias else (None, packed)
-        return Operands(images.astype(inp), self._weight(weight).astype(wgt), first, rest)
+        outputs = self.rows.outputs * self.columns.outputs
+        spread = [
+            np.tile(operand, outputs) if kind == CHANNEL else self._output(operand)
+            for kind, operand in zip(kinds, operands, strict=False)
+        ]
+        unknown = operands[len(kinds) :]  # too many, which is refused
+        return self._filling.embed(self._data(data), self._weight(weight), (*spread, *unknown))
 
     def extract(self, output: Integers) -> Integers:
         """The layer's output, of the workload's packed output."""
         layer, ay, ax = self.layer, self.rows.outputs, self.columns.outputs
-        if layer.dense and self.pixels is None:
-            output = output[:, :, None, None]
-        images = unpack_image(output)
-        if self.pixels:
-            images = self._rows_of_pixels(images)
+        images = self._filling.extract(output)
+        if layer.dense:
+            return images if self.pixels is None else self._rows_of_pixels(images)
         n, _, height, width = images.shape
-        images = images.reshape(n, self._groups, -1, height, width)[:, :, : self._channels[1]]
-        images = images.reshape(n, -1, height, width)[:, : layer.out_channels * ay * ax]
         parts = images.reshape(n, ay, ax, layer.out_channels, height, width)
         spread = parts.transpose(0, 3, 4, 1, 5, 2)
         whole = spread.reshape(n, layer.out_channels, height * ay, width * ax)
         oh, ow = layer.output_size
-        found: Integers = whole[: layer.batch, :, :oh, :ow]
-        return found[:, :, 0, 0] if layer.dense else found
+        found: Integers = whole[:, :, :oh, :ow]
+        return found
 
     def _data(self, data: Integers) -> Integers:
         """Folded, with the padding that is the host's: (batch, channels, height, width)."""
         if self.layer.dense:
-            return data[:, :, None, None]
+            return data if self.pixels is None else self._pixels_of_rows(data)
         if not self.host_pad:
             return data
         data = _gathered(data, 2, self.rows.data_positions(), self.layer.pad_value)
@@ -248,22 +224,10 @@ class Embedding:
         moved: Integers = data.transpose(0, 1, 2, 4, 3, 5)
         return moved.reshape(n, c * in_rows * in_columns, height, width)
 
-    def _image(self, value: Integers, per_group: int) -> Integers:
-        """Packed: groups, channels, batch filled, and the pixels of a dense layer."""
-        n, c, height, width = value.shape
-        groups = self._groups
-        share = c // self.layer.groups * self.merged
-        value = filled(value, 1, groups * share).reshape(n, groups, share, height, width)
-        value = filled(value, 2, per_group).reshape(n, groups * per_group, height, width)
-        if self.pixels:
-            value = self._pixels_of_rows(value)
-        packed = pack_image(filled(value, 0, _up(len(value), self.hardware.batch)), self.hardware)
-        return packed[:, :, 0, 0] if self.layer.dense and self.pixels is None else packed
-
     def _pixels_of_rows(self, value: Integers) -> Integers:
-        """(batch, C, 1, 1) to (BATCH, C, height, width)."""
+        """(batch, C) to (BATCH, C, height, width)."""
         assert self.pixels is not None
-        value = filled(value, 0, self._batch)[:, :, 0, 0]
+        value = np.pad(value, ((0, self._rows - len(value)), (0, 0)))
         rows = value.reshape(-1, self.hardware.batch, value.shape[1])
         image: Integers = rows.transpose(1, 2, 0)
         return image.reshape(self.hardware.batch, -1, *self.pixels)
@@ -272,57 +236,30 @@ class Embedding:
         """The inverse."""
         n, c, height, width = value.shape
         rows: Integers = value.reshape(n, c, height * width).transpose(2, 0, 1)
-        return rows.reshape(-1, c, 1, 1)
+        return rows.reshape(-1, c)[: self.layer.batch]
 
     def _weight(self, weight: Integers) -> Integers:
-        """Packed."""
-        layer, groups, merged = self.layer, self._groups, self.merged
-        if layer.dense:
-            weight = weight[:, :, None, None]
+        """Folded: (outputs, inputs of a group, kernel rows, kernel columns)."""
+        if self.layer.dense:
+            return weight if self.pixels is None else weight[:, :, None, None]
         taps_y, taps_x = self.rows.weight_taps(), self.columns.weight_taps()
         weight = _gathered(weight, 2, taps_y, 0)  # (o, i, ay, fy, ky, KW)
         weight = _gathered(weight, 5, taps_x, 0)  # (o, i, ay, fy, ky, ax, fx, kx)
         o, i, ay, fy, ky, ax, fx, kx = weight.shape
-        weight = weight.transpose(2, 5, 0, 1, 3, 6, 4, 7).reshape(ay * ax * o, i * fy * fx, ky, kx)
-        # groups in one: each output channel has weights for the inputs of its own group only
-        per, share = len(weight) // layer.groups, weight.shape[1]
-        own = filled(weight.reshape(layer.groups, per, share, ky, kx), 0, groups * merged)
-        apart = np.zeros((groups, merged, per, merged, share, ky, kx), dtype=weight.dtype)
-        for m in range(merged):
-            apart[:, m, :, m] = own[m::merged]
-        whole = apart.reshape(groups, merged * per, merged * share, ky, kx)
-        ci, co = self._filled_channels
-        whole = filled(filled(whole, 1, co), 2, ci).reshape(groups * co, ci, ky, kx)
-        packed = pack_weight(whole, self.hardware)
-        return packed[:, :, 0, 0] if layer.dense and self.pixels is None else packed
+        moved: Integers = weight.transpose(2, 5, 0, 1, 3, 6, 4, 7)
+        return moved.reshape(ay * ax * o, i * fy * fx, ky, kx)
 
-    def _output_operand(self, value: Integers) -> Integers:
-        """A tensor of the output's shape, as the output is."""
+    def _output(self, value: Integers) -> Integers:
+        """A tensor of the output's shape, as the folded layer has it."""
         ay, ax = self.rows.outputs, self.columns.outputs
         if self.layer.dense:
-            value = value[:, :, None, None]
-        n, c, _, _ = value.shape
+            return value if self.pixels is None else self._pixels_of_rows(value)
+        n, c, oh, ow = value.shape
         height, width = self.rows.positions, self.columns.positions
-        value = filled(filled(value, 2, height * ay), 3, width * ax)
-        parts = value.reshape(n, c, height, ay, width, ax).transpose(0, 3, 5, 1, 2, 4)
-        spread = parts.reshape(n, ay * ax * c, height, width)
-        return self._image(spread, self._filled_channels[1]).astype(np.int32)
-
-    def _channel_operand(self, value: Integers) -> Integers:
-        """One value per output channel, the same for every batch row."""
-        shape = self.workload.pack(self.hardware).output
-        many = np.tile(value, self.rows.outputs * self.columns.outputs)[None, :, None, None]
-        groups, per_group = self._groups, self._filled_channels[1]
-        many = filled(many, 1, groups * self._channels[1]).reshape(groups, -1)
-        channels = filled(many, 1, per_group).reshape(shape[1], shape[-1])
-        rank = len(shape)
-        spread = channels.reshape(1, shape[1], *(1,) * (rank - 3), shape[-1])
-        whole = (*shape[:2], *(1,) * (rank - 4), *shape[-2:])
-        return np.broadcast_to(spread, whole).astype(np.int32)
-
-
-def _up(value: int, unit: int) -> int:
-    return -(-value // unit) * unit
+        beside = ((0, 0), (0, 0), (0, height * ay - oh), (0, width * ax - ow))
+        parts = np.pad(value, beside).reshape(n, c, height, ay, width, ax)
+        spread: Integers = parts.transpose(0, 3, 5, 1, 2, 4)
+        return spread.reshape(n, ay * ax * c, height, width)
 
 
 def _gathered(value: Integers, axis: int, positions: Integers, outside: int) -> Integers:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import WorkloadError, shortened
 from vtacsp.names import check_name
-from vtacsp.operators.conv2d.workload import Conv2D
-from vtacsp.operators.dense.workload import Dense
+from vtacsp.operators.registry import OPERATORS, has_part, part
 from vtacsp.operators.workload import MAX_SIZE, Workload
 
 __all__ = ["Layer"]
@@ -92,33 +90,17 @@ class Layer:
         Raises :class:`~vtacsp.errors.WorkloadError` for an operator that is not embedded:
         transposed convolutions, and what runs on the ALU.
         """
-        common: dict[str, Any] = {
-            "name": workload.name,
-            "batch": workload.batch,
-            "bias": workload.bias,
-            "epilogue": workload.epilogue,
-        }
-        if isinstance(workload, Dense):
-            return cls(
-                in_channels=workload.in_features,
-                out_channels=workload.out_features,
-                dense=True,
-                **common,
+        if not has_part(workload.op, "embedding"):
+            *most, last = (op for op in OPERATORS if has_part(op, "embedding"))
+            raise WorkloadError(
+                f"{workload.name}: op is {workload.op}, embedded are {', '.join(most)} and {last}"
             )
-        if isinstance(workload, Conv2D):
-            return cls(
-                in_channels=workload.in_channels,
-                height=workload.height,
-                width=workload.width,
-                out_channels=workload.out_channels,
-                kernel=workload.kernel,
-                stride=workload.stride,
-                padding=(*workload.padding, *workload.padding),
-                groups=workload.channel_groups,
-                **common,
-            )
-        raise WorkloadError(
-            f"{workload.name}: op is {workload.op}, embedded are conv2d, group_conv2d and dense"
+        return cls(
+            name=workload.name,
+            batch=workload.batch,
+            bias=workload.bias,
+            epilogue=workload.epilogue,
+            **part(workload.op, "embedding").sizes(workload),
         )
 
     @property

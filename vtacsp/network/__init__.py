@@ -13,7 +13,6 @@ import lazy_loader
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
     from vtacsp.network.load import load_network
-    from vtacsp.network.padding import fill_blocks
     from vtacsp.network.partition import Options
     from vtacsp.network.tuner import LayerSearch, TunedNetwork, tune_network
     from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer, Node
@@ -32,7 +31,6 @@ __all__ = [
     "Options",
     "TunedNetwork",
     "answers",
-    "fill_blocks",
     "load_network",
     "solve",
     "tune_network",
@@ -45,7 +43,6 @@ __getattr__, _, _ = lazy_loader.attach(
         "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
         "load": ["load_network"],
         "partition": ["Options"],
-        "padding": ["fill_blocks"],
         "tuner": ["LayerSearch", "TunedNetwork", "tune_network"],
         "value": ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"],
     },

@@ -12,9 +12,9 @@ from vtacsp.errors import NetworkError, WorkloadError, shortened
 from vtacsp.files import read_json
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.node_names import check_names
-from vtacsp.network.padding import fill_blocks
 from vtacsp.network.partition import Options
 from vtacsp.network.value import HOST, VTA, Network, Node
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.loading import workloads_from
 from vtacsp.operators.suites import SUITES, host_nodes, in_suite
 from vtacsp.operators.workload import Workload
@@ -32,9 +32,9 @@ def load_network(
 ) -> Network:
     """The network that a suite, a suite member or a file is, placed on ``hardware``.
 
-    Layers of suites and files are filled to its blocks (:func:`fill_blocks`); what it still cannot
-    pack is on the host, with the reason.  Raises :class:`~vtacsp.errors.NetworkError` and
-    :class:`~vtacsp.errors.WorkloadError`.
+    Layers of suites and files are filled to its blocks (``vtacsp.operators.filling``); what it
+    still cannot pack is on the host, with the reason.  Raises
+    :class:`~vtacsp.errors.NetworkError` and :class:`~vtacsp.errors.WorkloadError`.
 
     >>> network = load_network("resnet18")
     >>> len(network.layers), sum(layer.count for layer in network.layers)
@@ -130,7 +130,8 @@ def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
         return replace(node, place=HOST, why="kept on the host (--host)", workload=None, remarks=())
     if node.workload is None:
         return node
-    filled, remarks = fill_blocks(node.workload, hardware)
+    filling = fill_blocks(node.workload, hardware)
+    filled = filling.workload
     try:
         filled.pack(hardware)
     except WorkloadError as refusal:
@@ -138,5 +139,5 @@ def _placed(node: Node, hardware: VTAConfig, host: frozenset[str]) -> Node:
         return replace(node, place=HOST, why=why, workload=None, remarks=())
     own = node.workload.macs or None  # the ALU's operators have none
     macs = node.macs or (own if filled != node.workload else None)
-    known = dict.fromkeys((*node.remarks, *remarks))
+    known = dict.fromkeys((*node.remarks, *filling.remarks))
     return replace(node, workload=filled, macs=macs, remarks=tuple(known))

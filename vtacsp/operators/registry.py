@@ -19,6 +19,12 @@ An operator is a folder with a module for each part, which has these names:
     ``multiply`` and ``LOOPS``: the sums as a TIR compute, for MetaSchedule
 ``geometry``
     ``geometry(workload, hardware)``: which input meets which weight, for free schedules
+``filling``
+    ``fill(workload, hardware, members)``: the layer with zeros where it fills no block, and where
+    its tensors lie then; ``members`` groups become one, None for the best number.  Without it a
+    layer has to fill blocks by itself
+``embedding``
+    ``sizes(workload)``: those of the convolution that it is, where ``vtacsp.embedding`` takes it
 
 ``add``, ``max_pool`` and ``avg_pool`` run on the ALU alone, by programs of ours: they have no
 ``nest``, ``task``, ``tir`` and ``geometry``, and the bound of their cycles is a part ``bound``,

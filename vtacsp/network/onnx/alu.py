@@ -33,7 +33,6 @@ from vtacsp.operators.workload import Workload
 __all__ = ["ALU_OPS"]
 
 MICROSOFT = "com.microsoft"
-LEAST = -(1 << 31)
 
 ALU_OPS = {
     **{("", name): "pool" for name in ("MaxPool", "AveragePool", "GlobalMaxPool",
@@ -210,7 +209,7 @@ def _pool(context: Context, op: Op, data: _Input, out: Quantisation | None) -> P
         raise Unplaceable(f"an output of {found[2:]}, beyond its padded data (ceil_mode)")
     around = (0, 0, 0, 0) if ours else pads
     return _placed(context, work, (widened,), chain, requantisation, notes, around,
-                   LEAST if largest else 0)  # fmt: skip
+                   work.pad_value)  # fmt: skip
 
 
 def _requantised(scale: float, factor: float, chain: Chain) -> Requantisation:

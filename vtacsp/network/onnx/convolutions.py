@@ -198,6 +198,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         pads=on_host,
         fill=zero,
         requantisation=requantisation,
+        inputs_first=transposed,
     )
     remarks = [*_remarks(chain, requantisation), *more]
     if any(on_host):
@@ -275,6 +276,11 @@ def _needs_fold(context: Context, op: Op, workload: Workload, channels: int) -> 
     if channels >= context.hardware.block or not context.is_first(op):
         return False
     choice = context.options.first_layer
+    if choice == "fold" and op.type == "ConvTranspose":
+        raise Unplaceable(
+            "first layer: a transposed convolution is not folded (--first-layer pad fills its "
+            "block with zeros)"
+        )
     if choice == "fold":
         return True
     if choice == "host" and context.fill(workload)[1]:
@@ -409,7 +415,6 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
     workload = _made(op, Dense, make)
-    assert isinstance(workload, Dense)
     embedding = as_convolution(context, workload)
     if embedding is None:
         filled, more = context.fill(workload)
@@ -421,7 +426,7 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
         weight=operands.quantised_weight,
         bias=operands.bias,
         requantisation=requantisation,
-        transposed_weight=turned,
+        inputs_first=not turned,
     )
     remarks = (*_remarks(chain, requantisation), *more)
     return Placed(layer, filled, chain.ops, remarks, embedding)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.network.onnx.placing import Context
 from vtacsp.network.onnx.scales import Unplaceable
-from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
-from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.workload import Workload
 
 if TYPE_CHECKING:
@@ -33,17 +31,12 @@ def folded(
     """
     from vtacsp.embedding.layer import Layer
 
-    if isinstance(workload, Conv2DTranspose):
-        raise Unplaceable(
-            "first layer: a transposed convolution is not folded (--first-layer pad fills its "
-            "block with zeros)"
-        )
     height, width = image
     layer = replace(Layer.of(workload), height=height, width=width, padding=pads, pad_value=zero)
     return _fastest(context, layer, ("fold", "groups", "pad", "plain"))
 
 
-def as_convolution(context: Context, workload: Dense) -> Embedding | None:
+def as_convolution(context: Context, workload: Workload) -> Embedding | None:
     """The 1x1 convolution that computes a dense layer, as the option ``dense`` decides.
 
     None when the dense template computes it: because that is asked for, or is not slower.

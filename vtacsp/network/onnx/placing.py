@@ -15,8 +15,8 @@ from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.scales import Requantisation, Unplaceable
-from vtacsp.network.padding import fill_blocks
 from vtacsp.network.partition import Options
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.workload import Workload
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class Layer:
     """A layer as the model has it, before blocks are filled.
 
     ``pads`` (top, left, bottom, right) are what the host adds to the data, with the value
-    ``fill``; ``requantisation`` is None in a float model.  ``widened`` are the operands of what
-    the ALU does by itself, which has no weights.
+    ``fill``; ``requantisation`` is None in a float model.  ``inputs_first``: the model's tensor of
+    weights is (inputs, outputs, ...), not (outputs, inputs, ...).  ``widened`` are the operands of
+    what the ALU does by itself, which has no weights.
     """
 
     workload: Workload
@@ -54,7 +55,7 @@ class Layer:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     fill: int = 0
     requantisation: Requantisation | None = None
-    transposed_weight: bool = False
+    inputs_first: bool = False
     widened: tuple[Widened, ...] = ()
 
 
@@ -101,13 +102,14 @@ class Context:
 
     def fill(self, workload: Workload) -> tuple[Workload, tuple[str, ...]]:
         """The workload as the machine packs it; raises :class:`Unplaceable` with the reason."""
-        filled, remarks = fill_blocks(workload, self.hardware)
+        filling = fill_blocks(workload, self.hardware)
+        filled = filling.workload
         try:
             filled.pack(self.hardware)
         except WorkloadError as refusal:
             reason = str(refusal).removeprefix(f"{filled.name}: ")
             raise Unplaceable(reason) from None
-        return filled, remarks
+        return filled, filling.remarks
 
 
 Handler = Callable[[Context, Op], Placed]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from vtacsp.alu.workload import Pool
 from vtacsp.epilogue.steps import Cast, Epilogue, Shift
 from vtacsp.errors import WorkloadError
+from vtacsp.machine.instructions import AluOp
 
 __all__ = ["AvgPool"]
 
@@ -25,6 +26,7 @@ class AvgPool(Pool):
     """
 
     op: ClassVar[str] = "avg_pool"
+    join: ClassVar[AluOp | None] = AluOp.ADD
 
     def __post_init__(self) -> None:
         super().__post_init__()

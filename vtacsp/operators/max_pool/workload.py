@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vtacsp.alu.workload import Pool
-from vtacsp.epilogue.steps import Cast, Epilogue
+from vtacsp.epilogue.steps import INT_MIN, Cast, Epilogue
+from vtacsp.machine.instructions import AluOp
 
 __all__ = ["MaxPool"]
 
@@ -24,6 +25,8 @@ class MaxPool(Pool):
     """
 
     op: ClassVar[str] = "max_pool"
+    join: ClassVar[AluOp | None] = AluOp.MAX
+    pad_value: ClassVar[int] = INT_MIN
 
     @property
     def own_steps(self) -> Epilogue:
