@@ -14,6 +14,7 @@ from vtacsp.autotvm.board import (  # noqa: E402 - needs tvm
     SimulatorRunner,
     measure_option,
 )
+from vtacsp.autotvm.extracted import network_of  # noqa: E402
 from vtacsp.autotvm.pruning import prune  # noqa: E402
 from vtacsp.autotvm.seeding import seed  # noqa: E402
 from vtacsp.autotvm.templates import create_task  # noqa: E402
@@ -27,6 +28,7 @@ __all__ = [
     "create_task",
     "machine_of",
     "measure_option",
+    "network_of",
     "prune",
     "seed",
     "workload_of",
