@@ -6,14 +6,17 @@ The output of each program was compared with the reference when it was measured,
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.support.golden import machine_part, names
 from vtacsp import Problem, VTAConfig, build, workload_from_dict
+from vtacsp.cli import main
 from vtacsp.errors import ProgramError
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.machine.design import design_hazards, design_limits
@@ -99,26 +102,62 @@ def test_the_design_can_be_built_for_what_was_measured(name):
     assert design_limits(hardware, timing(bus, 16)) == ()
 
 
-# latency, cycles of the RTL, whether its numbers were right: all of WGT in one load
+# latency, cycles of the RTL, whether its numbers were right: all of a scratchpad in one load
 SMALL = VTAConfig(
     log_block=3, log_uop_buff_size=13, log_inp_buff_size=13, log_wgt_buff_size=14,
     log_acc_buff_size=14,
 )  # fmt: skip
-WHOLE = [(1, 6029, True), (16, 4304, False), (64, 4878, False)]
+WHOLE = [
+    *((1, 6029, True), (2, 6103, True), (3, 6057, True)),
+    *((4, 4172, False), (5, 4170, False), (6, 4192, False), (16, 4304, False), (64, 4878, False)),
+]
+WHOLE_INP = [
+    *((1, 5122, True), (9, 5186, True), (10, 5194, True), (11, 5202, True)),
+    *((12, 5193, False), (13, 5200, False), (14, 5207, False), (16, 5221, False)),
+]
 POINTWISE = workload_from_dict(
     {"op": "conv2d", "name": "whole", "batch": 1, "in_channels": 128, "out_channels": 128,
      "height": 2, "width": 2, "kernel": [1, 1], "stride": [1, 1], "padding": [0, 0]}
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("latency", "measured", "right"), WHOLE)
-def test_a_load_of_all_weights_that_fit_is_wrong_on_a_small_machine(latency, measured, right):
-    """The design ends it early, and computes wrong numbers; the model does not follow it there."""
-    program = build(POINTWISE, SMALL, 96)
-    assert max(program.instructions["x_size"].astype(int) * program.instructions["y_size"]) == 256
-    found = simulate_timing(program, timing(16, latency)).cycles
-    assert (found == measured) == right
-    assert any("whole WGT" in line for line in design_hazards(SMALL, timing(16, latency)))
+def check_whole(program, elements, bus, rows):
+    """The design ends the load early, and computes wrong numbers; the cycles do not follow."""
+    instructions = program.instructions
+    whole = instructions["x_size"].astype(int) * instructions["y_size"] == elements
+    for latency, measured, right in rows:
+        result = simulate_timing(program, timing(bus, latency))
+        assert (result.cycles == measured) == right, latency
+        assert bool(result.cut_short) != right, latency
+        assert whole[list(result.cut_short)].all()
+
+
+def test_a_load_of_all_weights_that_fit_is_wrong_on_a_small_machine():
+    check_whole(build(POINTWISE, SMALL, 96), 256, 16, WHOLE)
+    assert any("whole WGT" in line for line in design_hazards(SMALL, timing(16, 64)))
+    halves = build(POINTWISE, SMALL, 92)
+    assert simulate_timing(halves, timing(16, 64)).cut_short == ()
+
+
+def test_a_load_of_all_inputs_that_fit_is_wrong_from_a_latency_on():
+    machine = VTAConfig(
+        log_uop_buff_size=13, log_inp_buff_size=14, log_wgt_buff_size=16, log_acc_buff_size=15
+    )
+    layer = {"op": "conv2d", "name": "whole", "batch": 1, "in_channels": 64, "out_channels": 16}
+    layer |= {"height": 16, "width": 16, "kernel": [1, 1], "stride": [1, 1], "padding": [0, 0]}
+    check_whole(build(workload_from_dict(layer), machine, 74), 1024, 8, WHOLE_INP)
+
+
+def test_simulate_says_that_a_load_is_cut_short(tmp_path):
+    layer, machine = tmp_path / "layer.json", tmp_path / "machine.json"
+    layer.write_text(json.dumps(POINTWISE.to_dict()), encoding="utf-8")
+    machine.write_text(json.dumps(SMALL.to_dict()), encoding="utf-8")
+    words = ["simulate", str(layer), "--hardware", str(machine), "--index", "96"]
+    words += ["--timing", "bus_bytes=16", "--timing"]
+    found = CliRunner().invoke(main, [*words, "memory_latency=16"])
+    assert (found.exit_code, found.stderr.count("\n")) == (0, 1)
+    assert "instruction 4 loads a whole scratchpad" in found.stderr
+    assert CliRunner().invoke(main, [*words, "memory_latency=3"]).stderr == ""
 
 
 def test_no_free_schedule_loads_all_weights_that_fit_at_once():
