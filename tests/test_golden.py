@@ -23,6 +23,7 @@ def found() -> dict[str, list[str]]:
         "cycles": [case_name(case) for case in golden("cycles")["cases"]],
         "free": [*free_schedules()],
         "machines": [*map(machine_name, golden("machines")["machines"])],
+        "rtl_programs": [*map(machine_name, golden("rtl_programs")["machines"])],
         "refused": [*map(machine_name, golden("machines")["refused"])],
     }
 

@@ -248,6 +248,35 @@ def test_every_operator_template_and_free_runs_right(driver, tmp_path):
 
 
 @needs_cc
+def test_what_the_alu_runs_by_itself_needs_no_data_and_no_weights(driver, tmp_path):
+    """All of it is loaded into the accumulators: a bundle has no inp.bin and no wgt.bin."""
+    size = {"batch": 1, "channels": 32, "height": 4, "width": 4}
+    pool = {"op": "max_pool", "kernel": [3, 3], "stride": [1, 1], "padding": [1, 1]}
+    runner = tmp_path / "runner"
+    cc = ["cc", "-O1", RUNNER, driver, f"-Wl,-rpath,{driver.parent}"]
+    subprocess.run([*cc, "-o", runner], check=True)
+    for layer in ({"op": "add"}, pool, {**pool, "op": "avg_pool", "kernel": [2, 2]}):
+        workload = workload_from_dict({**size, **layer, "name": layer["op"]})
+        index = int(Simulator(workload, MACHINE).space.indices[-1])
+        folder = tmp_path / layer["op"]
+        pack(build(workload, MACHINE, index), {"kind": "template"}, seed=2).save(folder)
+        assert not {"inp.bin", "wgt.bin"} & {path.name for path in folder.iterdir()}
+        assert drive(Bundle.load(folder), Driver(driver)).wrong == 0
+        done = subprocess.run([runner, folder], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    more = {**manifest["buffers"], "inp": manifest["buffers"]["uop"]}
+    less = {name: buffer for name, buffer in manifest["buffers"].items() if name != "acc"}
+    for buffers, words in (
+        (more, "buffers has inp, which a layer without weights does not load"),
+        (less, "acc is missing from buffers"),
+    ):
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "buffers": buffers}))
+        with pytest.raises(BundleError, match=words):
+            Bundle.load(folder)
+
+
+@needs_cc
 def test_another_machine_a_missing_function_and_a_device_that_fails(folder, driver, tmp_path):
     beside = tmp_path / "lib"
     beside.mkdir()

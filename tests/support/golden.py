@@ -70,9 +70,11 @@ def machine_name(part: dict[str, Any]) -> str:
     return f"{VTAConfig.from_dict(part['hardware']).model}-{part['bus_bytes']}"
 
 
-def machine_part(name: str, kind: str = "machines") -> tuple[VTAConfig, int, dict[str, Any]]:
-    """A machine, its bus in bytes and what is recorded of it."""
-    part = next(part for part in golden("machines")[kind] if machine_name(part) == name)
+def machine_part(
+    name: str, kind: str = "machines", file: str = "machines"
+) -> tuple[VTAConfig, int, dict[str, Any]]:
+    """A machine, its bus in bytes and what is recorded of it in a golden file."""
+    part = next(part for part in golden(file)[kind] if machine_name(part) == name)
     return VTAConfig.from_dict(part["hardware"]), part["bus_bytes"], part
 
 

@@ -122,7 +122,7 @@ class Manifest:
             raise _wrong("version", top["version"], f"{VERSION}, which this vtacsp reads")
         try:
             layer, hardware = workload_from_dict(top["layer"]), _machine(top["hardware"])
-            layer.pack(hardware)
+            multiplies = layer.pack(hardware).weight is not None
         except (WorkloadError, HardwareError) as error:
             raise BundleError(f"layer and hardware: {error}") from None
         if top["model"] != hardware.model:
@@ -141,7 +141,7 @@ class Manifest:
             timing=_text(top["timing"], "timing"),
             instructions=_buffer(top["instructions"], "instructions", _FILE, INSTRUCTION_BYTES),
             launches=_launches(top["launches"]),
-            buffers=_buffers(top["buffers"], hardware),
+            buffers=_buffers(top["buffers"], hardware, multiplies=multiplies),
             made_by=_made_by(top["made_by"]),
         )
         result._check(top["launches"])
@@ -235,14 +235,18 @@ def _buffer(data: object, where: str, names: tuple[str, ...], element: int) -> B
     return Buffer(name, size, digest, address, element)
 
 
-def _buffers(data: object, hardware: VTAConfig) -> dict[str, Buffer]:
+def _buffers(data: object, hardware: VTAConfig, *, multiplies: bool) -> dict[str, Buffer]:
+    """``multiplies`` False: what the ALU runs by itself, all of it loaded into the accumulators."""
+    needed = ("uop", "inp", "wgt", "out") if multiplies else ("uop", "acc", "out")
     if not isinstance(data, Mapping):
         raise _wrong("buffers", data, "a JSON object")
     for name in data:
         if name not in BUFFERS:
             raise BundleError(f"buffers has an unknown key {shortened(name)}")
-    for name in BUFFERS:
-        if name != "acc" and name not in data:  # nothing need be loaded into the accumulators
+        if name not in needed and name != "acc":  # nothing need be loaded into the accumulators
+            raise BundleError(f"buffers has {name}, which a layer without weights does not load")
+    for name in needed:
+        if name not in data:
             raise BundleError(f"{name} is missing from buffers")
     return {
         name: _buffer(data[name], f"buffers.{name}", _BUFFER, hardware.element_bytes(name))

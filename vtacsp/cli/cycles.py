@@ -143,6 +143,13 @@ def simulate(
         rows = [(brief_row if form == "table" else detail_row)(*pair) for pair in found]
         emit(rows, BRIEF if form == "table" else detail_columns(), form, output)
     wrote(trace_file, plot_file)
+    for index, result in found:
+        for number in result.cut_short[:1]:
+            say(
+                f"note: {result.program.workload.name} index {index}: instruction {number} loads a "
+                "whole scratchpad; with this memory the Chisel design ends the load early and "
+                "computes wrong numbers"
+            )
     done.end(feasible=bool(found))
 
 

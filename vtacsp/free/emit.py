@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
-from vtacsp.causes import SRAM_INP, SRAM_UOP, UOP_HAZARD
+from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.epilogue import Chain, chain_of
@@ -93,9 +93,11 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     if too_wide.any():
         name = FIELDS[int(too_wide.argmax())]
         raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
-    loads_inp = table[:, 1] == int(Memory.INP)
-    if (table[loads_inp, 4] * table[loads_inp, 5] >= depth["inp"]).any():
-        raise ProgramError(SRAM_INP, "a single load of the whole scratchpad loses its end")
+    for cause, memory in ((SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT)):
+        loads = table[:, 1] == int(memory)  # of no other instruction
+        if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():
+            # rtl:whole:inp, rtl:whole:wgt; both were measured
+            raise ProgramError(cause, "a single load of the whole scratchpad loses its end")
     flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")

@@ -14,6 +14,7 @@ from vtacsp.errors import DeadlockError
 from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program
+from vtacsp.timing.cut_short import cut_short, whole_loads
 from vtacsp.timing.engine import Launch, first_tokens, schedule
 from vtacsp.timing.model import TimingModel
 
@@ -172,6 +173,16 @@ class TimingResult:
                     "deadlock: every module waits for a token; simulate() says which"
                 )
             yield launch
+
+    @cached_property
+    def cut_short(self) -> tuple[int, ...]:
+        """Instructions whose load the Chisel design ends before all data are there.
+
+        It computes wrong numbers then, in other cycles than these: see :mod:`.cut_short`.
+        """
+        if not len(whole_loads(self.program.stream.records, self.program.hardware, self.timing)):
+            return ()
+        return tuple(cut_short(self.program, self.launches, self.timing))
 
     @property
     def seconds(self) -> float:
