@@ -9,7 +9,7 @@ from itertools import chain
 from math import prod
 from typing import Any
 
-from vtacsp.autotvm.task import machine_of, workload_of
+from vtacsp.autotvm.tvm_task import machine_of, workload_of
 from vtacsp.epilogue.steps import CHANNEL, TENSOR, Arithmetic, Cast, Clip, Epilogue, Shift, Step
 from vtacsp.errors import NetworkError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
