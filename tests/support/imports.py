@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
     "operators: numbers": "operators.convolve|operators.?.reference",
     "functional": "functional.*",
     "timing: engine": "machine.design|timing.model|timing.plan|timing.engine|timing.breakdown|"
-    "timing.trace",
+    "timing.cut_short|timing.trace",
     "rules: mechanisms": "rules.*|epilogue.rules",
     "operators: rules": "operators.nest|operators.catalogue|operators.rule_page|operators.?.nest|"
     "operators.?.rules|operators.?.overflow|operators.?.bound|alu.nest|alu.rules|alu.bound",
