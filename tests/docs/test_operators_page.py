@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -95,3 +96,20 @@ def test_groups():
     )  # fmt: skip
     merged, *_, apart = (fastest([e]).best.cycles for e in embeddings(layer))
     assert f"{merged:,} cycles with 16 groups in one, {apart:,} when each group" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("start", "members", "layer"),
+    [
+        ("60 channels, 20 groups", 5, {"in_channels": 60, "out_channels": 60, "groups": 20,
+                                       "kernel": (3, 3), "padding": (1, 1)}),
+        ("272 channels, 4 groups", 1, {"in_channels": 272, "out_channels": 272, "groups": 4,
+                                       "kernel": (1, 1)}),
+    ],
+)  # fmt: skip
+def test_how_many_groups_become_one(start, members, layer):
+    best = embeddings(GroupConv2D(height=14, width=14, **layer))[0]
+    assert best.merged == members
+    found = [fastest([e]).best.cycles for e in (best, replace(best, merged=layer["groups"]))]
+    (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {start}")]
+    assert f": {found[0]:,} cycles | {found[1]:,} |" in line

@@ -14,6 +14,7 @@ from vtacsp import Simulator, VTAConfig, WorkloadError
 from vtacsp.free import geometry
 from vtacsp.functional import random_operands, reference, simulate, verdict
 from vtacsp.operators.arguments import Arguments
+from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.registry import OPERATORS, part
 from vtacsp.timing import simulate_all
 from vtacsp.tune import (
@@ -128,3 +129,14 @@ def test_the_command_line_knows_it(tmp_path):
 def test_a_part_that_it_does_not_have_is_one_line():
     with pytest.raises(WorkloadError, match="the operator matmul has no geometry"):
         geometry(layer(), VTAConfig())
+
+
+def test_without_a_filling_it_fills_blocks_by_itself():
+    found = fill_blocks(layer(), VTAConfig())
+    assert (found.workload, found.remarks) == (layer(), ())
+    odd = fill_blocks(layer(columns=60), VTAConfig())
+    assert odd.workload == layer(columns=60)
+    with pytest.raises(WorkloadError, match="columns is 60, not a multiple of the block"):
+        odd.embed(np.zeros((4, 128)), np.zeros((60, 128)))
+    data, weight = np.ones((4, 128), np.int8), np.ones((64, 128), np.int8)
+    assert found.embed(data, weight).weight.shape == (4, 8, 16, 16)

@@ -116,11 +116,15 @@ class Filling:
             found.append(f"{self.inputs.members} groups in one, zeros between them")
         if left * self.inputs.members != self.inputs.groups:
             found.append(f"groups {self.inputs.groups} filled to {left * self.inputs.members}")
+        each = {
+            channels.field: f" {channels.used} filled to {channels.width}"
+            for channels in (self.inputs, self.outputs)
+            if channels.used != channels.width
+        }
+        if left > 1 and len(each) > 1 == len({*each.values()}):
+            each = {"channels": next(iter(each.values()))}  # of both alike
         per_group = " per group" if left > 1 else ""
-        for channels in dict.fromkeys((self.inputs, self.outputs)):
-            if channels.used != channels.width:
-                what = f"{channels.field}{per_group} {channels.used}"
-                found.append(f"{what} filled to {channels.width}")
+        found += [f"{field}{per_group}{text}" for field, text in each.items()]
         if self.workload.batch != self.layer.batch:
             found.append(f"batch {self.layer.batch} filled to {self.workload.batch}")
         return tuple(found)
