@@ -12,10 +12,12 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
+    from vtacsp.network.lanes import Lanes, Watch
     from vtacsp.network.load import load_network
     from vtacsp.network.options import Options
     from vtacsp.network.padding import fill_blocks
-    from vtacsp.network.tuning import LayerSearch, TunedNetwork, tune_network
+    from vtacsp.network.search import LayerSearch
+    from vtacsp.network.tuning import TunedNetwork, tune_network
     from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer, Node
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "FUSED",
     "HOST",
     "VTA",
+    "Lanes",
     "LayerAnswer",
     "LayerSearch",
     "Network",
@@ -31,6 +34,7 @@ __all__ = [
     "Node",
     "Options",
     "TunedNetwork",
+    "Watch",
     "answers",
     "fill_blocks",
     "load_network",
@@ -43,10 +47,12 @@ __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
+        "lanes": ["Lanes", "Watch"],
         "load": ["load_network"],
         "options": ["Options"],
         "padding": ["fill_blocks"],
-        "tuning": ["LayerSearch", "TunedNetwork", "tune_network"],
+        "search": ["LayerSearch"],
+        "tuning": ["TunedNetwork", "tune_network"],
         "value": ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"],
     },
 )
