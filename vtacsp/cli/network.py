@@ -113,7 +113,7 @@ def network_options(function: F) -> F:
             type=click.Choice(RESIDUAL),
             default="host",
             show_default=True,
-            help="Where a float ONNX model adds a residual: on the host, or in the epilogue of the "
+            help="Where an ONNX model adds a residual: on the host, or in the epilogue of the "
             "layer before, as int32.",
         ),
         click.option(

@@ -50,8 +50,11 @@ class BoundLayer:
         """What VTA computes."""
         return self.placed.workload
 
-    def operands(self, data: Array) -> Operands:
-        """Packed operands for data as the model has them: (N, C, H, W), or (..., features)."""
+    def operands(self, data: Array, residual: Array | None = None) -> Operands:
+        """Packed operands for data as the model has them: (N, C, H, W), or (..., features).
+
+        ``residual`` is the 8-bit tensor that the epilogue adds, of the shape of the result.
+        """
         embedding = self.placed.embedding
         if embedding is not None:
             own = () if self.channel is None else (self.channel.astype(np.int32),)
@@ -70,6 +73,8 @@ class BoundLayer:
             channels[: len(self.channel)] = self.channel
             wide = channels.reshape(shapes.output[1], *(1,) * (len(shapes.output) - 3), block)
             loaded = (np.broadcast_to(wide, shapes.operands[0]).astype(np.int32),)
+        if residual is not None:
+            loaded = (*loaded, self._residual(residual, shapes.output))
         return Operands(packed, self._weight(), epilogue=loaded)
 
     def result(self, packed: Array) -> Array:
@@ -83,6 +88,17 @@ class BoundLayer:
         work = self.placed.layer.workload
         channels = work.out_features if isinstance(work, Dense) else _channels(work)
         return self._in_type(values[: work.batch, :channels])
+
+    def _residual(self, values: Array, shape: tuple[int, ...]) -> Array:
+        """The int32 tensor that VTA adds, packed as its results are."""
+        requantisation = self.placed.layer.requantisation
+        if requantisation is None or requantisation.residual is None:
+            raise NetworkError(f"{self.workload.name}: its epilogue adds no residual")
+        batch, block = self.hardware.batch, self.hardware.block
+        filled = np.zeros((shape[0] * batch, shape[1] * block, *values.shape[2:]), dtype=np.int32)
+        wide = requantisation.residual.widened(to_int8(values))
+        filled[: values.shape[0], : values.shape[1]] = wide
+        return _blocks(filled, batch, block)
 
     def _in_type(self, values: Array) -> Array:
         """VTA's int8 in the type of the model."""
