@@ -246,16 +246,17 @@ def tune(
     most = trials or (TRIALS if minutes is None else ENDLESS)
     layer_search = LayerSearch(most, seed, searcher, initial, space, gap, early_stopping)
     search = _Search(layer_search, jobs, log, assumed, budget)
-    found, machine = asked.find(workload, hardware_file)
+    timing = timing_model(preset, overrides)
+    found, machine = asked.find(workload, hardware_file, timing)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
         with scheduler_client(scheduler) as client:
             there = replace(search, client=client)
-            _tune_network(there, found, machine, timing_model(preset, overrides), outputs)
+            _tune_network(there, found, machine, timing, outputs)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
-    simulators = pack_all(found, machine, timing_model(preset, overrides)).results
+    simulators = pack_all(found, machine, timing).results
     layers = _with_something_feasible(simulators)
     budget.layers = len(layers)
     with scheduler_client(scheduler) as client:
