@@ -142,6 +142,7 @@ COMMANDS = [
     ["explain", "net.json", *(word for n in range(90) for word in ("--index", str(n)))],
     ["advise", "net.json", "--at-least", "100"],
     ["tune", "net.json"],
+    ["tune", "net.json", "--jobs", "2"],
     ["study", "resnet18", "--jobs", "1"],
 ]
 COPIES = 300  # of ten layers: no command is done before the signal, on any machine

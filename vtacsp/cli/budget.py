@@ -22,9 +22,27 @@ class Budget:
     def __post_init__(self) -> None:
         self._end = math.inf if self.minutes is None else self.clock() + 60 * self.minutes
 
-    def share(self) -> Callable[[], bool]:
-        """Says whether the time of the next layer is over: an equal part of what is left."""
+    def share(self, at_once: int = 1) -> Share:
+        """The time of the next layer: an equal part of what is left.
+
+        Of layers that run at once each has as much as it would have alone with those after it.
+        """
         now = self.clock()
-        end = now + max(self._end - now, 0.0) / max(self.layers, 1)
+        part = min(at_once / max(self.layers, 1), 1.0)
         self.layers -= 1
-        return lambda: self.clock() >= end
+        return Share(now + max(self._end - now, 0.0) * part, self.clock)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The time of one layer: whether it is over, and how many seconds are left."""
+
+    end: float
+    clock: Callable[[], float]
+
+    def __call__(self) -> bool:
+        return self.clock() >= self.end
+
+    def left(self) -> float:
+        """Seconds, infinitely many without a limit."""
+        return max(self.end - self.clock(), 0.0)

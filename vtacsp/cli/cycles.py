@@ -237,18 +237,18 @@ def best(
         if value is not None and not free:
             raise VtacspError(f"{name} {shortened(value)} goes with --free")
     check_outputs(output, save)
-    found, machine = asked.find(workload, hardware_file)
+    timing = timing_model(preset, overrides)
+    found, machine = asked.find(workload, hardware_file, timing)
     if isinstance(found, Network) and not free:
-        _best_of_network(found, machine, preset, overrides, jobs, form, output)
+        _best_of_network(found, machine, timing, jobs, form, output)
         return
     layers = found.workloads if isinstance(found, Network) else found
-    packed = pack_all(layers, machine, timing_model(preset, overrides))
+    packed = pack_all(layers, machine, timing)
     simulators = packed.results
     if free:
         from vtacsp.cli.free import FreeSearch, print_free
         from vtacsp.cli.free_saved import Saved
 
-        timing = simulators[0].timing
         saved = Saved.read(save, resume, machine, timing)
         search = FreeSearch(0.005 if gap is None else gap / 100, seed or 0, saved)
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
@@ -286,15 +286,14 @@ def _free_options(
 def _best_of_network(
     network: Network,
     machine: VTAConfig,
-    preset: str,
-    overrides: Sequence[str],
+    timing: TimingModel,
     jobs: int | None,
     form: str,
     output: str | None,
 ) -> None:
     """A row per distinct layer, the total and the host."""
     with _executor((), jobs, many=len(network.layers) > LAYERS) as executor:
-        answer, done = solve_all(network, machine, timing_model(preset, overrides), executor)
+        answer, done = solve_all(network, machine, timing, executor)
     print_answer(answer, form, output, NETWORK)
     end(done, answer)
 

@@ -9,10 +9,12 @@ import click
 from vtacsp.cli.layers import each
 from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit
+from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.errors import SpaceError
 
 if TYPE_CHECKING:
     from vtacsp.embedding import Embedding
+    from vtacsp.timing.model import TimingModel
 
 __all__ = ["COMMANDS"]
 
@@ -28,8 +30,15 @@ TABLE = ("workload", "cycles", "slower", "waste", "host", "embedding")
 @hardware_option
 @click.option("--fold/--no-fold", default=True, help="Also move positions and taps into channels.")
 @output_options
+@timing_options
 def command(
-    workload: str, hardware_file: str | None, fold: bool, form: str, output: str | None
+    workload: str,
+    hardware_file: str | None,
+    fold: bool,
+    form: str,
+    output: str | None,
+    preset: str,
+    overrides: tuple[str, ...],
 ) -> None:
     """How each layer can be embedded, fastest first: what is filled, folded, and its price.
 
@@ -37,9 +46,12 @@ def command(
     """
     check_outputs(output)
     layers, hardware = load_layers(workload, hardware_file)
+    timing = timing_model(preset, overrides)
     from vtacsp.embedding import embeddings
 
-    found = each(layers, lambda layer: [_row(e) for e in embeddings(layer, hardware, fold=fold)])
+    found = each(
+        layers, lambda layer: [_row(e, timing) for e in embeddings(layer, hardware, fold=fold)]
+    )
     rows: list[Row] = []
     for part in found.results:
         ranked = sorted(part, key=lambda row: (row["cycles"] is None, row["cycles"]))
@@ -48,7 +60,8 @@ def command(
                 row["slower"] = row["cycles"] / ranked[0]["cycles"] - 1
         rows += ranked
     if form == "table":
-        title = f"{workload} on {hardware}: cycles of the best program of each embedding\n"
+        title = f"{workload} on {hardware}: {timing.note}\n"
+        title += "cycles: of the best program of each embedding\n"
         title += "waste: products that are not the layer's; host: bytes that it writes each time"
         emit([_short(row) for row in rows], TABLE, form, output, title)
     else:
@@ -61,7 +74,7 @@ def _short(row: Row) -> Row:
     return {**row, "host": written, "embedding": row["steps"] or f"as it is ({row['op']})"}
 
 
-def _row(embedding: Embedding) -> Row:
+def _row(embedding: Embedding, timing: TimingModel) -> Row:
     from vtacsp.embedding import fastest
 
     row: Row = dict.fromkeys(COLUMNS)
@@ -78,7 +91,7 @@ def _row(embedding: Embedding) -> Row:
         "host_weight_bytes": host.weight,
     }
     try:
-        best = fastest([embedding]).best
+        best = fastest([embedding], timing).best
     except SpaceError:
         return row
     return row | {"index": best.index, "cycles": best.cycles}

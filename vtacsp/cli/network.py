@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -57,17 +57,18 @@ class Asked:
     options: Options
 
     def find(
-        self, workload: str, hardware_file: str | None
+        self, workload: str, hardware_file: str | None, timing: TimingModel | None = None
     ) -> tuple[Network | list[Workload], VTAConfig]:
         """A network, or the workloads of a suite or a file as they are, and the machine.
 
-        It is a network when the file is one, and when an option asks for it.
+        It is a network when the file is one, and when an option asks for it.  ``timing`` is what
+        its layers are timed by, None in a command that times nothing.
         """
         if workload == hardware_file == "-":
             raise VtacspError("WORKLOAD and --hardware cannot both be read from standard input")
         machine = load_hardware(hardware_file)
         reference = STDIN if workload == "-" else workload
-        found = find(reference, machine, self.options)
+        found = find(reference, machine, replace(self.options, timing=timing))
         if isinstance(found, Network):
             return found, machine
         if self.as_network or self.options.host:
@@ -113,7 +114,7 @@ def network_options(function: F) -> F:
             type=click.Choice(RESIDUAL),
             default="host",
             show_default=True,
-            help="Where a float ONNX model adds a residual: on the host, or in the epilogue of the "
+            help="Where an ONNX model adds a residual: on the host, or in the epilogue of the "
             "layer before, as int32.",
         ),
         click.option(

@@ -1,23 +1,22 @@
-"""A Dask scheduler to measure on: ``--scheduler tcp://HOST:PORT``."""
+"""A Dask scheduler to search on: ``--scheduler tcp://HOST:PORT``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from vtacsp.errors import VtacspError, shortened
 
-__all__ = ["scheduler_executor"]
+__all__ = ["scheduler_client"]
 
 PATIENCE = 10  # seconds for the scheduler to answer
 
 
 @contextmanager
-def scheduler_executor(address: str | None) -> Iterator[Executor | None]:
-    """An executor on the cluster of a scheduler, None without an address.
+def scheduler_client(address: str | None) -> Iterator[Any]:
+    """A client of a scheduler, None without an address.
 
     Raises :class:`~vtacsp.errors.VtacspError` without Dask, and when nobody answers.
     """
@@ -39,6 +38,6 @@ def scheduler_executor(address: str | None) -> Iterator[Executor | None]:
     try:
         if not client.scheduler_info().get("workers"):
             raise VtacspError(f"--scheduler {shortened(address)} has no workers")
-        yield client.get_executor()
+        yield client
     finally:
         client.close()

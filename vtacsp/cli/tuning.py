@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -27,28 +27,34 @@ from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
-from vtacsp.cli.scheduler import scheduler_executor
+from vtacsp.cli.scheduler import scheduler_client
 from vtacsp.cli.terminal import say
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.layer_search import (
+    BATCH,
+    FIRST,
+    INITIAL,
+    SEARCHERS,
+    SPACES,
+    TRIALS,
+    LayerSearch,
+)
 from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer
+    from vtacsp.network.lanes import Lanes, Watch
     from vtacsp.operators.workload import Workload
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
-    from vtacsp.tune import Measurer, Searcher, SearchSpace, TuningLog, TuningResult
+    from vtacsp.tune import Measurer, TuningLog, TuningResult
 
 __all__ = ["COMMANDS"]
 
-TRIALS = 64
 ENDLESS = 1 << 40  # trials of a layer when time is what ends it
-FIRST = 16  # configurations of the initial strategy
-PLAN = 16  # proposals between two trainings of the model, parents of a generation
-BATCH = 8  # proposals at a time, whatever --jobs: the same seed gives the same search
 
 COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
            "failed", "count")  # fmt: skip
@@ -56,29 +62,20 @@ TUNED = ("best_possible", "gap", "found_at", "measured", "from_log", "failed")
 NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "gap", "measured", "failed")
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
-INITIAL = ("analytic", "diverse", "uniform", "simulator", "none")
 GAP = 0.5  # per cent
 YEAR = 525_600  # minutes
-SEARCHERS = ("model", "genetic", "random", "grid")
-SPACES = ("feasible", "grid")
 
 
 @dataclass(frozen=True)
 class _Search:
     """What the options say about how to search a layer."""
 
-    space: str
-    initial: str
-    searcher: str
-    trials: int
+    layer: LayerSearch
     jobs: int
-    seed: int
     log: str
     assumed: str | None
-    gap: float
-    early_stopping: int | None
     budget: Budget
-    executor: Executor | None = None
+    client: Any = None  # of Dask
 
     def measurer(self, simulator: Simulator) -> Measurer:
         """What measures a layer: this process, others, or the scheduler's workers."""
@@ -86,8 +83,8 @@ class _Search:
         from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
         here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-        if self.executor is not None:
-            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
+        if self.client is not None:
+            return ExecutorMeasurer(here, self.client.get_executor(), jobs=BATCH)
         if self.jobs == 1:
             return here
         ready()  # a worker's clock runs while it compiles
@@ -101,50 +98,29 @@ class _Search:
         keep: Callable[[TuningResult], None],
     ) -> None:
         """Search a layer; ``keep`` has what was found before workers are stopped."""
-        from vtacsp.tune import FeasibleGrid, WholeGrid, tune
-
-        feasible = FeasibleGrid(simulator.space.collapsed())  # no program is measured twice
-        space: SearchSpace = feasible
-        if self.space == "grid":
-            space = WholeGrid(simulator.workload, simulator.hardware)
-        initial = _initial(self.initial, simulator, feasible, space, self.seed)
-        searcher = self._searcher(space, initial)
+        total = min(self.layer.trials, len(self.layer.space_of(simulator)))
         with (
-            live.layer(simulator, min(self.trials, len(space))) as callback,
+            live.layer(simulator, total) as callback,
             self.measurer(simulator) as measurer,
         ):
             keep(
-                tune(
-                    searcher,
-                    measurer,
-                    trials=self.trials,
-                    log=log,
-                    batch_size=BATCH,
-                    early_stopping=self.early_stopping,
-                    good_enough=self._good_enough(simulator),
-                    stop=self.budget.share(),
-                    callback=callback,
+                self.layer.search(
+                    simulator, log, measurer=measurer, stop=self.budget.share(), callback=callback
                 )
             )
 
-    def _good_enough(self, simulator: Simulator) -> float:
-        """Seconds within the gap of what no configuration of the layer gets below."""
-        from vtacsp.tune.bound import least_cycles
+    @contextmanager
+    def lanes(self, layers: int) -> Iterator[Lanes | None]:
+        """Workers to search several layers at once; None when they are searched in turn."""
+        from vtacsp.network.lanes import Lanes
 
-        timing = simulator.timing
-        return timing.seconds_of(least_cycles(simulator.space, timing)) * (1 + self.gap / 100)
-
-    def _searcher(self, space: SearchSpace, initial: list[int]) -> Searcher:
-        from vtacsp.tune import GeneticSearcher, GridSearcher, ModelSearcher, RandomSearcher
-
-        if self.searcher == "model":
-            return ModelSearcher(
-                space, seed=self.seed, initial=initial, plan_size=PLAN, first_fit=FIRST
-            )
-        if self.searcher == "genetic":
-            return GeneticSearcher(space, seed=self.seed, initial=initial, pop_size=PLAN)
-        plain = RandomSearcher if self.searcher == "random" else GridSearcher
-        return plain(space, seed=self.seed, initial=initial)
+        if layers < 2 or (self.client is None and self.jobs < 2):
+            yield None
+        elif self.client is not None:
+            yield Lanes.of_dask(self.client)
+        else:
+            with Lanes.processes(min(self.jobs, layers)) as lanes:
+                yield lanes
 
 
 @click.command()
@@ -226,13 +202,14 @@ class _Search:
     default=1,
     show_default=True,
     metavar="N",
-    help="Worker processes to measure in; 1 measures in this process.",
+    help="Worker processes: each searches one of the layers, or all measure for the only one. 1 "
+    "searches in this process.",
 )
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Measure on the workers of a Dask scheduler, tcp://HOST:PORT, eight configurations at a "
-    "time.",
+    help="Search on the workers of a Dask scheduler, tcp://HOST:PORT: a layer per thread, or the "
+    "configurations of the only one.",
 )
 def tune(
     workload: str,
@@ -267,23 +244,23 @@ def tune(
         raise VtacspError("--jobs and --scheduler cannot both measure")
     budget = Budget(minutes)
     most = trials or (TRIALS if minutes is None else ENDLESS)
-    search = _Search(
-        *(space, initial, searcher, most, jobs, seed, log, assumed, gap, early_stopping, budget)
-    )
-    found, machine = asked.find(workload, hardware_file)
+    layer_search = LayerSearch(most, seed, searcher, initial, space, gap, early_stopping)
+    search = _Search(layer_search, jobs, log, assumed, budget)
+    timing = timing_model(preset, overrides)
+    found, machine = asked.find(workload, hardware_file, timing)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
-        with scheduler_executor(scheduler) as executor:
-            there = replace(search, executor=executor)
-            _tune_network(there, found, machine, timing_model(preset, overrides), outputs)
+        with scheduler_client(scheduler) as client:
+            there = replace(search, client=client)
+            _tune_network(there, found, machine, timing, outputs)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
-    simulators = pack_all(found, machine, timing_model(preset, overrides)).results
+    simulators = pack_all(found, machine, timing).results
     layers = _with_something_feasible(simulators)
     budget.layers = len(layers)
-    with scheduler_executor(scheduler) as executor:
-        tuned, interrupted = _tune_all(replace(search, executor=executor), layers)
+    with scheduler_client(scheduler) as client:
+        tuned, interrupted = _tune_all(replace(search, client=client), layers)
     if form == "table":
         rows = [_shown(layer) for layer in tuned]
         columns = [column for column in SHOWN if any(column in row for row in rows)]
@@ -323,13 +300,13 @@ def _say_measured(tuned: Sequence[TunedLayer], search: _Search) -> None:
     if proven:
         say(
             f"{proven} of {len(tuned)} layers ended early: no configuration is more than "
-            f"{search.gap:g}% faster than what was found"
+            f"{search.layer.gap:g}% faster than what was found"
         )
     early = sum(layer.result.ended == EARLY for layer in tuned)
     if early:
         say(
-            f"{early} of {len(tuned)} layers ended after {search.early_stopping:,} measurements "
-            "without a new best"
+            f"{early} of {len(tuned)} layers ended after {search.layer.early_stopping:,} "
+            "measurements without a new best"
         )
     late = sum(layer.result.ended == STOPPED for layer in tuned)
     if late:
@@ -356,7 +333,7 @@ def _tune_network(
     search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
 ) -> None:
     """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
-    from vtacsp.network.tuner import LayerSearch, tune_network
+    from vtacsp.network.tuner import tune_network
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.tune import TuningLog, write_records
 
@@ -365,7 +342,7 @@ def _tune_network(
     class Shown(LayerSearch):
         """The search that the options ask for, with its progress."""
 
-        def search(self, simulator: Simulator, log: TuningLog | None) -> TuningResult:
+        def search(self, simulator: Simulator, log: TuningLog | None, **_: Any) -> TuningResult:
             assert log is not None
             found: list[TuningResult] = []
             try:
@@ -379,11 +356,17 @@ def _tune_network(
         def measurer(self, simulator: Simulator) -> Measurer:
             return search.measurer(simulator)
 
-    with TuningLog(search.log, search.assumed) as log, Live(len(network.layers)) as live:
+    with (
+        TuningLog(search.log, search.assumed) as log,
+        Live(len(network.layers)) as live,
+        search.lanes(len(network.layers)) as lanes,
+    ):
         _say_nameless(log, network.workloads, machine, timing)
+        mine = Shown(**vars(search.layer)) if lanes is None else search.layer
         found = tune_network(
-            network, machine, timing, search=Shown(search.trials), log=log, done=live.done
-        )
+            *(network, machine, timing), search=mine, log=log, done=live.done, lanes=lanes,
+            watch=_shown_on(live, search.budget),
+        )  # fmt: skip
     answer = found.answer
     tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
 
@@ -404,7 +387,7 @@ def _tune_network(
         from vtacsp.report.origin import Origin
         from vtacsp.report.tuning_page import render
 
-        origin = Origin.now(typed_command(), search.seed)
+        origin = Origin.now(typed_command(), search.layer.seed)
         page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
         write(page, out.html)
         wrote(out.html)
@@ -421,9 +404,15 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
     from vtacsp.tune import TuningLog
 
     tuned: list[TunedLayer] = []
-    with TuningLog(search.log, search.assumed) as log, Live(len(layers)) as live:
+    with (
+        TuningLog(search.log, search.assumed) as log,
+        Live(len(layers)) as live,
+        search.lanes(len(layers)) as lanes,
+    ):
         first = layers[0]
         _say_nameless(log, (s.workload for s in layers), first.hardware, first.timing)
+        if lanes is not None:
+            return _side_by_side(search, layers, log, live, lanes)
         for simulator in layers:
             found: list[TuningResult] = []
             interrupted = False
@@ -439,6 +428,33 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
             if interrupted:
                 return tuned, True
     return tuned, False
+
+
+def _side_by_side(
+    search: _Search, layers: list[Simulator], log: TuningLog, live: Live, lanes: Lanes
+) -> tuple[list[TunedLayer], bool]:
+    """The layers on workers, twins one after the other: the second is known from the first."""
+    from vtacsp.network.lanes import Chain
+    from vtacsp.report.tuned import TunedLayer
+
+    chains = Chain.of(layers, search.layer)
+    whole = lanes.search(chains, log, live.done, _shown_on(live, search.budget))
+    found = {id(s): result for chain in chains for s, result in chain.results}
+    return [TunedLayer(s, found[id(s)]) for s in layers if id(s) in found], not whole
+
+
+def _shown_on(live: Live, budget: Budget) -> Watch:
+    """Progress and time of layers that are searched side by side."""
+    from vtacsp.network.lanes import Watch
+
+    class Shown(Watch):
+        def layer(self, simulator: Simulator, total: int) -> AbstractContextManager[Any]:
+            return live.layer(simulator, total)
+
+        def share(self, lanes: int) -> Callable[[], float] | None:
+            return None if budget.minutes is None else budget.share(lanes).left
+
+    return Shown()
 
 
 def _say_nameless(
@@ -470,28 +486,6 @@ def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
         if not len(simulator.space):
             say(f"skipped: {simulator.workload.name}: nothing is feasible; see `vtacsp advise`")
     return found
-
-
-def _initial(
-    name: str,
-    simulator: Simulator,
-    feasible: SearchSpace,
-    space: SearchSpace,
-    seed: int,
-) -> list[int]:
-    """The first configurations; on the whole grid only ``uniform`` draws what cannot run."""
-    from vtacsp.tune import initial
-
-    if name == "none":
-        return []
-    if name == "uniform":
-        return initial.uniform(space, FIRST, seed)
-    if name == "diverse":
-        return initial.diverse(feasible, FIRST, seed)
-    if name == "simulator":
-        rtl = type(simulator)(simulator.workload, simulator.hardware)
-        return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
-    return initial.lowest_bounds(feasible, FIRST, simulator.timing)
 
 
 def _row(layer: TunedLayer) -> Row:

@@ -12,9 +12,11 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
+    from vtacsp.network.lanes import Lanes, Watch
+    from vtacsp.network.layer_search import LayerSearch
     from vtacsp.network.load import load_network
     from vtacsp.network.partition import Options
-    from vtacsp.network.tuner import LayerSearch, TunedNetwork, tune_network
+    from vtacsp.network.tuner import TunedNetwork, tune_network
     from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer, Node
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "FUSED",
     "HOST",
     "VTA",
+    "Lanes",
     "LayerAnswer",
     "LayerSearch",
     "Network",
@@ -30,6 +33,7 @@ __all__ = [
     "Node",
     "Options",
     "TunedNetwork",
+    "Watch",
     "answers",
     "load_network",
     "solve",
@@ -41,9 +45,11 @@ __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
+        "lanes": ["Lanes", "Watch"],
         "load": ["load_network"],
+        "layer_search": ["LayerSearch"],
         "partition": ["Options"],
-        "tuner": ["LayerSearch", "TunedNetwork", "tune_network"],
+        "tuner": ["TunedNetwork", "tune_network"],
         "value": ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"],
     },
 )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vtacsp.errors import NetworkError, shortened
+
+if TYPE_CHECKING:
+    from vtacsp.timing.model import TimingModel
 
 __all__ = ["ALU", "DENSE", "FIRST_LAYER", "RESIDUAL", "Options"]
 
@@ -32,6 +36,7 @@ class Options:
     fastest embedding (:mod:`vtacsp.embedding`), several pixels or taps in one block.  ``residual``
     is one of :data:`RESIDUAL`, ``dense`` one of :data:`DENSE`: ``fastest`` takes the convolution
     where its best program has fewer cycles.  ``alu`` are those of :data:`ALU` that VTA does.
+    ``timing`` is what the faster one is chosen by, None the simulated RTL.
     """
 
     first_layer: str = "host"
@@ -40,6 +45,7 @@ class Options:
     alu: frozenset[str] = frozenset()
     host: frozenset[str] = frozenset()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    timing: TimingModel | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.first_layer not in FIRST_LAYER:

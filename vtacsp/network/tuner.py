@@ -13,48 +13,21 @@ import numpy as np
 from vtacsp.errors import SearchError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.answer import LayerAnswer, NetworkAnswer, tasks
+from vtacsp.network.lanes import Lanes, LayerJob, Watch, in_order
+from vtacsp.network.layer_search import LayerSearch
 from vtacsp.network.value import Network, NetworkLayer
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator
-from vtacsp.tune.initial import lowest_bounds
-from vtacsp.tune.loop import TuningResult, tune
-from vtacsp.tune.measure import Measurer, SimulatorMeasurer
-from vtacsp.tune.model_searcher import ModelSearcher
+from vtacsp.tune.loop import TuningResult
 from vtacsp.tune.records import Record, TuningLog
 from vtacsp.tune.search_space import FeasibleGrid
-from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task, device_of
 
 __all__ = ["CROSSED", "LayerSearch", "TunedNetwork", "tune_network"]
 
 CROSSED = 4
 """How many of the best of each epilogue are measured under the others."""
-
-FIRST = 16  # configurations of lowest bound that are measured first
-BATCH = 8
-
-
-@dataclass(frozen=True)
-class LayerSearch:
-    """How a layer is searched and measured; a search of your own overrides the methods."""
-
-    trials: int = 64
-    seed: int = 0
-
-    def search(self, simulator: Simulator, log: TuningLog | None) -> TuningResult:
-        """Measure up to :attr:`trials` configurations of the simulator's space."""
-        space = FeasibleGrid(simulator.space.collapsed())
-        initial = lowest_bounds(space, min(FIRST, len(space)))
-        searcher = ModelSearcher(
-            space, seed=self.seed, initial=initial, plan_size=FIRST, first_fit=FIRST
-        )
-        with self.measurer(simulator) as measurer:
-            return tune(searcher, measurer, trials=self.trials, log=log, batch_size=BATCH)
-
-    def measurer(self, simulator: Simulator) -> Measurer:
-        """What measures a layer."""
-        return SimulatorMeasurer(simulator.space, timing=simulator.timing)
 
 
 @dataclass(frozen=True)
@@ -79,6 +52,8 @@ def tune_network(
     search: LayerSearch | None = None,
     log: str | Path | TuningLog | None = None,
     done: Callable[[Simulator, TuningResult], None] | None = None,
+    lanes: Lanes | None = None,
+    watch: Watch | None = None,
 ) -> TunedNetwork:
     """Search every distinct layer; what is in the log is not measured again.
 
@@ -87,34 +62,32 @@ def tune_network(
     measured under the others, and the one with least time over all runs is the task's.  ``done``
     sees the result of each layer.  Ctrl-C ends the run and keeps what is done.
 
+    With ``lanes`` the layers are searched side by side on their workers, and ``watch`` looks on.
+    What is found is the same, and so are the records of a layer in the log, in the same order;
+    those of several layers alternate.
+
     Raises :class:`~vtacsp.errors.SearchError` for a network without a layer that can run, and as
     :func:`vtacsp.tune.tune`.
     """
     machine, search = hardware or VTAConfig(), search or LayerSearch()
-    groups = [_TaskSearch.of(layers, machine, timing) for layers in tasks(network.layers, machine)]
+    groups = [
+        _TaskSearch.of(layers, machine, timing, search) for layers in tasks(network.layers, machine)
+    ]
     if not any(group.searched for group in groups):
         raise SearchError(f"{network.name}: no layer has a feasible configuration")
-    interrupted = False
     with ExitStack() as stack:
         book = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
-        for group in groups:
-            if not group.run(search, book, done):
-                interrupted = True
-                break
+        if lanes is None:
+            whole = in_order(groups, book, done)
+        else:
+            whole = lanes.search(groups, book, done, watch)
     known = {answer.layer.name: answer for group in groups for answer in group.answers()}
     ordered = tuple(known[layer.name] for layer in network.layers)
-    results = {n: found for group in groups for n, found in group.results.items()}
+    found = {name: result for group in groups for name, result in group.results.items()}
+    results = {layer.name: found[layer.name] for layer in network.layers if layer.name in found}
     records = tuple(record for group in groups if (record := group.record()) is not None)
     answer = NetworkAnswer(network, machine, timing, ordered)
-    return TunedNetwork(answer, results, records, interrupted)
-
-
-class _Listed(Searcher):
-    """Proposes its initial configurations and no other."""
-
-    def propose(self, n: int) -> tuple[int, ...]:  # noqa: ARG002 - the signature of searchers
-        """Nothing more."""
-        return ()
+    return TunedNetwork(answer, results, records, not whole)
 
 
 @dataclass
@@ -123,59 +96,55 @@ class _TaskSearch:
 
     layers: list[NetworkLayer]
     simulators: list[Simulator]
+    search: LayerSearch
     results: dict[str, tuple[Simulator, TuningResult]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, layers: list[NetworkLayer], machine: VTAConfig, timing: TimingModel) -> _TaskSearch:
+    def of(
+        cls,
+        layers: list[NetworkLayer],
+        machine: VTAConfig,
+        timing: TimingModel,
+        search: LayerSearch,
+    ) -> _TaskSearch:
         simulators = [Simulator(layer.workload, machine, timing) for layer in layers]
-        return cls(layers, _common_spaces(simulators))
+        return cls(layers, _common_spaces(simulators), search)
 
     @property
     def searched(self) -> list[Simulator]:
         """The layers that have anything to search."""
         return [simulator for simulator in self.simulators if len(simulator.space)]
 
-    def run(
-        self,
-        search: LayerSearch,
-        log: TuningLog | None,
-        done: Callable[[Simulator, TuningResult], None] | None,
-    ) -> bool:
-        """Search all of them; False when Ctrl-C ended that."""
-        for simulator in self.searched:
-            try:
-                result = search.search(simulator, log)
-            except KeyboardInterrupt:  # before the first measurement
-                return False
-            if done is not None:
-                done(simulator, result)
-            if result.trials:
-                self.results[simulator.workload.name] = simulator, result
-            if result.interrupted:
-                return False
-        return len(self.results) < 2 or self._cross(search, log)
+    def stages(self) -> Iterator[list[LayerJob]]:
+        """Search all of them, then measure the best of each epilogue under the others."""
+        yield [LayerJob(simulator, self.search) for simulator in self.searched]
+        if len(self.results) > 1:
+            yield list(self._crossed())
 
-    def _cross(self, search: LayerSearch, log: TuningLog | None) -> bool:
-        """Measure the best of each epilogue under the others; False when Ctrl-C ended that."""
-        wanted = _candidates([result for _, result in self.results.values()], search.trials)
-        for name, (simulator, before) in self.results.items():
+    def keep(self, job: LayerJob, result: TuningResult) -> None:
+        """Take the result of a job."""
+        name = job.simulator.workload.name
+        if not job.listed:
+            if result.trials:
+                self.results[name] = job.simulator, result
+            return
+        before = self.results[name][1]
+        own = before.trials[: job.before]
+        measured = {trial.index for trial in own}
+        more = [trial for trial in result.trials if trial.index not in measured]
+        numbered = (replace(t, number=len(own) + n) for n, t in enumerate(more, 1))
+        self.results[name] = job.simulator, replace(before, trials=(*own, *numbered))
+
+    def _crossed(self) -> Iterator[LayerJob]:
+        names = [simulator.workload.name for simulator in self.simulators]
+        known = [self.results[name] for name in names if name in self.results]
+        wanted = _candidates([result for _, result in known], self.search.trials)
+        for simulator, before in known:
             space = FeasibleGrid(simulator.space)
             measured = {trial.index for trial in before.trials}
-            new = [index for index in wanted if index in space and index not in measured]
-            if not new:
-                continue
-            with search.measurer(simulator) as measurer:
-                after = tune(
-                    _Listed(space, initial=new), measurer,
-                    trials=len(before.trials) + len(new), log=log, batch_size=len(new),
-                )  # fmt: skip
-            more = [t for t in after.trials if t.index not in measured]
-            numbered = (replace(t, number=len(before.trials) + n) for n, t in enumerate(more, 1))
-            trials = (*before.trials, *numbered)
-            self.results[name] = simulator, replace(before, trials=trials)
-            if after.interrupted:
-                return False
-        return True
+            new = tuple(index for index in wanted if index in space and index not in measured)
+            if new:
+                yield LayerJob(simulator, self.search, new, len(before.trials))
 
     @property
     def index(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 
-__all__ = ["EARLY", "PROVEN", "STOPPED", "Trial", "TuningResult", "tune"]
+__all__ = ["EARLY", "PROVEN", "STOPPED", "Book", "Steps", "Trial", "TuningResult", "tune"]
 
 EARLY, STOPPED, PROVEN = "early stopping", "stopped", "proven"
 """Why a run ended before its trials: no new best for long enough, ``stop`` said so, good enough."""
@@ -136,17 +136,13 @@ def tune(
     try:
         with ExitStack() as stack:
             opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
-            run = _Run(searcher, measurer, _Book(searcher.space, opened, measurer.device))
-            interrupted, ended = False, ""
+            run = _Run(searcher, measurer, Book(searcher.space, opened, measurer.device))
+            interrupted = False
             try:
-                for trial in run.trials(trials, size):
+                ending = _Ending(early_stopping, good_enough, stop)
+                for trial in run.until(trials, size, ending):
                     if callback is not None:
                         callback(trial)
-                    ended = run.ends(trial, early_stopping, good_enough, stop)
-                    if ended:
-                        break
-                if ended in (PROVEN, STOPPED):  # what else the log knows is among the trials too
-                    run.finish(callback)
             except KeyboardInterrupt:
                 interrupted = True
                 run.finish(callback)
@@ -154,6 +150,7 @@ def tune(
             except BaseException:
                 measurer.close()
                 raise
+        ended = "" if interrupted else run.ended
         return TuningResult(searcher.space, tuple(run.done), interrupted, ended == PROVEN, ended)
     except KeyboardInterrupt:  # on the way in or out, or once more
         if run is None:
@@ -162,6 +159,42 @@ def tune(
         if isinstance(log, (str, Path)):
             run.book.close()
         return TuningResult(searcher.space, tuple(run.done), interrupted=True)
+
+
+class Steps:
+    """The loop of :func:`tune` one trial at a time, for somebody else who keeps the results.
+
+    ``known`` are the results that the log has, by index; the other arguments are those of
+    :func:`tune`, and so are the trials.  ``ended`` says at the end why it ended.
+
+    Raises :class:`~vtacsp.errors.MeasureError` when the measurer gives up, or is of another layer.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        measurer: Measurer,
+        known: Mapping[int, Result],
+        *,
+        trials: int,
+        batch_size: int,
+        early_stopping: int | None = None,
+        good_enough: float | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        _refuse_another_machine(searcher.space, measurer)
+        book = Book(searcher.space, None, measurer.device, known)
+        self._run = _Run(searcher, measurer, book)
+        ending = _Ending(early_stopping, good_enough, stop)
+        self._trials = self._run.until(trials, batch_size, ending)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return self._trials
+
+    @property
+    def ended(self) -> str:
+        """As :attr:`TuningResult.ended`."""
+        return self._run.ended
 
 
 def _refuse_another_machine(space: SearchSpace, measurer: Measurer) -> None:
@@ -180,17 +213,27 @@ def _refuse_another_machine(space: SearchSpace, measurer: Measurer) -> None:
         )
 
 
-class _Book:
+class Book:
     """What the log knows of one layer, and where new results go."""
 
-    def __init__(self, space: SearchSpace, log: TuningLog | None, device: str) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        log: TuningLog | None,
+        device: str,
+        known: Mapping[int, Result] | None = None,
+    ) -> None:
         self.space = space
         self.log = log
         self.device = device
         self.task = Task.of(space.workload, space.hardware, device)
-        self.known = {} if log is None else log.results(self.task, space.knob_space, device)
+        self.known: dict[int, Result] = dict(known or {})
+        """Results of before, by index."""
+        if log is not None:
+            self.known = log.results(self.task, space.knob_space, device)
 
     def write(self, index: int, result: Result) -> None:
+        """Add a result to the log, if there is one."""
         if self.log is not None:
             self.log.append(self._record(index, result))
 
@@ -200,12 +243,21 @@ class _Book:
             self.log.complete(self._record(index, result))
 
     def close(self) -> None:
+        """Close the log."""
         if self.log is not None:
             self.log.close()
 
     def _record(self, index: int, result: Result) -> Record:
         name, config = self.space.workload.name, self.space.config(index)
         return Record(self.task, index, config, result, name, self.device)
+
+
+class _Ending(NamedTuple):
+    """What ends a run before its trials; see :func:`tune`."""
+
+    early_stopping: int | None
+    good_enough: float | None
+    stop: Callable[[], bool] | None
 
 
 class _Batch(NamedTuple):
@@ -223,7 +275,7 @@ class _Run:
     that is made or not, so that :meth:`finish` finds what is left.
     """
 
-    def __init__(self, searcher: Searcher, measurer: Measurer, book: _Book) -> None:
+    def __init__(self, searcher: Searcher, measurer: Measurer, book: Book) -> None:
         self.searcher = searcher
         self.measurer = measurer
         self.book = book
@@ -233,6 +285,18 @@ class _Run:
         self._batch = _Batch(0, [])
         self._best = float("inf")
         self._best_number = 0
+        self.ended = ""
+        """Why it ended before its trials."""
+
+    def until(self, limit: int, size: int, ending: _Ending) -> Iterator[Trial]:
+        """Trials until the limit, the end of the space, or what else ends a run."""
+        for trial in self.trials(limit, size):
+            yield trial
+            self.ended = self.ends(trial, *ending)
+            if self.ended:
+                break
+        if self.ended in (PROVEN, STOPPED):  # what else the log knows is among the trials too
+            yield from self._rest()
 
     def trials(self, limit: int, size: int) -> Iterator[Trial]:
         """Trials until the limit or the end of the space."""

@@ -59,10 +59,15 @@ class BoundLayer:
         placed = self.placed
         return placed.embedding or fill_blocks(placed.layer.workload, self.hardware)
 
-    def operands(self, data: Array) -> Operands:
-        """Packed operands for data as the model has them: (N, C, H, W), or (..., features)."""
+    def operands(self, data: Array, residual: Array | None = None) -> Operands:
+        """Packed operands for data as the model has them: (N, C, H, W), or (..., features).
+
+        ``residual`` is the 8-bit tensor that the epilogue adds, of the shape of the result.
+        """
         weight = self.weight.swapaxes(0, 1) if self.placed.layer.inputs_first else self.weight
         loaded = () if self.channel is None else (self.channel.astype(np.int32),)
+        if residual is not None:
+            loaded = (*loaded, self._widened(residual))
         return self._around.embed(self._plain(to_int8(data)), weight, loaded)
 
     def result(self, packed: Array) -> Array:
@@ -70,6 +75,14 @@ class BoundLayer:
         values = self._around.extract(packed).astype(np.int16)
         model: Array = (values + OFFSET[self.dtype]).astype(self.dtype)
         return model
+
+    def _widened(self, values: Array) -> Array:
+        """The int32 tensor that VTA adds."""
+        requantisation = self.placed.layer.requantisation
+        if requantisation is None or requantisation.residual is None:
+            raise NetworkError(f"{self.workload.name}: its epilogue adds no residual")
+        wide: Array = requantisation.residual.widened(to_int8(values)).astype(np.int32)
+        return wide
 
     def _plain(self, values: Array) -> Array:
         """Rows of features, or images with the padding that is the host's."""

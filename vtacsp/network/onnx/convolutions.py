@@ -14,6 +14,7 @@ from vtacsp.network.onnx.chain import Chain, follow, need_out
 from vtacsp.network.onnx.embedded import as_convolution, folded, host_work
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.placing import Context, Layer, Pads, Placed, handles, padding_of
+from vtacsp.network.onnx.residual import added
 from vtacsp.network.onnx.scales import (
     Quantisation,
     Requantisation,
@@ -168,6 +169,13 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         operands = replace(operands, data=outer[0].input(0), stored=outer[0].input(0))
     chain = _chain(context, op, operands, outputs, axis=1)
     requantisation = _requantised(op, operands, chain, outputs)
+    residual = None
+    if requantisation is not None and _may_add(context, op, inputs):
+        kept = context.options.host | context.taken
+        residual = added(graph, chain, outputs, kept, context.refusals)
+        if residual is not None:
+            requantisation = requantisation.with_residual(residual.residual)
+            chain = replace(chain, ops=(*chain.ops, *residual.ops), residual=residual.tensor)
     make = {
         "name": op.name,
         "batch": data[0],
@@ -199,6 +207,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         fill=zero,
         requantisation=requantisation,
         inputs_first=transposed,
+        residual="" if residual is None else residual.tensor,
     )
     remarks = [*_remarks(chain, requantisation), *more]
     if any(on_host):
@@ -258,14 +267,19 @@ def _epilogue(operands: _Operands, chain: Chain, requantisation: Requantisation 
 
 def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
     """What VTA does differently than the model."""
-    if requantisation is not None:
-        return list(requantisation.remarks)
-    remarks = []
+    remarks = [] if requantisation is None else list(requantisation.remarks)
     if chain.residual:
         remarks.append("the host widens the residual to int32, in the scale of the sums")
-    if chain.high < float("inf"):
+    if requantisation is None and chain.high < float("inf"):
         remarks.append(f"clips at {chain.high:g}: taken as the end of int8")
     return remarks
+
+
+def _may_add(context: Context, op: Op, channels: int) -> bool:
+    """Whether a quantised residual goes into the epilogue: not into that of a folded layer."""
+    options = context.options
+    first = channels < context.hardware.block and context.is_first(op)
+    return options.residual == "fuse" and not (first and options.first_layer == "fold")
 
 
 def _needs_fold(context: Context, op: Op, workload: Workload, channels: int) -> bool:

@@ -23,7 +23,7 @@ def folded(
     pads: tuple[int, int, int, int],
     zero: int,
 ) -> Embedding:
-    """The fastest embedding of a first convolution, on the simulated RTL.
+    """The fastest embedding of a first convolution, in cycles of the timing model of the options.
 
     ``image`` are height and width of the model's data, before ``pads`` (top, left, bottom, right)
     of the value ``zero`` are around them.  Raises :class:`Unplaceable` with the reason when there
@@ -59,11 +59,13 @@ def as_convolution(context: Context, workload: Workload) -> Embedding | None:
 def _fastest(context: Context, layer: object, kinds: tuple[str, ...]) -> Embedding:
     from vtacsp.embedding.choice import embeddings, fastest
     from vtacsp.embedding.layer import Layer
+    from vtacsp.timing.model import RTL
 
     assert isinstance(layer, Layer)
+    timing = context.options.timing or RTL
     try:
         listed = [e for e in embeddings(layer, context.hardware) if e.kind in kinds]
-        return fastest(listed).best.embedding
+        return fastest(listed, timing).best.embedding
     except (SpaceError, WorkloadError) as refusal:
         raise Unplaceable(str(refusal).removeprefix(f"{layer.name}: ")) from None
 

@@ -46,7 +46,7 @@ REASONS = {
     **dict.fromkeys(
         ("Add", "Sum", "QLinearAdd"),
         "a sum of two tensors: they are int8, and VTA's ALU loads int32 only (--alu add has the "
-        "host widen them)",
+        "host widen them, --residual fuse adds one to the layer that makes the other)",
     ),
     **dict.fromkeys(
         ("Relu", "Clip", "BatchNormalization"),
@@ -89,7 +89,7 @@ def import_onnx(
     )
     context = Context(graph, hardware or VTAConfig(), options, quantised, heavy)
     placed: dict[str, Placed] = {}
-    reasons: dict[str, str] = {}
+    reasons = context.refusals
     fused: dict[str, str] = {}
     for op in graph.ops:
         handler = HANDLERS.get((op.domain, op.type))
@@ -106,13 +106,15 @@ def import_onnx(
         else:
             fused |= {other.name: op.name for other in placed[op.name].fused}
             context.taken.update(fused)
-    fused |= _dequantisers(graph, placed, options.host)
+    fused |= _dequantisers(graph, placed, fused, options.host)
     nodes = tuple(_node(context, op, placed, reasons, fused) for op in graph.ops)
     return Imported(Network(graph.name, nodes, _remarks(context, placed)), graph, placed)
 
 
-def _dequantisers(graph: Graph, placed: dict[str, Placed], host: frozenset[str]) -> dict[str, str]:
-    """Dequantisers of data that only layers on VTA read: nothing is left of them."""
+def _dequantisers(
+    graph: Graph, placed: dict[str, Placed], fused: dict[str, str], host: frozenset[str]
+) -> dict[str, str]:
+    """Dequantisers of data that only layers on VTA read, or their epilogues: nothing is left."""
     found = {}
     for op in graph.ops:
         if op.type != "DequantizeLinear" or op.name in graph.constant_ops or op.name in host:
@@ -120,10 +122,10 @@ def _dequantisers(graph: Graph, placed: dict[str, Placed], host: frozenset[str])
         readers = graph.consumers.get(op.outputs[0], [])
         if (
             readers
-            and all(r.name in placed for r in readers)
+            and all(r.name in placed or r.name in fused for r in readers)
             and (op.outputs[0] not in graph.outputs)
         ):
-            found[op.name] = readers[0].name
+            found[op.name] = fused.get(readers[0].name, readers[0].name)
     return found
 
 

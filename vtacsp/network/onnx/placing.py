@@ -45,7 +45,8 @@ class Layer:
     ``pads`` (top, left, bottom, right) are what the host adds to the data, with the value
     ``fill``; ``requantisation`` is None in a float model.  ``inputs_first``: the model's tensor of
     weights is (inputs, outputs, ...), not (outputs, inputs, ...).  ``widened`` are the operands of
-    what the ALU does by itself, which has no weights.
+    what the ALU does by itself, which has no weights; ``residual`` is the 8-bit tensor that the
+    epilogue adds, empty without one.
     """
 
     workload: Workload
@@ -57,6 +58,7 @@ class Layer:
     requantisation: Requantisation | None = None
     inputs_first: bool = False
     widened: tuple[Widened, ...] = ()
+    residual: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Context:
     """What a handler may ask: the graph, the machine and the user's choices.
 
     ``heavy`` names the operators that are layers: convolutions and products of matrices;
-    ``taken`` those that are fused already.
+    ``taken`` those that are fused already; ``refusals`` has why others stay on the host.
     """
 
     graph: Graph
@@ -87,6 +89,7 @@ class Context:
     quantised: bool
     heavy: frozenset[str]
     taken: set[str] = field(default_factory=set)
+    refusals: dict[str, str] = field(default_factory=dict)
     _first: dict[str, bool] = field(default_factory=dict)
 
     def is_first(self, op: Op) -> bool:

@@ -14,14 +14,22 @@ The last term rounds halves up, where ONNX rounds them to even.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vtacsp.epilogue.steps import CHANNEL, TENSOR, Arithmetic, Cast, Clip, Epilogue, Shift, Step
 from vtacsp.network.onnx.graph import Array, Graph
 
-__all__ = ["Quantisation", "Requantisation", "Unplaceable", "float_epilogue", "quantisation"]
+__all__ = [
+    "Quantisation",
+    "Requantisation",
+    "Residual",
+    "Unplaceable",
+    "ends_of",
+    "float_epilogue",
+    "quantisation",
+]
 
 ASSUMED_SHIFT = 10
 LARGEST_SHIFT = 22  # of the output's zero point within 32 bits, with room for the sums
@@ -72,6 +80,51 @@ def quantisation(
     return Quantisation(numbers, offsets.pop() - OFFSET[kind], kind)
 
 
+@dataclass(frozen=True)
+class Residual:
+    """A quantised tensor that is added to the bytes of a layer, and how the sum becomes bytes.
+
+    The bytes are shifted to the left by ``left``; the host makes ``factor * (value - zero) +
+    constant`` of the tensor's int8 values; the sum is shifted to the right by ``shift`` and
+    clipped to ``low`` and ``high``.  ``dtype`` is the type of the result in the model.
+    """
+
+    left: int
+    shift: int
+    factor: int
+    zero: int
+    constant: int
+    low: int
+    high: int
+    dtype: str
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps on the ALU, behind those that make the bytes."""
+        steps: list[Step] = []
+        if self.left:
+            steps.append(Shift(op="shift_left", by=self.left))
+        steps.append(Arithmetic(op="add", operand=TENSOR))
+        if self.shift:
+            steps.append(Shift(op="shift_right", by=self.shift))
+        return (*steps, Clip(min=self.low, max=self.high))
+
+    def widened(self, values: Array) -> Array:
+        """The int32 tensor that VTA adds, of int8 values."""
+        wide: Array = (values.astype(np.int32) - self.zero) * self.factor + self.constant
+        return wide
+
+
+def ends_of(out: Quantisation, low: float, high: float) -> tuple[int, int]:
+    """The least and the greatest int8 of results whose real values are clipped so."""
+    # rounding and saturating keep the order: they may as well come first
+    ends = [
+        round(end / float(out.scale[0]) + out.zero) if math.isfinite(end) else furthest
+        for end, furthest in ((low, -128), (high, 127))
+    ]
+    return min(max(ends[0], -128), 127), min(max(ends[1], -128), 127)
+
+
 @dataclass(frozen=True, eq=False)
 class Requantisation:
     """How the sums of a layer become bytes.
@@ -79,7 +132,7 @@ class Requantisation:
     ``shift`` is n, ``factors`` are M per channel or one for all, ``sum_scale`` is what a sum of one
     stands for; ``exact`` says that every factor is 2^-n.  ``channel`` says that there is the
     operand above, which then rounds as well.  ``low`` and ``high`` are the ends of the output,
-    ``dtype`` is its type in the model.
+    ``dtype`` is its type in the model.  ``residual`` is what is added to it, None for nothing.
     """
 
     shift: int
@@ -91,6 +144,7 @@ class Requantisation:
     low: int
     high: int
     dtype: str
+    residual: Residual | None = None
 
     @classmethod
     def of(
@@ -125,11 +179,7 @@ class Requantisation:
                 f"{LARGEST_SHIFT} bits"
             )
         channel = bias or data.zero != 0 or out.zero != 0
-        ends: list[int] = []
-        for end, furthest in ((low, -128), (high, 127)):
-            # rounding and saturating keep the order: they may as well come first
-            real = end / float(out.scale[0]) + out.zero if math.isfinite(end) else furthest
-            ends.append(min(max(round(real), -128), 127))
+        least, most = ends_of(out, low, high)
         return cls(
             shift=shift,
             factors=factors,
@@ -137,10 +187,14 @@ class Requantisation:
             data_zero=data.zero,
             out_zero=out.zero,
             channel=channel,
-            low=ends[0],
-            high=ends[1],
+            low=least,
+            high=most,
             dtype=out.dtype,
         )
+
+    def with_residual(self, residual: Residual) -> Requantisation:
+        """The same with a sum behind it, which then makes the result."""
+        return replace(self, residual=residual, dtype=residual.dtype)
 
     @property
     def exact(self) -> bool:
@@ -164,7 +218,7 @@ class Requantisation:
                     f"approximated: multiplies by 2^-{self.shift} = {power:.4g} in place of "
                     f"{self.factors.size} factors per channel, {low:.4g} to {high:.4g}"
                 )
-        if self.shift:
+        if self.shift or (self.residual is not None and self.residual.shift):
             remarks.append("rounds halves up, ONNX to even")
         return tuple(remarks)
 
@@ -178,8 +232,9 @@ class Requantisation:
             steps.append(Arithmetic(op="add", value=1 << self.shift - 1))
         if self.shift:
             steps.append(Shift(op="shift_right", by=self.shift))
-        steps += [Clip(min=self.low, max=self.high), Cast()]
-        return Epilogue(tuple(steps))
+        steps.append(Clip(min=self.low, max=self.high))
+        more = () if self.residual is None else self.residual.steps
+        return Epilogue((*steps, *more, Cast()))
 
     def channel_values(self, weight_sums: Array, bias: Array | None) -> Array:
         """The operand of each output channel; ``weight_sums`` are the sums of its weights."""
