@@ -1,0 +1,172 @@
+"""The rules of free schedules: what they accept is what can be built, runs, and is right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from tests.free.test_epilogues import random_chain
+from tests.support.imports import graph, reached
+from tests.support.layers import OPERATORS, random_layer, random_machine
+from vtacsp import VTAConfig
+from vtacsp.errors import ProgramError, ScheduleError, WorkloadError
+from vtacsp.expr import Env
+from vtacsp.free import Schedule, emit
+from vtacsp.free.emit import slots_that_fit
+from vtacsp.free.epilogue import chain_of
+from vtacsp.free.moves import mutate, sample
+from vtacsp.free.rules import RULES
+from vtacsp.free.variables import PARTITIONS, columns_of, constants, numbers, schedule_of
+from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.operators.conv2d.workload import Conv2D
+from vtacsp.operators.geometry import Geometry, geometry
+from vtacsp.operators.workload import Workload
+
+MACHINE = VTAConfig()
+CAUSES = {rule.name: rule.cause for rule in RULES}
+
+
+def broken(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -> list[list[str]]:
+    """The rules that each schedule breaks, by the vectorised check of all of them."""
+    env = Env({**constants(layer, machine), **columns_of(schedules)})
+    holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in RULES}
+    return [[name for name in holds if not holds[name][i]] for i in range(len(schedules))]
+
+
+def refused(schedule: Schedule, layer: Workload, machine: VTAConfig) -> str:
+    """Why no program is emitted, empty when one is."""
+    try:
+        emit(schedule, layer, machine)
+    except ScheduleError:
+        return "schedule"
+    except ProgramError as error:
+        return error.cause
+    return ""
+
+
+def says(rule: str) -> str:
+    """What the emitter calls that a rule is broken."""
+    if rule.startswith(("cut:", "pieces", "groups")):
+        return "schedule"
+    return {"isa": "isa:", "isa:instruction": "isa:instruction"}.get(rule, CAUSES[rule])
+
+
+def agree(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -> Counter[str]:
+    """Compare the rules with the emitter; how often each cause comes up."""
+    found: Counter[str] = Counter()
+    for schedule, rules in zip(schedules, broken(schedules, layer, machine), strict=True):
+        cause = refused(schedule, layer, machine)
+        what = f"{cause} {rules} {layer} {machine} {schedule}"
+        assert bool(cause) == bool(rules), what
+        assert not cause or any(cause.startswith(says(rule)) for rule in rules), what
+        found[cause.partition(":")[0] if cause.startswith("isa") else cause] += 1
+    return found
+
+
+def drawn(g: Geometry, layer: Workload, machine: VTAConfig, rng: Random) -> Schedule:
+    """A schedule at random, some of which fit, some of which are none of the layer."""
+    schedule = sample(g, rng)
+    for _ in range(rng.randint(0, 8)):
+        schedule = mutate(schedule, g, rng)
+    if rng.random() < 0.1:
+        schedule = replace(schedule, **{rng.choice(("inp", "wgt", "acc")): rng.choice((20, 300))})
+    if rng.random() < 0.6:
+        schedule = slots_that_fit(schedule, layer, machine) or schedule
+    if rng.random() < 0.1:
+        name = rng.choice(PARTITIONS)
+        schedule = replace(schedule, **{name: getattr(sample(g, rng), name)})
+    return schedule
+
+
+def random_case(operator: str, rng: Random) -> tuple[Workload, VTAConfig] | None:
+    machine, layer = random_machine(rng), random_layer(operator, rng)
+    if rng.random() < 0.3:
+        machine = machine.replace(LOG_UOP_BUFF_SIZE=rng.randint(5, 9))
+    if rng.random() < 0.5:
+        layer = replace(layer, bias=False, epilogue=random_chain(rng))
+    try:
+        chain_of(layer, machine)
+    except WorkloadError:
+        return None
+    return layer, machine
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: str) -> None:
+    rng = Random(f"rules {operator}")
+    found: Counter[str] = Counter()
+    for seed in range(50):
+        case = random_case(operator, rng)
+        if case is None:
+            continue
+        layer, machine = case
+        g = geometry(layer, machine)
+        schedules = [drawn(g, layer, machine, rng) for _ in range(6)]
+        found += agree(schedules, layer, machine)
+        if seed % 4 == 0:
+            operands = random_operands(layer, machine, seed)
+            right = reference(layer, machine, operands)
+            for schedule, rules in zip(schedules, broken(schedules, layer, machine), strict=True):
+                if not rules:
+                    result = simulate(emit(schedule, layer, machine), operands)
+                    assert np.array_equal(result.output, right)
+                    assert set(result.tokens.values()) == {0}
+    assert found[""] > 40
+    assert len({cause for cause, number in found.items() if number > 2}) >= (
+        3 if operator == "dense" else 5
+    ), found
+
+
+PLAIN = Schedule(channels=(1,), rows=(1,), columns=(1,), reduction=(1,))
+
+
+def conv(height: int, width: int, blocks: int = 1) -> Conv2D:
+    return Conv2D(
+        in_channels=16 * blocks, height=height, width=width, out_channels=16 * blocks, kernel=(1, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "rule", "layer", "machine", "change"),
+    [
+        ("tokens", "tokens", conv(300, 1), {}, {"rows": (300,), "load_rows": 1, "inp": 299}),
+        ("", "", conv(300, 1), {}, {"rows": (300,), "load_rows": 1, "inp": 255}),
+        ("isa", "isa", conv(257, 256), {}, {"rows": (4,) * 64 + (1,), "columns": (256,)}),
+        ("sram:inp", "whole_load", conv(4, 4), {"LOG_INP_BUFF_SIZE": 8},
+         {"rows": (4,), "columns": (4,), "inp": 1}),
+        ("", "", conv(4, 4), {"LOG_INP_BUFF_SIZE": 8},
+         {"rows": (4,), "columns": (3, 1), "inp": 1}),
+        ("isa", "isa", conv(20, 20, 2), {"LOG_INP_BUFF_SIZE": 12},
+         {"channels": (2,), "rows": (20,), "columns": (20,), "reduction": (1, 1), "inp": 1,
+          "acc": 1, "load_rows": 5, "finish": (2,), "finish_rows": (2, 3)}),
+        ("isa", "isa:instruction", conv(2, 2), {"LOG_ACC_BUFF_SIZE": 18, "LOG_WGT_BUFF_SIZE": 15},
+         {"rows": (2,), "columns": (2,)}),
+    ],
+)  # fmt: skip
+def test_rare_causes(cause, rule, layer, machine, change):
+    machine = MACHINE.replace(**machine)
+    schedule = replace(PLAIN, **change)
+    found = agree([schedule], layer, machine)
+    assert list(found) == [cause]
+    assert broken([schedule], layer, machine) == [[rule] if rule else []]
+
+
+def test_a_schedule_survives_being_numbered() -> None:
+    rng = Random(5)
+    g = geometry(conv(12, 12, 4), MACHINE)
+    for _ in range(50):
+        schedule = mutate(sample(g, rng), g, rng)
+        assert schedule_of(numbers(schedule)) == schedule
+
+
+def test_the_two_opinions_know_nothing_of_each_other() -> None:
+    emitter = {f"vtacsp.free.{name}" for name in ("emit", "walk", "multiply", "micro_ops",
+               "transfers", "dependences", "table", "tiles")}  # fmt: skip
+    rules = {f"vtacsp.free.{name}" for name in ("rules", "variables", "demand", "kernels")}
+    assert not reached(rules, graph()) & emitter
+    assert not reached(emitter, graph()) & rules
