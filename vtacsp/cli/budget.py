@@ -28,3 +28,7 @@ class Budget:
         end = now + max(self._end - now, 0.0) / max(self.layers, 1)
         self.layers -= 1
         return lambda: self.clock() >= end
+
+    def over(self) -> bool:
+        """Whether the time of all layers is."""
+        return self.clock() >= self._end

@@ -12,6 +12,8 @@ import click
 import numpy as np
 
 from vtacsp.cli.budget import Budget
+from vtacsp.cli.free import FREE_GAP
+from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
 from vtacsp.cli.knobs import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -24,7 +26,7 @@ from vtacsp.cli.network import (
 )
 from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
-from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_executor
 from vtacsp.cli.simulation import pack_all
@@ -234,6 +236,19 @@ class _Search:
     help="Measure on the workers of a Dask scheduler, tcp://HOST:PORT, eight configurations at a "
     "time.",
 )
+@click.option(
+    "--free/--no-free",
+    default=True,
+    show_default=True,
+    help="Then search schedules beyond the template too, and save them beside the log, in "
+    "LOG.free.json. They have what --minutes leaves.",
+)
+@click.option(
+    "--free-gap",
+    type=Number(0, 100),
+    metavar="PERCENT",
+    help=f"Stop that search so close to the limit of the machine.  [default: {100 * FREE_GAP:g}]",
+)
 def tune(
     workload: str,
     hardware_file: str | None,
@@ -255,14 +270,19 @@ def tune(
     overrides: tuple[str, ...],
     jobs: int,
     scheduler: str | None,
+    free: bool,
+    free_gap: float | None,
     asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
 
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
-    and keeps everything, the next run goes on where it was.
+    and keeps everything, the next run goes on where it was.  Then come schedules beyond the
+    template, and how far the fastest program is from the limit of the machine.
     """
     check_outputs(html, output, log, best_log)
+    if free_gap is not None and not free:
+        raise VtacspError("--free-gap goes with --free")
     if scheduler is not None and jobs > 1:
         raise VtacspError("--jobs and --scheduler cannot both measure")
     budget = Budget(minutes)
@@ -271,38 +291,35 @@ def tune(
         *(space, initial, searcher, most, jobs, seed, log, assumed, gap, early_stopping, budget)
     )
     found, machine = asked.find(workload, hardware_file)
+    timing, beyond = timing_model(preset, overrides), None
+    if free:
+        beyond = BesideLog.of(log, machine, timing, free_gap, seed, jobs, budget.over)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
         with scheduler_executor(scheduler) as executor:
             there = replace(search, executor=executor)
-            _tune_network(there, found, machine, timing_model(preset, overrides), outputs)
+            _tune_network(there, found, machine, timing, outputs, beyond)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
-    simulators = pack_all(found, machine, timing_model(preset, overrides)).results
+    simulators = pack_all(found, machine, timing).results
     layers = _with_something_feasible(simulators)
     budget.layers = len(layers)
     with scheduler_executor(scheduler) as executor:
         tuned, interrupted = _tune_all(replace(search, executor=executor), layers)
-    if form == "table":
-        rows = [_shown(layer) for layer in tuned]
-        columns = [column for column in SHOWN if any(column in row for row in rows)]
-    else:
-        rows, columns = [_row(layer) for layer in tuned], list(COLUMNS)
-    title = (
-        f"{workload}: {layers[0].timing.note}\n"
-        "configuration: knobs that are not 1; gap: cycles above the lower bound"
-    )
-    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
-    title += "" if interrupted else suite_total(cycles, layers[0].timing.clock_hz)
-    if tuned:
-        emit(rows, columns, form, output, title)
+        more = BeyondRows()
+        if beyond is not None and not interrupted:
+            bests = {x.workload.name: (_index(x), x.best_cycles) for x in tuned}
+            more = beyond.rows(simulators, bests, executor)
+            interrupted = more.interrupted
+    _print_tuned(tuned, more, form, output, _title(workload, tuned, interrupted), beyond)
     if html is not None:
         from vtacsp.report.origin import Origin
         from vtacsp.report.tuning_page import render
 
         origin = Origin.now(typed_command(), seed)
-        write(render(workload, tuned, layers[0].hardware, layers[0].timing, origin), html)
+        page = more.page()
+        write(render(workload, tuned, machine, timing, origin, beyond=page), html)
         wrote(html)
     _say_measured(tuned, search)
     if interrupted:
@@ -310,6 +327,40 @@ def tune(
     if all(layer.result.best is None for layer in tuned):
         say("nothing that was measured runs")
         sys.exit(NOTHING_FEASIBLE)
+
+
+def _title(workload: str, tuned: Sequence[TunedLayer], interrupted: bool) -> str:
+    if not tuned:
+        return ""
+    timing = tuned[0].simulator.timing
+    title = (
+        f"{workload}: {timing.note}\n"
+        "configuration: knobs that are not 1; gap: cycles above the lower bound"
+    )
+    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
+    return title + ("" if interrupted else suite_total(cycles, timing.clock_hz))
+
+
+def _print_tuned(
+    tuned: Sequence[TunedLayer],
+    more: BeyondRows,
+    form: str,
+    output: str | None,
+    title: str,
+    beyond: BesideLog | None,
+) -> None:
+    """The layers, and what there is beyond the template; nothing when none was measured."""
+    if not tuned:
+        return
+    if form != "table":
+        rows = [{**_row(layer), **more.keys(layer.workload.name)} for layer in tuned]
+        emit(rows, (*COLUMNS, *BEYOND), form, output)
+        return
+    rows, to_file = [_shown(layer) for layer in tuned], output is not None
+    columns = [column for column in SHOWN if any(column in row for row in rows)]
+    source = None if beyond is None else beyond.saved.target
+    below = more.text(source, to_file=to_file)
+    write(table(rows, columns, title, to_file=to_file) + below, output)
 
 
 def _say_measured(tuned: Sequence[TunedLayer], search: _Search) -> None:
@@ -353,11 +404,17 @@ class _Outputs:
 
 
 def _tune_network(
-    search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
+    search: _Search,
+    network: Network,
+    machine: VTAConfig,
+    timing: TimingModel,
+    out: _Outputs,
+    beyond: BesideLog | None,
 ) -> None:
     """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
     from vtacsp.network.tuning import LayerSearch, tune_network
     from vtacsp.report.tuned import TunedLayer
+    from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import TuningLog, write_records
 
     search.budget.layers = len(layers_of(network))
@@ -386,6 +443,14 @@ def _tune_network(
         )
     answer = found.answer
     tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
+    interrupted, more = found.interrupted, BeyondRows()
+    known = [x for x in answer.layers if x.space is not None]
+    simulators = [Simulator(x.space, timing=timing) for x in known if x.space is not None]
+    if beyond is not None and simulators and not interrupted:
+        bests = {x.layer.name: (x.index, x.cycles) for x in known}
+        counts = {x.layer.name: x.layer.count for x in known}
+        more = beyond.rows(simulators, bests, search.executor, counts)
+        interrupted = more.interrupted
 
     def extra(layer: LayerAnswer) -> Row:
         mine = tuned.get(layer.layer.name)
@@ -396,7 +461,15 @@ def _tune_network(
         names = ("gap", "measured", "failed") if out.form == "table" else TUNED
         return {name: row[name] for name in names if name in row}
 
-    print_answer(answer, out.form, out.output, NETWORK, extra, TUNED)
+    def extra_and_beyond(layer: LayerAnswer) -> Row:
+        return {**extra(layer), **({} if out.form == "table" else more.keys(layer.layer.name))}
+
+    source = None if beyond is None else beyond.saved.target
+    print_answer(
+        answer, out.form, out.output, NETWORK, extra_and_beyond, (*TUNED, *BEYOND),
+        total=more.total(),
+        below=more.text(source, to_file=out.output is not None),
+    )  # fmt: skip
     if out.best_log is not None:
         write_records(out.best_log, found.records)
         wrote(out.best_log)
@@ -405,11 +478,12 @@ def _tune_network(
         from vtacsp.report.tuning_page import render
 
         origin = Origin.now(typed_command(), search.seed)
-        page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
-        write(page, out.html)
+        page = more.page()
+        layers = [*tuned.values()]
+        write(render(network.name, layers, machine, timing, origin, answer, page), out.html)
         wrote(out.html)
     _say_measured([*tuned.values()], search)
-    if found.interrupted:
+    if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:
         exit_infeasible()
@@ -492,6 +566,10 @@ def _initial(
         rtl = type(simulator)(simulator.workload, simulator.hardware)
         return initial.ranked(feasible, FIRST, lambda indices: rtl.cycles_many(indices.tolist()))
     return initial.lowest_bounds(feasible, FIRST, simulator.timing)
+
+
+def _index(layer: TunedLayer) -> int | None:
+    return None if layer.result.best is None else layer.result.best.index
 
 
 def _row(layer: TunedLayer) -> Row:
