@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
+from tests.support.commands import run
 from vtacsp import Simulator, compile, suite
-from vtacsp.cli import main
 from vtacsp.cli.budget import Budget
 from vtacsp.tune import RandomSearcher, SimulatorMeasurer, search_space, tune
 from vtacsp.tune.loop import EARLY, STOPPED
 
 LAYER = {"op": "conv2d", "in_channels": 16, "height": 8, "width": 8, "out_channels": 32,
          "kernel": [1, 1], "stride": [1, 1], "padding": [0, 0], "batch": 1}  # fmt: skip
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture
@@ -112,13 +106,16 @@ def test_report_has_a_total_of_a_suite(layers):
 
 def test_a_scheduler_measures_what_this_process_does(layers):
     distributed = pytest.importorskip("dask.distributed")
-    words = ("tune", layers, "--gap", 0, "--trials", 10, "--format", "json")
+    words = ("tune", layers, "--gap", 0, "--trials", 10, "--format", "json", "--free")
+    words += ("--free-gap", 100)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None
     ) as cluster:
         there = run(*words, "--log", "there.log", "--scheduler", cluster.scheduler_address)
     here = run(*words, "--log", "here.log")
     assert json.loads(there.stdout) == json.loads(here.stdout)
+    beside = [Path(f"{name}.log.free.json").read_text() for name in ("there", "here")]
+    assert beside[0] == beside[1]
     assert all(row["measured"] == 10 for row in json.loads(there.stdout))
     for address, more in (("http://a:1", ()), ("tcp://", ()), ("tcp://a:1", ("--jobs", 2))):
         error = run("tune", layers, "--scheduler", address, *more, code=2).stderr

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.support.commands import run
 from vtacsp import (
     SUITES,
     Conv2D,
@@ -20,7 +20,6 @@ from vtacsp import (
     find_workloads,
     suite,
 )
-from vtacsp.cli import main
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.network import (
     CONSTANT,
@@ -62,12 +61,6 @@ NETWORK = Network(
     ),
     ("about all",),
 )
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    assert result.exit_code == code, result.output
-    return result
 
 
 # -- the value

@@ -89,7 +89,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "simulate": ("layer.json", "--best"),
     "best": ("layer.json",),
     "network": ("layer.json",),
-    "tune": ("layer.json", "--trials", "1", "--init", "none", "--searcher", "random"),
+    "tune": ("layer.json", "--trials", "1", "--init", "none", "--searcher", "random", "--no-free"),
     "log": ("good.log",),
     "calibrate": ("good.log", "--fit", "clock_hz"),
     "study": ("layer.json", "--seeds", "1", "--part", "validity"),

@@ -32,6 +32,10 @@ class Budget:
         self.layers -= 1
         return Share(now + max(self._end - now, 0.0) * part, self.clock)
 
+    def over(self) -> bool:
+        """Whether the time of all layers is."""
+        return self.clock() >= self._end
+
 
 @dataclass(frozen=True)
 class Share:

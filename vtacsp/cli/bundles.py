@@ -89,7 +89,7 @@ def _program(
         if file is None:
             chosen = search(layer, machine, simulator.timing, seed=seed).schedule
         else:
-            chosen = _schedule(file, layer.name)
+            chosen = _schedule(file, simulator)
         source = {"kind": "free", "schedule": chosen.to_dict()}
         return emit_schedule(chosen, layer, machine), source
     if fastest:
@@ -100,15 +100,20 @@ def _program(
     return program, {"kind": "template", "index": index, "config": dict(program.config)}
 
 
-def _schedule(file: str, layer: str) -> Any:
-    """The schedule of a file: alone, or in the row of a layer."""
+def _schedule(file: str, simulator: Simulator) -> Any:
+    """The schedule of a file: alone, or in the row of a layer, which may be there for machines."""
     from vtacsp.files import read_json
     from vtacsp.free import Schedule
 
     data = read_json(file, ScheduleError)
+    layer, machine = simulator.workload.name, simulator.hardware.to_dict()
     if isinstance(data, list):
         mine = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
         rows = [row for row in mine if row.get("schedule") is not None]
+        if len(rows) > 1:
+            here = [row for row in rows if row.get("hardware") == machine]
+            timed = [row for row in here if row.get("timing") == simulator.timing.name]
+            rows = timed if len(here) > 1 else here
         if len(rows) != 1:
             raise ScheduleError(f"{file} has {len(rows)} schedules of layer {shortened(layer)}")
         (data,) = rows

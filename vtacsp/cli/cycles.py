@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators"]
+__all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators", "workers"]
 
 MANY = 400  # programs that are worth the start of worker processes
 LAYERS = 12  # and distinct layers of a network
@@ -195,7 +195,7 @@ def _all(
     "--gap",
     type=Number(0, 100),
     metavar="PERCENT",
-    help="With --free: stop that close to the limit of the machine; 0.5 by default.",
+    help="With --free: stop that close to the limit of the machine; 0.1 by default.",
 )
 @click.option("--seed", type=int, metavar="N", help="With --free: of the search; 0 by default.")
 @click.option(
@@ -246,11 +246,11 @@ def best(
     packed = pack_all(layers, machine, timing)
     simulators = packed.results
     if free:
-        from vtacsp.cli.free import FreeSearch, print_free
+        from vtacsp.cli.free import FREE_GAP, FreeSearch, print_free
         from vtacsp.cli.free_saved import Saved
 
         saved = Saved.read(save, resume, machine, timing)
-        search = FreeSearch(0.005 if gap is None else gap / 100, seed or 0, saved)
+        search = FreeSearch(FREE_GAP if gap is None else gap / 100, seed or 0, saved)
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
             searched = search.rows(simulators, executor)
         network = found if isinstance(found, Network) else None
@@ -368,6 +368,16 @@ def _executor(
     jobs = jobs or os.cpu_count() or 1
     enough = many or sum(simulator.space.programs() for simulator in simulators) >= MANY
     if jobs == 1 or not enough:
+        yield None
+        return
+    with workers(jobs) as executor:
+        yield executor
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Executor | None]:
+    """Worker processes, None for one job."""
+    if jobs == 1:
         yield None
         return
     executor = process_pool(jobs)

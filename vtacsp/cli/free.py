@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -19,14 +19,30 @@ from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
     from vtacsp.free import Found
+    from vtacsp.free.compared import Comparison
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["FreeSearch", "print_free"]
+__all__ = [
+    "FREE_GAP",
+    "FreeSearch",
+    "comparison",
+    "free_cycles",
+    "free_text",
+    "print_free",
+    "totals",
+]
 
 COLUMNS = (
     *("layer", "index", "template_cycles", "cycles", "limit", "gap", "bound", "simulated"),
     *("faster", "schedule", "count"),
 )
+FREE_GAP = 0.001
+"""How close to the limit a search stops, where nothing else is asked for: that of
+:func:`vtacsp.free.search`, which takes long to import."""
+
+Template = tuple[int | None, int | None]
+"""Index and cycles of the template's best; both None when it cannot run the layer."""
+
 TABLE = ("layer", "n", "template", "free", "faster", "limit", "gap", "bound")
 
 
@@ -35,48 +51,69 @@ class FreeSearch:
     """What is asked of the search, and the schedules that an earlier one has saved.
 
     A layer is not searched again when its saved schedule is within ``gap`` of the limit, nor when
-    the same search was through with it.
+    the same search was through with it.  ``templates`` are index and cycles of the template's best
+    by layer, where they are known already.  No search begins once ``stop`` says so.
     """
 
     gap: float
     seed: int
     saved: Saved = field(default_factory=Saved)
+    templates: Mapping[str, Template] | None = None
+    stop: Callable[[], bool] | None = None
 
-    def rows(self, simulators: Sequence[Simulator], executor: Executor | None) -> Done[Row]:
+    def rows(
+        self, simulators: Sequence[Simulator], executor: Executor | None, *, search: bool = True
+    ) -> Done[Row]:
         """A row per layer, with the schedule as an object, None when the template is faster.
 
-        What is found is saved after every layer.
+        What is found is saved after every layer.  Without ``search`` there is what was saved.
         """
         kept = {s.workload.name: self.saved.row(s, self.gap, self.seed) for s in simulators}
-        if executor is None:
+        tasks: dict[str, Future[Found | None]] = {}
+        if executor is not None and search:
+            from vtacsp.free.search import ready
 
-            def one(simulator: Simulator) -> Row:
-                row = kept[simulator.workload.name]
-                return row or self._found(simulator, self._search(simulator), None)
+            ready()
+            for simulator in simulators:
+                name = simulator.workload.name
+                if kept[name] is None:
+                    tasks[name] = executor.submit(_search, simulator, self.gap, self.seed)
 
-            return each(simulators, one)
-        from vtacsp.free.search import ready
-
-        ready()
-        tasks = {
-            s.workload.name: executor.submit(_search, s, self.gap, self.seed)
-            for s in simulators
-            if kept[s.workload.name] is None
-        }
-
-        def done(simulator: Simulator) -> Row:
+        def one(simulator: Simulator) -> Row:
             name = simulator.workload.name
-            return kept[name] or self._found(simulator, tasks[name].result(), executor)
+            row, task = kept[name], tasks.get(name)
+            if row is None and search and not (self.stop is not None and self.stop()):
+                found = _search(simulator, self.gap, self.seed) if task is None else task.result()
+                row = _row(simulator, found, self._template(simulator, executor))
+                row = self.saved.better(simulator, row)
+                self.saved.add(simulator, row, self.gap, self.seed)
+            elif row is None:
+                if task is not None:
+                    task.cancel()
+                row = self.saved.known(simulator)
+                row = row or _row(simulator, None, self._template(simulator, executor))
+            return self._current(row)
 
-        return each(simulators, done)
+        return each(simulators, one)
 
-    def _search(self, simulator: Simulator) -> Found | None:
-        return _search(simulator, self.gap, self.seed)
+    def _template(self, simulator: Simulator, executor: Executor | None) -> Template:
+        """Index and cycles of the template's best, which nobody looks for twice."""
+        if self.templates is not None:
+            return self.templates.get(simulator.workload.name, (None, None))
+        from vtacsp.timing.exhaustive import simulate_all
 
-    def _found(self, simulator: Simulator, found: Found | None, executor: Executor | None) -> Row:
-        row = self.saved.better(simulator, _row(simulator, found, executor))
-        self.saved.add(simulator, row, self.gap, self.seed)
-        return row
+        if not len(simulator.space):
+            return None, None
+        every = simulate_all(simulator, executor)
+        return int(simulator.space.indices[every.best]), int(every.cycles[every.best])
+
+    def _current(self, row: Row) -> Row:
+        """The row with the template's best of now: that of a file may be of another search."""
+        if self.templates is None:
+            return row
+        free = row["cycles"] if row["schedule"] is not None else None
+        index, cycles = self.templates.get(row["layer"], (None, None))
+        return compared({**row, "index": index, "template_cycles": cycles}, free)
 
 
 def print_free(
@@ -91,10 +128,11 @@ def print_free(
     """Print the rows of :meth:`FreeSearch.rows`; of a network also what the host has."""
     wrote(save)
     rows = layers.results
-    total = _total(rows, clock_hz)
+    total = totals(rows, clock_hz)
     named = [{**r, "schedule": str(r["schedule"]) if r["schedule"] else None} for r in rows]
     if form == "table":
-        write(_text(rows, total, title, network, to_file=output is not None), output)
+        text = free_text(rows, clock_hz, title, network, to_file=output is not None)
+        write(text, output)
     elif form == "json" and network is not None:
         data = {"layers": named, "total": total, "host": network.host_rows()}
         write(json.dumps(data, indent=1) + "\n", output)
@@ -103,14 +141,21 @@ def print_free(
     layers.end(feasible=any(row["cycles"] for row in rows))
 
 
-def _text(
-    rows: Sequence[Row], total: Row, title: str, network: Network | None, *, to_file: bool
+def free_text(
+    rows: Sequence[Row],
+    clock_hz: int,
+    title: str,
+    network: Network | None = None,
+    *,
+    to_file: bool,
 ) -> str:
+    """The rows as a table with a total, and what that proves; of a network what the host has."""
+    total = totals(rows, clock_hz)
     title += "\nfree: the fastest schedule found; gap: of it to the limit"
     title += "\nlimit: no program of the instruction set needs fewer cycles"
     shown = [
         {**r, "layer": short(r["layer"]), "n": r["count"], "template": r["template_cycles"],
-         "free": r["cycles"]}
+         "free": free_cycles(r)}
         for r in rows
     ]  # fmt: skip
     counted = network is not None or (len(rows) > 1 and all(r["count"] for r in rows))
@@ -136,45 +181,54 @@ def _text(
     return text + (f"on the host: {hosted:,} nodes, see `vtacsp network`\n" if hosted else "")
 
 
-def _total(rows: Sequence[Row], clock_hz: int) -> Row:
+def totals(rows: Sequence[Row], clock_hz: int) -> Row:
     """Sums over all runs; ``missing`` names the layers that have no program.
 
     The template's sum is None when it lacks one of the layers that a free schedule has.
     """
-    ran = [row for row in rows if row["cycles"]]
+    from vtacsp.free.compared import Comparison
 
-    def of(key: str) -> int | None:
-        if any(row[key] is None for row in ran):
-            return None
-        return sum(int((row["count"] or 1) * row[key]) for row in ran)
-
-    template, cycles, limit = of("template_cycles"), of("cycles") or 0, of("limit") or 0
+    found = Comparison.total(map(comparison, rows))
+    cycles = 0 if found is None else found.cycles or 0
     return {
         "layers": len(rows),
         "count": sum(row["count"] or 1 for row in rows),
-        "template_cycles": template,
+        "template_cycles": 0 if found is None else found.template,
         "cycles": cycles,
-        "limit": limit,
-        "gap": cycles / limit - 1 if limit else None,
-        "faster": template / cycles - 1 if template and cycles else None,
+        "limit": 0 if found is None else found.limit,
+        "gap": None if found is None else found.gap,
+        "faster": None if found is None else found.faster,
         "ms": cycles / clock_hz * 1e3,
         "clock_hz": clock_hz,
         "missing": [row["layer"] for row in rows if not row["cycles"]],
     }
 
 
-def _row(simulator: Simulator, found: Found | None, executor: Executor | None) -> Row:
+def free_cycles(row: Row) -> int | None:
+    """Cycles of a layer beyond the template: no more than the template's; None: never searched."""
+    looked = row["simulated"] is not None or row["schedule"] is not None
+    cycles: int | None = row["cycles"]
+    return cycles if looked else None
+
+
+def comparison(row: Row) -> Comparison:
+    """The numbers of a row, for sums and pages."""
+    from vtacsp.free.compared import Comparison
+
+    return Comparison(
+        row["layer"], row["count"], row["template_cycles"],
+        row["cycles"] if row["schedule"] is not None else None, row["limit"],
+    )  # fmt: skip
+
+
+def _row(simulator: Simulator, found: Found | None, template: Template) -> Row:
     from vtacsp.free import limit
-    from vtacsp.timing.exhaustive import simulate_all
 
     bound = limit(simulator.workload, simulator.hardware, simulator.timing)
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"layer": simulator.workload.name, "limit": bound.cycles, "bound": bound.bound}
     row["count"] = simulator.workload.extra.get("count")
-    if len(simulator.space):
-        every = simulate_all(simulator, executor)
-        row["index"] = int(simulator.space.indices[every.best])
-        row["template_cycles"] = int(every.cycles[every.best])
+    row["index"], row["template_cycles"] = template
     if found is not None:
         row["simulated"], row["schedule"] = found.simulated, found.schedule
     return compared(row, None if found is None else found.cycles)

@@ -32,28 +32,46 @@ class _Entry:
     schedule: Schedule | None
     seed: int
     asked_gap: float
+    hardware: VTAConfig
+    timing: str
+
+    def other(self, machine: VTAConfig, timing: TimingModel) -> str:
+        """What it is for, when that is another machine or timing model, else nothing."""
+        if self.hardware != machine:
+            return f"{self.workload.name}: hardware is another machine than {machine}"
+        if self.timing != timing.name:
+            named = shortened(self.timing)
+            return f"{self.workload.name}: timing is {named}, asked is {timing.name}"
+        return ""
 
 
 @dataclass
 class Saved:
-    """The layers of a file, which is for one machine and one timing model.
+    """The layers of a file, which is for one machine and one timing model unless it is ``shared``.
 
     ``target`` is written after every layer, so that whatever ends the search leaves what is done.
-    Nothing of a file is believed: cycles are those of a simulation, the limit is computed.
+    Nothing of a file is believed: cycles are those of a simulation, the limit is computed.  Layers
+    of another machine or timing model are None in ``entries``, and stay in a shared file.
     """
 
     target: str | None = None
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[_Entry | None] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def read(
-        cls, target: str | None, resume: str | None, machine: VTAConfig, timing: TimingModel
+        cls,
+        target: str | None,
+        resume: str | None,
+        machine: VTAConfig,
+        timing: TimingModel,
+        *,
+        shared: bool = False,
     ) -> Saved:
         """What ``resume`` has, or ``target`` when that is there already.
 
         Raises :class:`~vtacsp.errors.ScheduleError` for a file of something else, or of another
-        machine or timing model.
+        machine or timing model unless it is ``shared``.
         """
         saved = cls(target)
         source = resume or (target if target is not None and os.path.isfile(target) else None)
@@ -64,7 +82,11 @@ class Saved:
             raise ScheduleError(f"{source} is not what `vtacsp best --free --save` writes")
         for number, row in enumerate(rows):
             try:
-                saved.entries.append(_entry(row, machine, timing))
+                entry = _entry(row)
+                other = entry.other(machine, timing)
+                if other and not shared:
+                    raise ScheduleError(other)
+                saved.entries.append(None if other else entry)
             except VtacspError as error:
                 raise ScheduleError(f"{source}[{number}]: {error}") from None
         saved.data = rows
@@ -84,11 +106,16 @@ class Saved:
         same = entry.seed == seed and entry.asked_gap <= gap
         return row if row["gap"] <= gap or same else None
 
+    def known(self, simulator: Simulator) -> Row | None:
+        """The row of a layer, None when there is none that has a program."""
+        entry = self._of(simulator)
+        row = None if entry is None else _computed(entry, simulator)
+        return None if row is None or row["cycles"] is None else row
+
     def better(self, simulator: Simulator, row: Row) -> Row:
         """The row, or the saved one when that is faster."""
-        entry = self._of(simulator)
-        known = None if entry is None else _computed(entry, simulator)
-        if known is None or known["cycles"] is None:
+        known = self.known(simulator)
+        if known is None:
             return row
         return known if row["cycles"] is None or known["cycles"] < row["cycles"] else row
 
@@ -116,26 +143,22 @@ class Saved:
         write(json.dumps(self.data, indent=1) + "\n", self.target)
 
     def _of(self, simulator: Simulator) -> _Entry | None:
-        mine = [e for e in self.entries if e.workload == simulator.workload]
+        mine = [e for e in self.entries if e is not None and e.workload == simulator.workload]
         return mine[-1] if mine else None
 
 
 def compared(row: Row, free: int | None) -> Row:
     """The row with the better of the template's cycles and those of its free schedule."""
-    template = row["template_cycles"]
-    reached = [cycles for cycles in (template, free) if cycles is not None]
-    row |= {"cycles": None, "gap": None, "faster": None}
-    if reached:
-        row["cycles"] = min(reached)
-        row["gap"] = row["cycles"] / row["limit"] - 1
-    if len(reached) == 2:
-        row["faster"] = template / row["cycles"] - 1
-    if free is None or free != row["cycles"]:
+    from vtacsp.free.compared import Comparison
+
+    found = Comparison(row["layer"], row["count"], row["template_cycles"], free, row["limit"])
+    row |= {"cycles": found.cycles, "gap": found.gap, "faster": found.faster}
+    if free is None or free != found.cycles:
         row["schedule"] = None
     return row
 
 
-def _entry(data: Any, machine: VTAConfig, timing: TimingModel) -> _Entry:
+def _entry(data: Any) -> _Entry:
     """A layer from its JSON form; raises :class:`~vtacsp.errors.VtacspError` naming the key."""
     from vtacsp.free import Schedule
 
@@ -152,14 +175,11 @@ def _entry(data: Any, machine: VTAConfig, timing: TimingModel) -> _Entry:
         if not isinstance(data[key], kind) or isinstance(data[key], bool):
             raise ScheduleError(f"{key} is {shortened(data[key])}")
     workload = workload_from_dict(data["workload"])
-    if VTAConfig.from_dict(data["hardware"]) != machine:
-        raise ScheduleError(f"{workload.name}: hardware is another machine than {machine}")
-    if data["timing"] != timing.name:
-        raise ScheduleError(
-            f"{workload.name}: timing is {shortened(data['timing'])}, asked is {timing.name}"
-        )
+    hardware = VTAConfig.from_dict(data["hardware"])
     schedule = None if data["schedule"] is None else Schedule.from_dict(data["schedule"])
-    return _Entry(workload, dict(data), schedule, data["seed"], data["asked_gap"])
+    return _Entry(
+        workload, dict(data), schedule, data["seed"], data["asked_gap"], hardware, data["timing"]
+    )
 
 
 def _computed(entry: _Entry, simulator: Simulator) -> Row:

@@ -287,23 +287,29 @@ def print_answer(
     columns: Sequence[str],
     extra: Callable[[LayerAnswer], Row] | None = None,
     more: Sequence[str] = (),
+    total: Row | None = None,
+    below: str = "",
 ) -> None:
-    """Print an answer; ``columns`` are those of the table, ``extra`` adds the keys ``more``."""
+    """Print an answer; ``columns`` are those of the table, ``extra`` adds the keys ``more``.
+
+    ``total`` adds to the total, and ``below`` stands under the table.
+    """
     if form == "json":
         data = answer.to_dict()
+        data["total"].update(total or {})
         for row, layer in zip(data["layers"], answer.layers, strict=True):
             row.update({} if extra is None else extra(layer))
         write(json.dumps(data, indent=1) + "\n", output)
     elif form == "csv":
         rows = [_csv_row(x, {} if extra is None else extra(x)) for x in answer.layers]
-        rows.append({"place": "total", "layer": "total", **answer.total()})
+        rows.append({"place": "total", "layer": "total", **answer.total(), **(total or {})})
         rows += [
             {"place": HOST, "layer": row["node"], "count": row["count"], "reason": row["reason"]}
             for row in answer.network.host_rows()
         ]
         emit(rows, (*ANSWER, *more), form, output)
     else:
-        write(_text(answer, columns, extra, to_file=output is not None), output)
+        write(_text(answer, columns, extra, to_file=output is not None) + below, output)
 
 
 def _csv_row(layer: LayerAnswer, extra: Row) -> Row:

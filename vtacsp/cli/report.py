@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.cycles import jobs_option
+from vtacsp.cli.free_shown import BEYOND, BeyondRows, ReportBeyond
 from vtacsp.cli.layers import each, nothing_packed
 from vtacsp.cli.network import Asked, count_of, end, network_options, print_answer, solve_all
 from vtacsp.cli.options import (
@@ -14,7 +17,7 @@ from vtacsp.cli.options import (
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
@@ -23,6 +26,9 @@ from vtacsp.operators.catalogue import all_catalogues
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace, compile
 from vtacsp.space.statistics import SpaceStatistics, statistics
+
+if TYPE_CHECKING:
+    from vtacsp.network.answer import LayerAnswer
 
 __all__ = ["COMMANDS"]
 
@@ -47,6 +53,18 @@ Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 @network_options
 @click.option("--html", metavar="FILE", help="Also write a page with maps, causes and occupancy.")
 @click.option("--verbose", is_flag=True, help="In the table: programs, and every cause.")
+@click.option(
+    "--free",
+    is_flag=True,
+    help="Also search schedules beyond the template: its best, theirs, the limit, the gap.",
+)
+@click.option(
+    "--schedules",
+    metavar="FILE",
+    help="The same with schedules of `best --free --save` or `tune`; only with --free those that "
+    "it lacks are searched.",
+)
+@jobs_option
 def report(
     workload: str,
     hardware_file: str | None,
@@ -55,16 +73,22 @@ def report(
     output: str | None,
     html: str | None,
     verbose: bool,
+    free: bool,
+    schedules: str | None,
+    jobs: int | None,
     asked: Asked,
 ) -> None:
     """How much of each layer's grid is feasible, and what refuses the rest."""
     layers, hardware = asked.find(workload, hardware_file)
     check_outputs(output, html)
+    beyond = ReportBeyond.of(free, schedules, jobs, hardware)
     if isinstance(layers, Network):
         if stack_only or verbose:
             raise VtacspError("--stack-only and --verbose go with workloads, this is a network")
-        _network(layers, hardware, form, output, html)
+        _network(layers, hardware, form, output, html, beyond, schedules)
         return
+    if beyond is not None and stack_only:
+        raise VtacspError("--stack-only does not go with --free and --schedules")
 
     def count(layer: Workload) -> Outcome:
         space = compile(layer, hardware, stack_only=stack_only)
@@ -75,31 +99,54 @@ def report(
     title = f"{workload} on {hardware}"
     title += "" if verbose else "\nall causes: --verbose, --format csv, --html"
     title += "" if done.interrupted else _total(done.results)
+    spaces = [space for _, space in done.results if isinstance(space, FeasibleSpace)]
+    more = BeyondRows()
+    if beyond is not None and not done.interrupted:
+        more = beyond.rows(spaces)
+        done.interrupted = more.interrupted
     if form == "table":
         rows = [_shown(*outcome, verbose) for outcome in done.results]
-        emit(rows, list(dict.fromkeys(key for row in rows for key in row)), form, output, title)
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = table(rows, columns, title, to_file=output is not None)
+        write(text + more.text(schedules, to_file=output is not None), output)
     else:
-        emit([_row(*outcome) for outcome in done.results], COLUMNS, form, output)
+        rows = [{**_row(*outcome), **more.keys(outcome[0].name)} for outcome in done.results]
+        emit(rows, (*COLUMNS, *BEYOND), form, output)
     if html is not None and not done.interrupted:
         from vtacsp.report.html import render
         from vtacsp.report.origin import Origin
 
-        write(render(workload, done.results, hardware, Origin.now(typed_command())), html)
+        origin = Origin.now(typed_command())
+        write(render(workload, done.results, hardware, origin, beyond=more.page()), html)
         wrote(html)
-    spaces = [space for _, space in done.results if isinstance(space, FeasibleSpace)]
     if not spaces and not done.interrupted:
         raise nothing_packed()
     done.end(feasible=any(map(len, spaces)))
 
 
 def _network(
-    network: Network, hardware: VTAConfig, form: str, output: str | None, html: str | None
+    network: Network,
+    hardware: VTAConfig,
+    form: str,
+    output: str | None,
+    html: str | None,
+    beyond: ReportBeyond | None,
+    schedules: str | None,
 ) -> None:
     """Counts, causes and the fastest configuration of every layer, with the totals."""
     from vtacsp.timing.model import RTL
 
     answer, done = solve_all(network, hardware, RTL, None)
-    print_answer(answer, form, output, NETWORK)
+    more = BeyondRows()
+    if beyond is not None and not done.interrupted:
+        more = beyond.rows_of(answer)
+        done.interrupted = more.interrupted
+
+    def extra(layer: LayerAnswer) -> Row:
+        return {} if form == "table" else more.keys(layer.layer.name)
+
+    below = more.text(schedules, to_file=output is not None)
+    print_answer(answer, form, output, NETWORK, extra, BEYOND, total=more.total(), below=below)
     if html is not None and not done.interrupted:
         from vtacsp.report.html import render
         from vtacsp.report.origin import Origin
@@ -109,7 +156,7 @@ def _network(
             for x in answer.layers
         ]
         origin = Origin.now(typed_command())
-        write(render(network.name, found, hardware, origin, answer), html)
+        write(render(network.name, found, hardware, origin, answer, more.page()), html)
         wrote(html)
     end(done, answer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ import numpy as np
 
 from vtacsp.cli.budget import Budget
 from vtacsp.cli.cycles import pack_all
+from vtacsp.cli.free import FREE_GAP
+from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
 from vtacsp.cli.knob_columns import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -25,7 +28,7 @@ from vtacsp.cli.network import (
 )
 from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
-from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_client
 from vtacsp.cli.terminal import say
@@ -77,6 +80,11 @@ class _Search:
     budget: Budget
     client: Any = None  # of Dask
 
+    @property
+    def executor(self) -> Executor | None:
+        """That of the scheduler, None without one."""
+        return None if self.client is None else self.client.get_executor()
+
     def measurer(self, simulator: Simulator) -> Measurer:
         """What measures a layer: this process, others, or the scheduler's workers."""
         from vtacsp.timing.simulator import ready
@@ -84,7 +92,7 @@ class _Search:
 
         here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
         if self.client is not None:
-            return ExecutorMeasurer(here, self.client.get_executor(), jobs=BATCH)
+            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
         if self.jobs == 1:
             return here
         ready()  # a worker's clock runs while it compiles
@@ -211,6 +219,19 @@ class _Search:
     help="Search on the workers of a Dask scheduler, tcp://HOST:PORT: a layer per thread, or the "
     "configurations of the only one.",
 )
+@click.option(
+    "--free/--no-free",
+    default=True,
+    show_default=True,
+    help="Then search schedules beyond the template too, and save them beside the log, in "
+    "LOG.free.json. They have what --minutes leaves.",
+)
+@click.option(
+    "--free-gap",
+    type=Number(0, 100),
+    metavar="PERCENT",
+    help=f"Stop that search so close to the limit of the machine.  [default: {100 * FREE_GAP:g}]",
+)
 def tune(
     workload: str,
     hardware_file: str | None,
@@ -232,27 +253,34 @@ def tune(
     overrides: tuple[str, ...],
     jobs: int,
     scheduler: str | None,
+    free: bool,
+    free_gap: float | None,
     asked: Asked,
 ) -> None:
     """The best configuration of each layer, by measuring on the simulated accelerator.
 
     Only what can run is measured.  Every result goes to the log at once; Ctrl-C ends the search
-    and keeps everything, the next run goes on where it was.
+    and keeps everything, the next run goes on where it was.  Then come schedules beyond the
+    template, and how far the fastest program is from the limit of the machine.
     """
     check_outputs(html, output, log, best_log)
+    if free_gap is not None and not free:
+        raise VtacspError("--free-gap goes with --free")
     if scheduler is not None and jobs > 1:
         raise VtacspError("--jobs and --scheduler cannot both measure")
     budget = Budget(minutes)
     most = trials or (TRIALS if minutes is None else ENDLESS)
     layer_search = LayerSearch(most, seed, searcher, initial, space, gap, early_stopping)
     search = _Search(layer_search, jobs, log, assumed, budget)
-    timing = timing_model(preset, overrides)
+    timing, beyond = timing_model(preset, overrides), None
     found, machine = asked.find(workload, hardware_file, timing)
+    if free:
+        beyond = BesideLog.of(log, machine, timing, free_gap, seed, jobs, budget.over)
     if isinstance(found, Network):
         outputs = _Outputs(form, output, html, best_log)
         with scheduler_client(scheduler) as client:
             there = replace(search, client=client)
-            _tune_network(there, found, machine, timing, outputs)
+            _tune_network(there, found, machine, timing, outputs, beyond)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
@@ -260,26 +288,21 @@ def tune(
     layers = _with_something_feasible(simulators)
     budget.layers = len(layers)
     with scheduler_client(scheduler) as client:
-        tuned, interrupted = _tune_all(replace(search, client=client), layers)
-    if form == "table":
-        rows = [_shown(layer) for layer in tuned]
-        columns = [column for column in SHOWN if any(column in row for row in rows)]
-    else:
-        rows, columns = [_row(layer) for layer in tuned], list(COLUMNS)
-    title = (
-        f"{workload}: {layers[0].timing.note}\n"
-        "configuration: knobs that are not 1; gap: cycles above the lower bound"
-    )
-    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
-    title += "" if interrupted else suite_total(cycles, layers[0].timing.clock_hz)
-    if tuned:
-        emit(rows, columns, form, output, title)
+        there = replace(search, client=client)
+        tuned, interrupted = _tune_all(there, layers)
+        more = BeyondRows()
+        if beyond is not None and not interrupted:
+            bests = {x.workload.name: (_index(x), x.best_cycles) for x in tuned}
+            more = beyond.rows(simulators, bests, there.executor)
+            interrupted = more.interrupted
+    _print_tuned(tuned, more, form, output, _title(workload, tuned, interrupted), beyond)
     if html is not None:
         from vtacsp.report.origin import Origin
         from vtacsp.report.tuning_page import render
 
         origin = Origin.now(typed_command(), seed)
-        write(render(workload, tuned, layers[0].hardware, layers[0].timing, origin), html)
+        page = more.page()
+        write(render(workload, tuned, machine, timing, origin, beyond=page), html)
         wrote(html)
     _say_measured(tuned, search)
     if interrupted:
@@ -287,6 +310,40 @@ def tune(
     if all(layer.result.best is None for layer in tuned):
         say("nothing that was measured runs")
         sys.exit(NOTHING_FEASIBLE)
+
+
+def _title(workload: str, tuned: Sequence[TunedLayer], interrupted: bool) -> str:
+    if not tuned:
+        return ""
+    timing = tuned[0].simulator.timing
+    title = (
+        f"{workload}: {timing.note}\n"
+        "configuration: knobs that are not 1; gap: cycles above the lower bound"
+    )
+    cycles = [(layer.workload, layer.best_cycles) for layer in tuned]
+    return title + ("" if interrupted else suite_total(cycles, timing.clock_hz))
+
+
+def _print_tuned(
+    tuned: Sequence[TunedLayer],
+    more: BeyondRows,
+    form: str,
+    output: str | None,
+    title: str,
+    beyond: BesideLog | None,
+) -> None:
+    """The layers, and what there is beyond the template; nothing when none was measured."""
+    if not tuned:
+        return
+    if form != "table":
+        rows = [{**_row(layer), **more.keys(layer.workload.name)} for layer in tuned]
+        emit(rows, (*COLUMNS, *BEYOND), form, output)
+        return
+    rows, to_file = [_shown(layer) for layer in tuned], output is not None
+    columns = [column for column in SHOWN if any(column in row for row in rows)]
+    source = None if beyond is None else beyond.saved.target
+    below = more.text(source, to_file=to_file)
+    write(table(rows, columns, title, to_file=to_file) + below, output)
 
 
 def _say_measured(tuned: Sequence[TunedLayer], search: _Search) -> None:
@@ -330,11 +387,17 @@ class _Outputs:
 
 
 def _tune_network(
-    search: _Search, network: Network, machine: VTAConfig, timing: TimingModel, out: _Outputs
+    search: _Search,
+    network: Network,
+    machine: VTAConfig,
+    timing: TimingModel,
+    out: _Outputs,
+    beyond: BesideLog | None,
 ) -> None:
     """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
     from vtacsp.network.tuner import tune_network
     from vtacsp.report.tuned import TunedLayer
+    from vtacsp.timing.simulator import Simulator
     from vtacsp.tune import TuningLog, write_records
 
     search.budget.layers = len(layers_of(network))
@@ -369,6 +432,14 @@ def _tune_network(
         )  # fmt: skip
     answer = found.answer
     tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
+    interrupted, more = found.interrupted, BeyondRows()
+    known = [x for x in answer.layers if x.space is not None]
+    simulators = [Simulator(x.space, timing=timing) for x in known if x.space is not None]
+    if beyond is not None and simulators and not interrupted:
+        bests = {x.layer.name: (x.index, x.cycles) for x in known}
+        counts = {x.layer.name: x.layer.count for x in known}
+        more = beyond.rows(simulators, bests, search.executor, counts)
+        interrupted = more.interrupted
 
     def extra(layer: LayerAnswer) -> Row:
         mine = tuned.get(layer.layer.name)
@@ -379,7 +450,15 @@ def _tune_network(
         names = ("gap", "measured", "failed") if out.form == "table" else TUNED
         return {name: row[name] for name in names if name in row}
 
-    print_answer(answer, out.form, out.output, NETWORK, extra, TUNED)
+    def extra_and_beyond(layer: LayerAnswer) -> Row:
+        return {**extra(layer), **({} if out.form == "table" else more.keys(layer.layer.name))}
+
+    source = None if beyond is None else beyond.saved.target
+    print_answer(
+        answer, out.form, out.output, NETWORK, extra_and_beyond, (*TUNED, *BEYOND),
+        total=more.total(),
+        below=more.text(source, to_file=out.output is not None),
+    )  # fmt: skip
     if out.best_log is not None:
         write_records(out.best_log, found.records)
         wrote(out.best_log)
@@ -388,11 +467,12 @@ def _tune_network(
         from vtacsp.report.tuning_page import render
 
         origin = Origin.now(typed_command(), search.layer.seed)
-        page = render(network.name, [*tuned.values()], machine, timing, origin, answer)
-        write(page, out.html)
+        page = more.page()
+        layers = [*tuned.values()]
+        write(render(network.name, layers, machine, timing, origin, answer, page), out.html)
         wrote(out.html)
     _say_measured([*tuned.values()], search)
-    if found.interrupted:
+    if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if not answer.answered:
         exit_infeasible()
@@ -486,6 +566,10 @@ def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
         if not len(simulator.space):
             say(f"skipped: {simulator.workload.name}: nothing is feasible; see `vtacsp advise`")
     return found
+
+
+def _index(layer: TunedLayer) -> int | None:
+    return None if layer.result.best is None else layer.result.best.index
 
 
 def _row(layer: TunedLayer) -> Row:

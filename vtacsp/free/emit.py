@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD
@@ -28,7 +26,7 @@ from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 
-__all__ = ["emit", "slots_that_fit"]
+__all__ = ["emit", "lower", "slots_that_fit"]
 
 _ROOM = 4096  # instructions of the first attempt
 _UOP, _FINISH = int(Memory.UOP), int(Opcode.FINISH)
@@ -49,6 +47,18 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     """
     g = geometry(workload, hardware)
     schedule.check(g)
+    stream, pool = lower(schedule, workload, hardware)
+    segment = Segment(0, len(stream.which), [unpack(pool)])
+    dram = {**g.dram, "acc": chain_of(workload, hardware).elements}
+    return Program(workload, hardware, {}, stream, (segment,), dram)
+
+
+def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[Stream, IntArray]:
+    """Instructions and packed micro-ops of a schedule whose sizes are those of the layer.
+
+    That is all that timing needs; raises as :func:`emit`.
+    """
+    g = geometry(workload, hardware)
     if not fits(hardware):
         raise ProgramError("isa:instruction", "GEMM or ALU instructions do not fit 128 bits")
     depth = _depths(hardware)
@@ -70,7 +80,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
     form, loop = FORMS.index(schedule.form), LOOPS.index(schedule.loop)
-    order = (schedule.load_rows, schedule.begin_steps, int(schedule.snake))
+    order = schedule.load_rows, schedule.begin_steps, schedule.clear_ahead, int(schedule.snake)
     cuts = (*order, *p.gaps, form, loop, *slots, *p.sizes.values(), *pieces)  # Cuts
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
@@ -101,9 +111,9 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
     if most > MOST_TOKENS:
         raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
-    return _program(
-        table, flags, pool[: begins[-1]], workload, hardware, {**g.dram, "acc": chain.elements}
-    )
+    n = len(table)
+    which = np.arange(n, dtype=np.uint32)
+    return Stream(records(table), which, np.zeros(n, dtype=np.uint32), flags), pool[: begins[-1]]
 
 
 def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Schedule | None:
@@ -119,7 +129,7 @@ def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) 
     if min(slots.values()) < 1:
         return None
     same = all(getattr(schedule, name) == number for name, number in slots.items())
-    return schedule if same else replace(schedule, **slots)
+    return schedule if same else schedule.changed(**slots)
 
 
 class _Prepared(NamedTuple):
@@ -164,21 +174,6 @@ def _ints(sizes: tuple[int, ...]) -> IntArray:
 @lru_cache(maxsize=64)
 def _depths(hardware: VTAConfig) -> dict[str, int]:
     return {name: hardware.depth(name) for name in ("uop", "inp", "wgt", "acc")}
-
-
-def _program(
-    table: IntArray,
-    flags: NDArray[np.uint8],
-    pool: IntArray,
-    workload: Workload,
-    hardware: VTAConfig,
-    dram: dict[str, int],
-) -> Program:
-    n = len(table)
-    which = np.arange(n, dtype=np.uint32)
-    stream = Stream(records(table), which, np.zeros(n, dtype=np.uint32), flags)
-    segment = Segment(0, n, [unpack(pool)])
-    return Program(workload, hardware, {}, stream, (segment,), dram)
 
 
 @jit

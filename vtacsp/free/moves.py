@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -46,6 +45,7 @@ def sample(g: Geometry, rng: Random) -> Schedule:
         inp=rng.randint(1, 6),
         wgt=rng.randint(1, 6),
         acc=rng.randint(1, 4),
+        clear_ahead=rng.choice((0, 0, 1, 2, 3)),
         lead_uops=rng.randint(1, 4),
         group_uops=rng.randint(0, 4),
     )
@@ -67,7 +67,7 @@ def cross(one: Schedule, other: Schedule, g: Geometry, rng: Random) -> Schedule:
     for part in _PARTS:
         if rng.random() < 0.5:
             changes |= {name: getattr(other, name) for name in part}
-    return fitted(replace(one, **changes), g)
+    return fitted(one.changed(**changes), g)
 
 
 def fitted(schedule: Schedule, g: Geometry) -> Schedule:
@@ -92,22 +92,23 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
         if sizes and (sum(sizes) != total or (len(sizes) == 1 and name not in ("begin", "finish"))):
             changes[name] = ()
     if changes:
-        schedule = replace(schedule, **changes)
+        schedule = schedule.changed(**changes)
     begin, finish = schedule.begin_rows, schedule.finish_rows
     if begin and (sum(begin) != schedule.first_rows(g) or not schedule.begin):
-        schedule = replace(schedule, begin_rows=())
+        schedule = schedule.changed(begin_rows=())
     if finish and (sum(finish) != schedule.last_rows(g) or not schedule.finish):
-        schedule = replace(schedule, finish_rows=())
+        schedule = schedule.changed(finish_rows=())
     if schedule.overlaps(g):
-        schedule = replace(schedule, begin=(), begin_rows=())
+        schedule = schedule.changed(begin=(), begin_rows=())
+    if schedule.clear_ahead >= schedule.acc:
+        schedule = schedule.changed(clear_ahead=schedule.acc - 1)
     if not schedule.begin and schedule.begin_steps > 1:
-        schedule = replace(schedule, begin_steps=1)
+        schedule = schedule.changed(begin_steps=1)
     return schedule
 
 
 def _with(schedule: Schedule, name: str, value: Sizes | int) -> Schedule:
-    changes: dict[str, Any] = {name: value}
-    return replace(schedule, **changes)
+    return schedule.changed(**{name: value})
 
 
 def _inside(channels: Sizes, per_group: int) -> Sizes:
@@ -163,17 +164,17 @@ def _output(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
 
 
 def _columns(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
-    return replace(schedule, columns=_resize(schedule.columns, rng))
+    return schedule.changed(columns=_resize(schedule.columns, rng))
 
 
 def _reduction(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
-    return replace(schedule, reduction=_resize(schedule.reduction, rng))
+    return schedule.changed(reduction=_resize(schedule.reduction, rng))
 
 
 def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     name = rng.choice(_RAMPS)
     if schedule.begin and rng.random() < 0.2:
-        return replace(schedule, begin_steps=rng.choice((1, 2, 2, 3, 4, 6)))
+        return schedule.changed(begin_steps=rng.choice((1, 2, 2, 3, 4, 6)))
     total = {
         "lead": g.inputs,
         "first": schedule.rows[0],
@@ -184,9 +185,9 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
         "finish_rows": schedule.last_rows(g),
     }[name]
     if name == "begin_rows" and not schedule.begin:
-        schedule = replace(schedule, begin=(schedule.channels[0],))
+        schedule = schedule.changed(begin=(schedule.channels[0],))
     if name == "finish_rows" and not schedule.finish:
-        schedule = replace(schedule, finish=(schedule.channels[-1],))
+        schedule = schedule.changed(finish=(schedule.channels[-1],))
     now: Sizes = getattr(schedule, name)
     if now and rng.random() < 0.25:
         sizes: Sizes = ()
@@ -215,42 +216,46 @@ def _slots(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
 
 def _kernel(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     if rng.random() < 0.5:
-        return replace(schedule, form=rng.choice(FORMS))
-    return replace(schedule, loop=rng.choice(LOOPS))
+        return schedule.changed(form=rng.choice(FORMS))
+    return schedule.changed(loop=rng.choice(LOOPS))
 
 
 def _nest(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     kind = rng.randrange(3)
     if kind == 0:
-        return replace(schedule, order=rng.choice(ORDERS))
+        return schedule.changed(order=rng.choice(ORDERS))
     if kind == 1:
-        return replace(schedule, snake=not schedule.snake)
-    return replace(schedule, gather=rng.choice(GATHERS))
+        return schedule.changed(snake=not schedule.snake)
+    return schedule.changed(gather=rng.choice(GATHERS))
 
 
 def _loads(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     rows = 0 if rng.random() < 0.4 else rng.randint(1, max(schedule.rows))
-    return replace(schedule, load_rows=rows)
+    return schedule.changed(load_rows=rows)
+
+
+def _clear(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
+    return schedule.changed(clear_ahead=rng.randint(0, max(1, schedule.acc - 1)))
 
 
 def _uops(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     if rng.random() < 0.5:
-        return replace(schedule, lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12)))
-    return replace(schedule, group_uops=rng.choice((0, 1, 2, 3, 4, 6, 8, 12, 16)))
+        return schedule.changed(lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12)))
+    return schedule.changed(group_uops=rng.choice((0, 1, 2, 3, 4, 6, 8, 12, 16)))
 
 
 _Move = Callable[[Schedule, Geometry, Random], Schedule]
 _MOVES: tuple[_Move, ...] = (
-    _output, _columns, _reduction, _ramp, _slots, _kernel, _nest, _loads, _uops,
+    _output, _columns, _reduction, _ramp, _slots, _kernel, _nest, _loads, _clear, _uops,
 )  # fmt: skip
-_WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 2)
+_WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 0.7, 2)
 _PARTS = (
     (
         *("channels", "rows", "columns", "load_rows"),
         *("first", "last", "begin", "begin_rows", "begin_steps", "finish", "finish_rows"),
     ),
     ("reduction", "lead"),
-    ("inp", "wgt", "acc"),
+    ("inp", "wgt", "acc", "clear_ahead"),
     ("form", "loop"),
     ("order", "snake", "gather"),
     ("lead_uops", "group_uops"),

@@ -47,7 +47,9 @@ class Schedule:
     several.  ``begin`` and ``begin_rows`` cut the first ``begin_steps`` steps of the first tile
     into pieces of so many channels and rows: what a piece needs is loaded before it, not all at
     once.  ``finish`` cuts the last step of the last tile into pieces of so many channels, each
-    with its epilogue and store, ``finish_rows`` the last of these once more.
+    with its epilogue and store, ``finish_rows`` the last of these once more.  ``clear_ahead``: so
+    many tiles after the first one are cleared while that waits for its operands, as far as there
+    are slots.
 
     ``lead_uops`` kernels have their micro-ops loaded before the first tile, the others come
     ``group_uops`` at a time (0: all at once), when the first of them is needed.
@@ -68,6 +70,7 @@ class Schedule:
     begin: Sizes = ()
     begin_rows: Sizes = ()
     begin_steps: int = 1
+    clear_ahead: int = 0
     finish: Sizes = ()
     finish_rows: Sizes = ()
     load_rows: int = 0
@@ -106,6 +109,13 @@ class Schedule:
                 raise ScheduleError(
                     f"{name} is {shortened(getattr(self, name))}, allowed are {allowed}"
                 )
+
+    def changed(self, **values: Any) -> Schedule:
+        """The schedule with other values, which are not checked: for those known to be right."""
+        other = object.__new__(Schedule)
+        other.__dict__.update(self.__dict__)
+        other.__dict__.update(values)
+        return other
 
     def check(self, g: Geometry) -> None:
         """Raise :class:`~vtacsp.errors.ScheduleError` unless the sizes are those of a layer."""
@@ -213,6 +223,8 @@ class Schedule:
         words += [f"{name} {_text(getattr(self, name))}" for name in ramps if getattr(self, name)]
         if self.begin_steps > 1:
             words.append(f"begin_steps {self.begin_steps}")
+        if self.clear_ahead:
+            words.append(f"clear {self.clear_ahead} ahead")
         words.append(f"slots {self.inp}/{self.wgt}/{self.acc}")
         words.append(f"{self.order} outside{', snake' if self.snake else ''}")
         words.append(f"by {self.form}, {self.loop} channels inside, gather {self.gather}")
@@ -225,7 +237,8 @@ class Schedule:
 _OPTIONAL = ("lead", "first", "last", "begin", "begin_rows", "finish", "finish_rows")
 _SIZES = ("channels", "rows", "columns", "reduction", *_OPTIONAL)
 _NUMBERS = {
-    "load_rows": 0, "begin_steps": 1, "inp": 1, "wgt": 1, "acc": 1, "lead_uops": 1, "group_uops": 0
+    "load_rows": 0, "begin_steps": 1, "clear_ahead": 0, "inp": 1, "wgt": 1, "acc": 1,
+    "lead_uops": 1, "group_uops": 0,
 }  # fmt: skip
 """Smallest value of each."""
 _WORDS = {

@@ -10,7 +10,7 @@ from random import Random
 from typing import NamedTuple
 
 from vtacsp.errors import ProgramError, SpaceError
-from vtacsp.free.emit import emit, slots_that_fit
+from vtacsp.free.emit import emit, lower, slots_that_fit
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.free.schedule import Schedule
@@ -19,12 +19,12 @@ from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
+from vtacsp.timing.engine import first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel
-from vtacsp.timing.simulator import simulate_timing
 
 __all__ = ["Found", "ready", "search"]
 
-GAP = 0.005
+GAP = 0.001
 SIMULATIONS = 9000
 _ISLANDS, _ELITE = 8, 16
 _YOUTH = 0.15  # share of an island's life in which it is settled at random
@@ -112,57 +112,81 @@ def search(
     True
     """
     bound = limit(workload, hardware, timing)
-    g = geometry(workload, hardware)
-    rng = Random(seed)
-    known: set[Schedule] = set()
     enough = bound.cycles * (1 + gap)
-    tried = simulated = 0
+    run = _Run(workload, hardware, timing, Random(seed), enough)
+    islands: list[list[_Member]] = []
+    for number in range(_ISLANDS):
+        until = simulations * (number + 1) * 6 // 10 // _ISLANDS
+        islands.append(run.evolve([], until, _YOUTH))
+        if run.over(islands[-1]):
+            break
+    best = sorted(member for island in islands for member in island)[:_ELITE]
+    if best and not run.over(best):
+        best = run.evolve(best, simulations)
+    if not best:
+        raise SpaceError(f"{workload.name}: none of {run.tried} schedules can run on {hardware}")
+    cycles, _, fastest = best[0]
+    return Found(
+        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated
+    )  # fmt: skip
 
-    def measured(candidate: Schedule) -> int | None:
-        """Cycles of a candidate, None when it is known or cannot run."""
-        if candidate in known:
-            return None
-        known.add(candidate)
-        try:
-            program = emit(candidate, workload, hardware)
-        except ProgramError:
-            return None
-        return simulate_timing(program, timing).cycles
 
-    def evolve(island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
+class _Run:
+    """A search: its layer, what it knows, and how much it has done."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        hardware: VTAConfig,
+        timing: TimingModel,
+        rng: Random,
+        enough: float,
+    ) -> None:
+        self._layer = workload, hardware
+        self._geometry = geometry(workload, hardware)
+        self._timing, self._rng, self._enough = timing, rng, enough
+        self._known: set[Schedule] = set()
+        self.tried = self.simulated = 0
+
+    def over(self, island: Sequence[_Member]) -> bool:
+        """Whether the best of an island is close enough to the limit."""
+        return bool(island) and island[0].cycles <= self._enough
+
+    def evolve(self, island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
         """Let an island live until so many schedules are simulated in all."""
-        nonlocal tried, simulated
-        begun = simulated
-        while simulated < until and tried < (_PATIENCE * until if simulated else _HOPELESS):
-            if len(island) < _ELITE or simulated - begun < (until - begun) * youth:
+        g, rng, begun = self._geometry, self._rng, self.simulated
+        while self.simulated < until:
+            if self.tried >= (_PATIENCE * until if self.simulated else _HOPELESS):
+                break
+            if len(island) < _ELITE or self.simulated - begun < (until - begun) * youth:
                 child = sample(g, rng)
             elif rng.random() < _CROSS:
                 child = cross(_parent(island, rng), _parent(island, rng), g, rng)
             else:
                 child = mutate(_parent(island, rng), g, rng)
-            tried += 1
-            fit = slots_that_fit(child, workload, hardware)
-            cycles = None if fit is None else measured(fit)
-            if fit is None or cycles is None:
+            member = self._simulated(child)
+            if member is None:
                 continue
-            simulated += 1
-            if len(island) < _ELITE or cycles < island[-1].cycles:
-                insort(island, _Member(cycles, tried, fit))
+            if len(island) < _ELITE or member.cycles < island[-1].cycles:
+                insort(island, member)
                 del island[_ELITE:]
-                if island[0].cycles <= enough:
+                if self.over(island):
                     break
         return island
 
-    islands: list[list[_Member]] = []
-    for number in range(_ISLANDS):
-        until = simulations * (number + 1) * 6 // 10 // _ISLANDS
-        islands.append(evolve([], until, _YOUTH))
-        if islands[-1] and islands[-1][0].cycles <= enough:
-            break
-    best = sorted(member for island in islands for member in island)[:_ELITE]
-    if best and best[0].cycles > enough:
-        best = evolve(best, simulations)
-    if not best:
-        raise SpaceError(f"{workload.name}: none of {tried} schedules can run on {hardware}")
-    cycles, _, schedule = best[0]
-    return Found(workload, hardware, timing, schedule, cycles, bound, tried, simulated)
+    def _simulated(self, child: Schedule) -> _Member | None:
+        """A child with as many slots as fit; None when it is known or cannot run."""
+        self.tried += 1
+        fit = slots_that_fit(child, *self._layer)
+        if fit is None or fit in self._known:
+            return None
+        self._known.add(fit)
+        try:
+            stream, _ = lower(fit, *self._layer)
+        except ProgramError:
+            return None
+        whole, tokens = [slice(0, len(stream.which))], first_tokens(waits=False)
+        (launch,) = schedule(stream, whole, self._layer[1], self._timing, tokens)
+        assert launch.cycles > 0  # tokens are in the order of the program: it always ends
+        self.simulated += 1
+        return _Member(launch.cycles, self.tried, fit)

@@ -32,6 +32,7 @@ class Cuts(NamedTuple):
 
     load_rows: int
     begin_steps: int
+    clear_ahead: int
     snake: int
     gap_y: int
     gap_x: int
@@ -156,7 +157,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
     width_in, width_out, taps_x, _, _, _ = x
     taps_all = taps_y * taps_x
     uops = k.empty(pool)
-    scratch, _, starts, _, _, counts = uops
+    _, _, starts, _, _, counts = uops
     inputs, weights = np.full((c.inp_slots, 7), -1), np.full((c.wgt_slots, 4), -1)
     next_inp, next_wgt = np.zeros(1, np.int64), np.zeros(1, np.int64)
     key_inp, key_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
@@ -172,6 +173,9 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
     blocks = deepest * in_blocks if groups > 1 else in_blocks
     spare = 2 * (16 + taps_all + blocks * height_in + (1 + len(passes)) * (1 + deepest))
     per_group = out_blocks // groups
+    # the first tiles wait for their operands anyway
+    ahead = min(c.clear_ahead, c.acc_slots - 1, len(cut) - 1)
+    spare += ahead
     n = 0
     for t in range(len(cut)):
         tile = cut[t]
@@ -195,14 +199,12 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
             dram = preload + (batch * out_blocks + channel) * height_out * width_out
             dram += row0 * width_out + column0
             n = copy_tile(table, n, _ACC, acc_base, dram, depth, rows, columns, rows, y, x)
-        else:
-            scratch[0] = k.pack(acc_base, acc_base, 0)
-            kernel = k.find(uops, 1)
-            if kernel == k.FULL:
-                return UOPS, n, starts[:1]
-            _flat(loops, depth, area, area, area)
-            n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
-        _touch(table, at, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
+            _touch(table, at, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
+        elif t == 0 or t > ahead:
+            for i in range(t, (ahead if t == 0 else t) + 1):
+                n = _clear(table, n, c, cut[i], i, loops, uops)
+                if n < 0:
+                    return UOPS, 0, starts[:1]
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2 == 1
         finishes = t == len(cut) - 1 and len(finish) > 0
@@ -350,6 +352,22 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
 def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-def]
     """Note that some instructions touch ``count`` pieces of a scratchpad from one on."""
     table[begin:end, column], table[begin:end, column + 1] = first, first + count
+
+
+@jit
+def _clear(table, n, c, tile, number, loops, uops):  # type: ignore[no-untyped-def]
+    """The reset of a tile; returns the end, or how it failed."""
+    scratch, _, starts, _, _, _ = uops
+    slot, area = number % c.acc_slots, tile[4] * tile[6]
+    base = slot * c.acc_size
+    scratch[0] = k.pack(base, base, 0)
+    kernel = k.find(uops, 1)
+    if kernel == k.FULL:
+        return -UOPS
+    _flat(loops, tile[2], area, area, area)
+    n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
+    _touch(table, n - 1, n, ACC, slot * c.acc_pieces, c.acc_pieces)
+    return n
 
 
 @jit

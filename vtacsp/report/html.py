@@ -9,6 +9,7 @@ from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.answer import NetworkAnswer
 from vtacsp.operators.workload import Workload
+from vtacsp.report.free_section import Beyond, beyond_section
 from vtacsp.report.hardware import hardware_card, outlook_card
 from vtacsp.report.layer_detail import detail
 from vtacsp.report.layer_facts import Layer
@@ -48,10 +49,12 @@ def render(
     hardware: VTAConfig,
     origin: Origin | None = None,
     network: NetworkAnswer | None = None,
+    beyond: Sequence[Beyond] = (),
 ) -> str:
     """The page as text; see :func:`write_html`.
 
-    ``network`` is the answer whose layers these are: its section comes first.
+    ``network`` is the answer whose layers these are: its section comes first.  ``beyond`` is what
+    is known of them beyond the template.
     """
     rows = [Layer.of(workload, outcome) for workload, outcome in layers]
     compiled = [
@@ -72,7 +75,9 @@ def render(
     meanings = legend.table() if compiled else ""
     columns = f'<div class="columns">{"".join(cards)}</div>'
     whole = "" if network is None else network_section(network)
-    body = f"{whole}{overview(rows, legend)}{meanings}{columns}{''.join(details)}"
+    links = {row.workload.name: anchor(position) for position, row in enumerate(rows)}
+    more = beyond_section(beyond, links) if beyond else ""
+    body = f"{whole}{overview(rows, legend)}{more}{meanings}{columns}{''.join(details)}"
     name = f"{title}: feasible schedules on VTA"
     tiles = [] if network is None else network_tiles(network)
     return page(

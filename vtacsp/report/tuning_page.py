@@ -12,6 +12,7 @@ from vtacsp.network.answer import NetworkAnswer
 from vtacsp.report import drawing
 from vtacsp.report.curve import draw_curve
 from vtacsp.report.feasibility import FeasibilityMap
+from vtacsp.report.free_section import Beyond, beyond_section
 from vtacsp.report.gantt import draw_timeline
 from vtacsp.report.layer_facts import shape_cell, shape_text
 from vtacsp.report.legend import Legend
@@ -64,21 +65,25 @@ def render(
     timing: TimingModel,
     origin: Origin | None = None,
     network: NetworkAnswer | None = None,
+    beyond: Sequence[Beyond] = (),
 ) -> str:
     """The page as text; see :func:`write_tuning_html`.
 
-    ``network`` is the answer whose layers these are: its section comes first.
+    ``network`` is the answer whose layers these are: its section comes first.  ``beyond`` is what
+    is known of them beyond the template.
     """
     spaces = [layer.simulator.space for layer in layers]
     legend = Legend((space.problem.rules, statistics(space)) for space in spaces)
     legend.colours = {cause: _faded(colour) for cause, colour in legend.colours.items()}
     sections = [_section(layer, legend, anchor(position)) for position, layer in enumerate(layers)]
     whole = "" if network is None else network_section(network)
+    links = {layer.workload.name: anchor(position) for position, layer in enumerate(layers)}
+    more = beyond_section(beyond, links) if beyond else ""
     return page(
         f"{title}: tuned for VTA",
         _header(title, layers, hardware, timing, network),
         _keys(legend),
-        whole + _overview(layers) + "".join(sections) + legend.table(),
+        whole + _overview(layers) + more + "".join(sections) + legend.table(),
         origin or Origin.now(),
     )
 
