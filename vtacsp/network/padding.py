@@ -22,6 +22,11 @@ def fill_blocks(workload: Workload, hardware: VTAConfig) -> tuple[Workload, tupl
     too many are dropped by the host.  Groups that are narrower than a block are put together, as
     TVM's ``graph_pack`` does: a group then multiplies weights of which those between its members
     are zero.  A layer that fills its blocks is returned as it is.
+
+    >>> rgb = Conv2D(name="rgb", in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3))
+    >>> filled, remarks = fill_blocks(rgb, VTAConfig())
+    >>> filled.in_channels, remarks
+    (16, ('in_channels 3 filled to 16',))
     """
     block = hardware.block
     changes: dict[str, Any] = {}

@@ -32,6 +32,11 @@ class Options:
     fastest embedding (:mod:`vtacsp.embedding`), several pixels or taps in one block.  ``residual``
     is one of :data:`RESIDUAL`, ``dense`` one of :data:`DENSE`: ``fastest`` takes the convolution
     where its best program has fewer cycles.  ``alu`` are those of :data:`ALU` that VTA does.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> network = load_network("resnet18", options=Options(host=frozenset([layer.name])))
+    >>> [node.why for node in network.host if node.name == layer.name]
+    ['kept on the host (--host)']
     """
 
     first_layer: str = "host"
