@@ -10,7 +10,7 @@ from importlib import import_module
 import numpy as np
 
 import vtacsp
-from tests.support.api import PACKAGES
+from tests.support.api import PACKAGES, names, where
 from tests.support.imports import modules, tree
 
 
@@ -23,13 +23,13 @@ def public(own: str, packages: tuple[str, ...]) -> dict[str, object]:
     """
     every = {p: {n: getattr(import_module(p), n) for n in import_module(p).__all__}
              for p in packages}  # fmt: skip
-    names: dict[str, object] = {}
+    known: dict[str, object] = {}
     doubtful = set()
     for found in every.values():
-        doubtful |= {name for name in found.keys() & names.keys() if names[name] is not found[name]}
-        names |= found
-    names = {name: value for name, value in names.items() if name not in doubtful}
-    return {**names, **every.get("vtacsp", {}), **every.get(own, {}), "vtacsp": vtacsp, "np": np}
+        doubtful |= {name for name in found.keys() & known.keys() if known[name] is not found[name]}
+        known |= found
+    clear = {name: value for name, value in known.items() if name not in doubtful}
+    return {**clear, **every.get("vtacsp", {}), **every.get(own, {}), "vtacsp": vtacsp, "np": np}
 
 
 def package_of(module: str, packages: tuple[str, ...]) -> str:
@@ -53,13 +53,21 @@ def docstrings(module: str) -> dict[str, tuple[str, int]]:
     return found
 
 
+def without_example(package: str) -> list[str]:
+    """The public names of a package that have no example, as its source has them."""
+    texts = {
+        name: docstrings(where(name, package)).get(name, ("", 0))[0] for name in names(package)
+    }
+    return [name for name, text in texts.items() if ">>> " not in text]
+
+
 def run_examples(module: str, packages: tuple[str, ...] = PACKAGES) -> int:
     """Run the examples of a module; how many there were."""
     run = 0
     own = package_of(module, packages)
     for name, (text, line) in docstrings(module).items():
-        names, path = dict(public(own, packages)), str(modules()[module])
-        test = doctest.DocTestParser().get_doctest(text, names, name, path, line)
+        values, path = dict(public(own, packages)), str(modules()[module])
+        test = doctest.DocTestParser().get_doctest(text, values, name, path, line)
         if test.examples:
             told: list[str] = []
             result = doctest.DocTestRunner().run(test, out=told.append)
