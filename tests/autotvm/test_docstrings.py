@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.api import names, where
-from tests.support.examples import docstrings, run_examples
+from tests.support.examples import run_examples, without_example
 
 PACKAGE = "vtacsp.autotvm"
 MODULES = sorted({where(name, PACKAGE) for name in names(PACKAGE)})
@@ -17,7 +17,4 @@ def test_examples_are_true(module):
 
 
 def test_every_public_name_has_an_example():
-    texts = {
-        name: docstrings(where(name, PACKAGE)).get(name, ("", 0))[0] for name in names(PACKAGE)
-    }
-    assert not [name for name, text in texts.items() if ">>> " not in text]
+    assert not without_example(PACKAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 
 import pytest
@@ -46,3 +47,8 @@ def test_the_reference_has_every_public_name():
     folder = ROOT / "docs" / "api"
     current = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
     assert current == pages(), "run `python -m tests.support.api docs/api`"
+
+
+def test_the_navigation_has_every_page_of_the_reference():
+    listed = re.findall(r"- api/(\S+)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert listed == [*pages()]

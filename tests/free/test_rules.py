@@ -21,7 +21,7 @@ from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import mutate, sample
 from vtacsp.free.rules import RULES
-from vtacsp.free.variables import PARTITIONS, columns_of, constants, numbers, schedule_of
+from vtacsp.free.schedule_fields import PARTITIONS, columns_of, constants, numbers, schedule_of
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.geometry import Geometry, geometry

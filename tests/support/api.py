@@ -15,7 +15,9 @@ from types import GenericAlias
 from tests.support.imports import modules, tree
 
 PACKAGES = (
-    "vtacsp", "vtacsp.tune", "vtacsp.free", "vtacsp.timing", "vtacsp.functional", "vtacsp.epilogue"
+    "vtacsp", "vtacsp.tune", "vtacsp.free", "vtacsp.timing", "vtacsp.functional", "vtacsp.epilogue",
+    "vtacsp.network", "vtacsp.codesign",
+    "vtacsp.calibrate", "vtacsp.bundle", "vtacsp.audit", "vtacsp.embedding",
 )  # fmt: skip
 PLUGINS = ("vtacsp.autotvm", "vtacsp.metaschedule")
 """What cannot be imported without TVM: their pages list ``__all__`` as it is written."""

@@ -10,15 +10,32 @@ from importlib import import_module
 import numpy as np
 
 import vtacsp
-from tests.support.api import PACKAGES
+from tests.support.api import PACKAGES, names, where
 from tests.support.imports import modules, tree
 
 
 @cache
-def public(packages: tuple[str, ...]) -> dict[str, object]:
-    """What the examples may use without saying where it comes from."""
-    names = {n: getattr(import_module(p), n) for p in packages for n in import_module(p).__all__}
-    return {**names, "vtacsp": vtacsp, "np": np}
+def public(own: str, packages: tuple[str, ...]) -> dict[str, object]:
+    """What the examples of a package may use without saying where it comes from.
+
+    Where two packages have a name for different things, it is that of the package itself, else
+    that of ``vtacsp``, else an example has to import it.
+    """
+    every = {p: {n: getattr(import_module(p), n) for n in import_module(p).__all__}
+             for p in packages}  # fmt: skip
+    known: dict[str, object] = {}
+    doubtful = set()
+    for found in every.values():
+        doubtful |= {name for name in found.keys() & known.keys() if known[name] is not found[name]}
+        known |= found
+    clear = {name: value for name, value in known.items() if name not in doubtful}
+    return {**clear, **every.get("vtacsp", {}), **every.get(own, {}), "vtacsp": vtacsp, "np": np}
+
+
+def package_of(module: str, packages: tuple[str, ...]) -> str:
+    """The package, of those given, that a module is in."""
+    mine = [p for p in packages if module == p or module.startswith(f"{p}.")]
+    return max(mine, key=len, default="")
 
 
 def docstrings(module: str) -> dict[str, tuple[str, int]]:
@@ -36,12 +53,21 @@ def docstrings(module: str) -> dict[str, tuple[str, int]]:
     return found
 
 
+def without_example(package: str) -> list[str]:
+    """The public names of a package that have no example, as its source has them."""
+    texts = {
+        name: docstrings(where(name, package)).get(name, ("", 0))[0] for name in names(package)
+    }
+    return [name for name, text in texts.items() if ">>> " not in text]
+
+
 def run_examples(module: str, packages: tuple[str, ...] = PACKAGES) -> int:
     """Run the examples of a module; how many there were."""
     run = 0
+    own = package_of(module, packages)
     for name, (text, line) in docstrings(module).items():
-        names, path = dict(public(packages)), str(modules()[module])
-        test = doctest.DocTestParser().get_doctest(text, names, name, path, line)
+        values, path = dict(public(own, packages)), str(modules()[module])
+        test = doctest.DocTestParser().get_doctest(text, values, name, path, line)
         if test.examples:
             told: list[str] = []
             result = doctest.DocTestRunner().run(test, out=told.append)

@@ -49,6 +49,11 @@ class Audit:
     ``program`` is what the simulators take; an unknown layer has a placeholder there.  ``doubtful``
     of ``stored`` bytes of DRAM depend on an order that no token fixes, or on what was
     there before.  ``timing`` is None for a program that cannot be timed.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> found = audit(of_program(program))
+    >>> found.clean, found.stored, found.doubtful, found.timing.cycles
+    (True, 64, 0, 1790)
     """
 
     target: Target
@@ -105,6 +110,15 @@ def audit(target: Target, timing: TimingModel = RTL) -> Audit:
 
     Raises :class:`~vtacsp.errors.AuditError` for one that is too large to be followed: more than
     two billion accesses, or too much DRAM.
+
+    A store that does not wait for the ALU stores too early:
+
+    >>> from vtacsp.machine.instructions import Memory
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> target = of_program(program)
+    >>> target.instructions["pop_prev_dep"][target.moves(Memory.OUT)] = 0
+    >>> sorted({finding.kind for finding in audit(target).findings})
+    ['race', 'tokens_left', 'unwritten']
     """
     program = _program(target)
     findings = list(check_fields(target))

@@ -7,8 +7,19 @@ from typing import Any
 
 __all__ = ["ERROR", "KINDS", "NOTE", "Finding"]
 
-ERROR, NOTE = "error", "note"
-"""An error is a defect of the program; a note cannot change its result on VTA's own design."""
+ERROR = "error"
+"""The severity of a defect of the program.
+
+>>> [kind for kind, (severity, _) in KINDS.items() if severity == ERROR][:3]
+['deadlock', 'queue_deadlock', 'race']
+"""
+
+NOTE = "note"
+"""The severity of what cannot change the program's result on VTA's own design.
+
+>>> Finding("tokens_left", "left over: 1 in store->compute").severity == NOTE
+True
+"""
 
 KINDS: dict[str, tuple[str, str]] = {
     "deadlock": (ERROR, "modules wait for tokens that nothing pushes"),
@@ -39,7 +50,11 @@ KINDS: dict[str, tuple[str, str]] = {
     "unused_bits": (NOTE, "bits are set that no field has"),
     "address_bits": (NOTE, "an address beyond 4 GiB, which a 32-bit port does not reach"),
 }
-"""Kind -> how bad it is, what it means."""
+"""Kind -> how bad it is, what it means.
+
+>>> KINDS["race"]
+('error', 'no token orders two accesses, and a value that is stored depends on it')
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,10 @@ class Finding:
 
     ``other`` is the instruction on the other side of an access, ``memory`` and ``element`` the
     first element, ``count`` how many accesses are alike.
+
+    >>> finding = Finding("sram_bounds", "it uses ACC element 2,048", instruction=7)
+    >>> finding.severity, finding.instruction
+    ('error', 7)
     """
 
     kind: str

@@ -47,6 +47,14 @@ def load(
 
     Raises :class:`~vtacsp.errors.AuditError` for what is none of these, and
     :class:`~vtacsp.errors.BundleError` for a bundle that is damaged.
+
+    The folder of a bundle; the binary files of another compiler are read alike:
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> pack(program, {"kind": "template", "index": 0}).save("bundle")
+    >>> target = load("bundle")
+    >>> len(target.instructions), audit(target).clean
+    (82, True)
     """
     if str(path) == "":
         raise AuditError("FILE is empty, it has to name a bundle, a stream or a dump")
@@ -73,7 +81,12 @@ def load(
 
 
 def of_program(program: Program) -> Target:
-    """A program of this package, without its data: its buffers lie one after the other."""
+    """A program of this package, without its data: its buffers lie one after the other.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> audit(of_program(program)).clean
+    True
+    """
     hardware = program.hardware
     uops = np.concatenate([segment.micro_ops for segment in program.segments])
     sizes = {"uop": len(uops), **program.dram}

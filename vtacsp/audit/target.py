@@ -20,7 +20,12 @@ __all__ = ["Region", "Target"]
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes ``address`` to ``address + bytes`` of DRAM, a buffer of a memory type."""
+    """Bytes ``address`` to ``address + bytes`` of DRAM, a buffer of a memory type.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> [(region.memory.name, region.bytes) for region in of_program(program).regions]
+    [('UOP', 20), ('INP', 64), ('WGT', 4096), ('ACC', 0), ('OUT', 64)]
+    """
 
     memory: Memory
     address: int
@@ -38,6 +43,11 @@ class Target:
     has to lie in one of them.  ``complete`` says that the whole OUT region has to be stored.
     ``held`` are tokens that the program before left in the queues load->compute, compute->load,
     store->compute and compute->store.  ``remarks`` say what had to be assumed.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> target = of_program(program)
+    >>> target.counts["gemm"], target.launches
+    (20, ((0, 82),))
     """
 
     name: str

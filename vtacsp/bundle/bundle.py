@@ -32,7 +32,14 @@ RUNNER = "runner.c"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A manifest and the content of its files: ``instructions`` and the names of buffers."""
+    """A manifest and the content of its files: ``instructions`` and the names of buffers.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> pack(program, {"kind": "template", "index": 0}, seed=1).save("mine")
+    >>> bundle = Bundle.load("mine")
+    >>> bundle.manifest.layer.name, len(bundle.instructions) == len(program.instructions)
+    ('mine', True)
+    """
 
     manifest: Manifest
     content: Mapping[str, bytes] = field(repr=False)

@@ -31,6 +31,11 @@ class Buffer:
     """A file and the DRAM that it stands for; ``address`` is where the program was linked to.
 
     Bytes.  Of ``out`` the file is what the program has to compute.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> weights = pack(program, {"kind": "template", "index": 0}).manifest.buffers["wgt"]
+    >>> weights.file, weights.bytes, weights.elements
+    ('wgt.bin', 4096, 16)
     """
 
     file: str
@@ -47,7 +52,13 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Launch:
-    """Instructions ``first`` to ``first + count``, which one call of the driver runs."""
+    """Instructions ``first`` to ``first + count``, which one call of the driver runs.
+
+    >>> program = build(Dense(name="mine", in_features=64, out_features=64), VTAConfig(), 0)
+    >>> (launch,) = pack(program, {"kind": "template", "index": 0}).manifest.launches
+    >>> launch.first, launch.count == len(program.instructions)
+    (0, True)
+    """
 
     first: int
     count: int
@@ -58,6 +69,13 @@ class Manifest:
     """Everything that ``manifest.json`` says.
 
     ``source`` is the configuration or the schedule, ``limit`` None where none is known.
+
+    >>> layer = Dense(name="mine", in_features=64, out_features=64)
+    >>> manifest = pack(build(layer, VTAConfig(), 0), {"kind": "template", "index": 0}).manifest
+    >>> manifest.cycles == Simulator(layer).cycles(0)
+    True
+    >>> Manifest.from_dict(manifest.to_dict()) == manifest
+    True
     """
 
     layer: Workload

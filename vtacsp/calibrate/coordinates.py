@@ -14,7 +14,11 @@ CLOCK, DELAY = "clock_hz", "launch_delay"
 """The constants that are solved for: seconds are linear in them (:mod:`.regression`)."""
 
 DEFAULT = ("memory_latency", "write_latency", DELAY, CLOCK)
-"""What is fitted when nobody says: what a board decides, and not the design of VTA."""
+"""What is fitted when nobody says: what a board decides, and not the design of VTA.
+
+>>> DEFAULT
+('memory_latency', 'write_latency', 'launch_delay', 'clock_hz')
+"""
 
 LARGEST = 4096
 """The largest value that is tried."""

@@ -50,6 +50,15 @@ def calibrate(
 
     Raises :class:`~vtacsp.errors.CalibrationError` for names that are no constants, and when the
     measurements tell none of them, or need a clock that no timing model has.
+
+    A board with a slower memory, which the simulator plays:
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> board = SimulatorMeasurer(space, timing=TimingModel(memory_latency=52, note="board"))
+    >>> _ = tune(GridSearcher(search_space(space)), board, trials=8, log="board.log")
+    >>> found = calibrate(measurements(load_records("board.log")), ["memory_latency"])
+    >>> found.timing.memory_latency
+    52
     """
     coordinates(fit)  # raises
     if not fit:

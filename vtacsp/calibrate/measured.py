@@ -35,6 +35,12 @@ class Measurement:
 
     What else runs on a board makes a program slower and never faster.  ``costs`` are all of them;
     ``index`` is the smallest of the configurations that are this program.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> _ = tune(GridSearcher(search_space(space)), SimulatorMeasurer(space), trials=8, log="a.log")
+    >>> row = measurements(load_records("a.log")).rows[0]
+    >>> row.index, row.records, round(row.seconds * 1e8) == Simulator(space).cycles(row.index)
+    (0, 1, True)
     """
 
     workload: Workload
@@ -57,6 +63,12 @@ class Measurements:
     :data:`LONGEST`; ``refused`` names configurations that were
     measured and that the stack does not build, which are left out.  ``assumed`` are the layers of
     which no record says whether they have a bias.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> _ = tune(GridSearcher(search_space(space)), SimulatorMeasurer(space), trials=8, log="a.log")
+    >>> measured = measurements(load_records("a.log"))
+    >>> measured.records, len(measured.rows), measured.failed, measured.device
+    (3, 3, 0, 'simulator rtl')
     """
 
     hardware: VTAConfig
@@ -99,6 +111,11 @@ def measurements(
     Raises :class:`~vtacsp.errors.CalibrationError` when there are too few, and for records of
     several machines or devices; :class:`~vtacsp.errors.HardwareError` for a machine that they are
     not of; :class:`~vtacsp.errors.WorkloadError` for a layer that cannot be packed on it.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> _ = tune(GridSearcher(search_space(space)), SimulatorMeasurer(space), trials=8, log="a.log")
+    >>> [layer.in_features for layer in measurements(load_records("a.log")).layers]
+    [64]
     """
     records = list(records)
     machine = machine_of(records, hardware)
@@ -156,6 +173,11 @@ def machine_of(records: Sequence[Record], hardware: VTAConfig | None = None) -> 
 
     Raises :class:`~vtacsp.errors.CalibrationError` for records of several machines, or none at all,
     and :class:`~vtacsp.errors.HardwareError` for a machine that they are not of.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> _ = tune(GridSearcher(search_space(space)), SimulatorMeasurer(space), trials=8, log="a.log")
+    >>> machine_of(load_records("a.log")) == VTAConfig()
+    True
     """
     if not records:
         raise CalibrationError("there is no record in the log")

@@ -31,6 +31,14 @@ class Estimate:
     slower programs become on average per unit (a power of two: per doubling; the clock: per
     percent).  ``could_be`` is the half of the 95% interval that fitting a held one would have, None
     where that tells nothing of it.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> board = SimulatorMeasurer(space, timing=TimingModel(memory_latency=52, note="board"))
+    >>> _ = tune(GridSearcher(search_space(space)), board, trials=8, log="board.log")
+    >>> found = calibrate(measurements(load_records("board.log")), ["memory_latency"])
+    >>> one = found.estimates["memory_latency"]
+    >>> one.status, one.start, one.value, (one.low, one.high)
+    ('fitted', 16, 52, (52, 52))
     """
 
     name: str
@@ -57,6 +65,13 @@ class Residual:
     """One program: seconds measured, simulated before and after; errors are relative to measured.
 
     ``left_out`` is the error when the constants are chosen without it.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> board = SimulatorMeasurer(space, timing=TimingModel(memory_latency=52, note="board"))
+    >>> _ = tune(GridSearcher(search_space(space)), board, trials=8, log="board.log")
+    >>> found = calibrate(measurements(load_records("board.log")), ["memory_latency"])
+    >>> max(abs(row.error) for row in found.residuals) < 1e-6, len(found.outliers)
+    (True, 0)
     """
 
     measurement: Measurement
@@ -92,6 +107,16 @@ class Calibration:
     ``noise`` is the standard deviation of the errors, from their median.  ``condition`` and
     ``rank`` are those of the sensitivities of what was asked for, ``fitted_condition`` of what was
     fitted.
+
+    >>> space = compile(Dense(name="mine", in_features=64, out_features=64))
+    >>> board = SimulatorMeasurer(space, timing=TimingModel(memory_latency=52, note="board"))
+    >>> _ = tune(GridSearcher(search_space(space)), board, trials=8, log="board.log")
+    >>> measured = measurements(load_records("board.log"))
+    >>> found = calibrate(measured, ["memory_latency", "memory_queue"])
+    >>> found.fitted, found.estimates["memory_queue"].reason
+    (['memory_latency'], 'no program of the log changes with it')
+    >>> {name: f"{error:.0%}" for name, error in found.errors().items()}
+    {'before': '37%', 'after': '0%', 'left_out': '0%'}
     """
 
     measured: Measurements

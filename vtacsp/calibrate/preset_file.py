@@ -22,6 +22,9 @@ def find_preset(word: str) -> TimingModel:
     """A timing model by the name of a preset (``rtl``, ``pynq``), or from a JSON file.
 
     Raises :class:`~vtacsp.errors.TimingError` as :func:`load_preset`.
+
+    >>> find_preset("pynq") == PYNQ
+    True
     """
     if word.lower() in PRESETS:
         return PRESETS[word.lower()]
@@ -40,6 +43,10 @@ def load_preset(path: str | Path) -> TimingModel:
 
     Raises :class:`~vtacsp.errors.TimingError` for a file that cannot be read, with the key for one
     that is unknown, and with constant, value and range for a value that is not allowed.
+
+    >>> save_preset(TimingModel(memory_latency=52, note="my board"), "board.json")
+    >>> load_preset("board.json").note
+    'my board'
     """
     data = read_json(path, TimingError)
     try:
@@ -52,6 +59,9 @@ def preset_from_dict(data: Any) -> TimingModel:
     """A timing model from the content of a preset; constants that are not there are the RTL's.
 
     Raises as :func:`load_preset`.
+
+    >>> preset_from_dict({"note": "my board", "constants": {"memory_latency": 52}}).memory_latency
+    52
     """
     if not isinstance(data, Mapping):
         raise TimingError(f"a timing preset is a JSON object, got {shortened(data)}")
@@ -77,7 +87,11 @@ def preset_from_dict(data: Any) -> TimingModel:
 
 
 def preset_to_dict(timing: TimingModel) -> dict[str, Any]:
-    """The content of a preset: a note for people, and every constant."""
+    """The content of a preset: a note for people, and every constant.
+
+    >>> preset_to_dict(RTL)["constants"]["memory_latency"]
+    16
+    """
     values = {constant.name: getattr(timing, constant.name) for constant in constants()}
     return {"note": timing.note, "constants": values}
 
@@ -86,5 +100,9 @@ def save_preset(timing: TimingModel, path: str | Path) -> None:
     """Write a preset, whole or not at all.
 
     Raises :class:`~vtacsp.errors.TimingError` when the file cannot be written.
+
+    >>> save_preset(TimingModel(memory_latency=52, note="my board"), "board.json")
+    >>> find_preset("board.json").memory_latency
+    52
     """
     write_text(path, json.dumps(preset_to_dict(timing), indent=1) + "\n", TimingError)

@@ -39,7 +39,13 @@ _UNKNOWN = {"memory_latency": 100.0, "write_latency": 100.0, DELAY: 10_000.0}
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to be measured: what it is expected to take."""
+    """A configuration to be measured: what it is expected to take.
+
+    >>> space = compile(Dense(name="mine", in_features=256, out_features=256))
+    >>> row = propose(1, [space], fit=["memory_latency"]).rows[0]
+    >>> row.workload.name, row.cycles == Simulator(space).cycles(row.index)
+    ('mine', True)
+    """
 
     workload: Workload
     index: int
@@ -53,6 +59,13 @@ class Proposals:
 
     ``now`` and ``then`` are the standard errors of the constants, in their units, before and after
     they are measured (of bus_bytes and burst_beats: in doublings).
+
+    How well the latency is known, in cycles, before and after two measurements:
+
+    >>> space = compile(Dense(name="mine", in_features=256, out_features=256))
+    >>> found = propose(2, [space], fit=["memory_latency"])
+    >>> round(found.now["memory_latency"]), round(found.then["memory_latency"], 1)
+    (100, 0.4)
     """
 
     rows: tuple[Proposal, ...]
@@ -77,6 +90,11 @@ def propose(
 
     Raises :class:`~vtacsp.errors.CalibrationError` for names that are no constants, and when the
     layers have fewer programs left.
+
+    >>> space = compile(Dense(name="mine", in_features=256, out_features=256))
+    >>> found = propose(2, [space], fit=["memory_latency"])
+    >>> [row.index for row in found.rows], found.candidates
+    ([0, 1], 5)
     """
     axes = coordinates(fit)
     names = [*(axis.name for axis in axes), *(name for name in (CLOCK, DELAY) if name in fit)]

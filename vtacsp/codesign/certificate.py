@@ -35,7 +35,12 @@ KIND = "vtacsp_codesign_certificate"
 
 
 def certificate(front: Front) -> dict[str, Any]:
-    """A front as JSON."""
+    """A front as JSON.
+
+    >>> proof = certificate(codesign(vtacsp.suite("resnet18")[9:], MachineSpace()))
+    >>> [point["cycles"] for point in proof["front"]]
+    [1395297]
+    """
     space, e = front.space, front.evaluator
     evidence = [(e.key(item), item.cycles) for item in e.evidence()]
     return {
@@ -109,6 +114,13 @@ def check(data: Mapping[str, Any], costs: Iterable[Cost] = ()) -> Check:
     """Check a certificate; ``costs`` are those of your own that it names.
 
     Raises :class:`~vtacsp.errors.LogError` for what is no certificate.
+
+    >>> proof = certificate(codesign(vtacsp.suite("resnet18")[9:], MachineSpace()))
+    >>> check(proof).holds
+    True
+    >>> proof["front"][0]["cycles"] -= 1
+    >>> check(proof).holds
+    False
     """
     if not isinstance(data, Mapping) or data.get(KIND) != VERSION:
         raise LogError(f"this is no certificate of `vtacsp codesign` of version {VERSION}")

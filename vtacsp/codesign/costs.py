@@ -42,6 +42,14 @@ class Cost:
     ``unit`` and ``meaning`` are for people; ``estimate`` says that a rule of thumb stands behind
     the number.  Costs of your own have any name of letters, digits and ``_``.
     Raises :class:`~vtacsp.errors.RuleError` for another name, or what is no integer expression.
+
+    DSP slices, when each does two products of 8 bits, as a cost of your own:
+
+    >>> from vtacsp.expr import pow2
+    >>> from vtacsp.rules.symbols import LOG_BATCH, LOG_BLOCK
+    >>> slices = Cost("dsp", pow2(LOG_BATCH + LOG_BLOCK + LOG_BLOCK) // 2, unit="slices")
+    >>> slices.of(MachineSpace(free={"LOG_BLOCK": [4, 5]})).tolist()
+    [128, 512]
     """
 
     name: str
@@ -184,7 +192,13 @@ COSTS: dict[str, Cost] = {
         ),
     )
 }
-"""Built-in costs by name."""
+"""Built-in costs by name.
+
+>>> COSTS["kib"].unit, COSTS["bram36"].estimate
+('KiB', True)
+>>> int(COSTS["kib"].of(MachineSpace())[0])  # the default machine
+448
+"""
 
 
 def known_costs(own: Iterable[Cost] = ()) -> dict[str, Cost]:
@@ -202,7 +216,12 @@ def known_costs(own: Iterable[Cost] = ()) -> dict[str, Cost]:
 
 @dataclass(frozen=True)
 class Budget:
-    """At most so much of a cost: ``kib<=600``."""
+    """At most so much of a cost: ``kib<=600``.
+
+    >>> budget = Budget.parse("kib<=300")
+    >>> budget.cost.unit, budget.most, str(budget)
+    ('KiB', 300, 'kib<=300')
+    """
 
     cost: Cost
     most: int

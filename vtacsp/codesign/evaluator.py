@@ -51,6 +51,11 @@ class Best:
     """A layer on a machine: its best configuration, or the least bound of those that run.
 
     ``index`` is the AutoTVM index of ``workload``, which is the layer in whole tensors.
+
+    >>> front = codesign(vtacsp.suite("resnet18")[9:], MachineSpace())
+    >>> best = front.points[0].layers[0]
+    >>> best.index, best.cycles == Simulator(best.workload).cycles(best.index)
+    (219, True)
     """
 
     layer: Layer
@@ -88,6 +93,14 @@ class Evaluator:
     :mod:`concurrent.futures`; ``store`` keeps what was simulated, also between runs.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a layer that no machine of the space can pack.
+
+    >>> space = MachineSpace(free={"LOG_WGT_BUFF_SIZE": [17, 18]})
+    >>> evaluator = Evaluator(counted(vtacsp.suite("resnet18")[9:]), space)
+    >>> evaluator.lower.tolist()  # the work that no program avoids
+    [1373568, 1373568]
+    >>> evaluator.refine(np.array([0, 1]))
+    >>> evaluator.lower.tolist()
+    [1393878, 1393878]
     """
 
     def __init__(

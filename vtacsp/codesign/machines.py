@@ -43,7 +43,11 @@ SCRATCHPADS = tuple(BUFFER_FIELDS.values())
 """Keys that decide what is feasible; cycles depend on the others."""
 
 KEYS = ("LOG_BATCH", "LOG_BLOCK", BUS, *SCRATCHPADS)
-"""Keys that can be free, in the order in which machines are numbered, the last one fastest."""
+"""Keys that can be free, in the order in which machines are numbered, the last one fastest.
+
+>>> KEYS[:3]
+('LOG_BATCH', 'LOG_BLOCK', 'LOG_BUS_WIDTH')
+"""
 
 MAX_MACHINES = 1 << 22
 """Machines of the largest space."""
@@ -63,6 +67,12 @@ class MachineSpace:
 
     Raises :class:`~vtacsp.errors.HardwareError` for another key or a bad range and
     :class:`~vtacsp.errors.SpaceError` for more than :data:`MAX_MACHINES` combinations.
+
+    >>> space = MachineSpace(free={"LOG_BLOCK": [3, 4], "LOG_WGT_BUFF_SIZE": [17, 18]})
+    >>> space.total, len(space), space.illegal
+    (4, 2, {'hw:uop_width': 2})
+    >>> [space.sizes(machine)["LOG_WGT_BUFF_SIZE"] for machine in range(len(space))]
+    [17, 18]
     """
 
     def __init__(

@@ -30,7 +30,13 @@ __all__ = ["Front", "Point", "Proof", "codesign", "lowest", "objectives_of"]
 
 @dataclass(frozen=True)
 class Point:
-    """A machine of the front: its number, its sizes by key, costs, and its layers at their best."""
+    """A machine of the front: its number, its sizes by key, costs, and its layers at their best.
+
+    >>> front = codesign(vtacsp.suite("resnet18")[9:], MachineSpace())
+    >>> (point,) = front.points
+    >>> str(point.hardware), point.costs, point.cycles
+    ('1x16, LOG_*_BUFF_SIZE 15/15/18/17 (uop/inp/wgt/acc)', {'kib': 448}, 1395297)
+    """
 
     machine: int
     sizes: dict[str, int]
@@ -50,6 +56,12 @@ class Proof:
     bound of their cycles is known; ``beaten`` are those whose cycles were computed, ``front`` is
     what is left.  ``tables`` are layers that were compiled, ``programs`` those that were
     simulated, ``recalled`` those that were known from an earlier run.
+
+    >>> space = MachineSpace(free={"LOG_WGT_BUFF_SIZE": range(14, 19)})
+    >>> print(codesign(vtacsp.suite("resnet18")[9:], space, ["kib<=300"]).proof)
+    5 machines: 0 cannot be built, 2 are over budget, 0 cannot run every layer
+    cut by a bound: 0 by the work that no tiling avoids, 0 by the schedules that fit
+    proven: 3 machines, of which 3 are the front; 3 programs simulated
     """
 
     machines: int
@@ -87,6 +99,11 @@ class Front:
 
     ``objectives`` are the costs that are compared besides the cycles, ``costs`` what every point
     is listed with.
+
+    >>> space = MachineSpace(free={"LOG_WGT_BUFF_SIZE": range(14, 19)})
+    >>> front = codesign(vtacsp.suite("resnet18")[9:], space, ["kib<=300"])
+    >>> [cost.name for cost in front.objectives], len(front.points), front.proof.machines
+    (['kib'], 3, 5)
     """
 
     network: tuple[Layer, ...]
@@ -124,6 +141,11 @@ def codesign(
     many machines are left.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a layer that no machine can pack.
+
+    >>> space = MachineSpace(free={"LOG_WGT_BUFF_SIZE": range(14, 19)})
+    >>> front = codesign(vtacsp.suite("resnet18")[9:], space)
+    >>> [(point.costs["kib"], point.cycles) for point in front.points]
+    [(208, 1404954), (224, 1397445), (256, 1395297)]
     """
     begun = time.monotonic()
     layers = counted(network)

@@ -29,7 +29,11 @@ LENGTH = 7
 
 
 def circumstances(space: MachineSpace) -> dict[str, Any]:
-    """What cycles depend on besides the layer, the free keys and the configuration."""
+    """What cycles depend on besides the layer, the free keys and the configuration.
+
+    >>> circumstances(MachineSpace())["widths"]
+    {'LOG_INP_WIDTH': 3, 'LOG_WGT_WIDTH': 3, 'LOG_ACC_WIDTH': 5}
+    """
     return {
         "timing": {
             c.name: getattr(space.timing, c.name) for c in constants() if c.name != "bus_bytes"
@@ -44,6 +48,17 @@ class Store:
     With a ``path``, what is there is read and what is put is added to it.  ``about`` are the
     :func:`circumstances`.  Raises :class:`~vtacsp.errors.LogError` for a file that is none, or of
     other circumstances.
+
+    A second run finds in the file what the first one has simulated:
+
+    >>> layers, space = vtacsp.suite("resnet18")[9:], MachineSpace()
+    >>> for run in ("first", "second"):
+    ...     store = Store("cycles.jsonl", circumstances(space))
+    ...     proof = codesign(layers, space, store=store).proof
+    ...     store.close()
+    ...     run, proof.programs, proof.recalled
+    ('first', 1, 0)
+    ('second', 0, 1)
     """
 
     def __init__(

@@ -22,6 +22,10 @@ class Layer:
     """A layer of a network and how often it runs there.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a count below 1.
+
+    >>> layer = Layer(vtacsp.suite("resnet18")[9], count=3)
+    >>> layer.name, layer.count
+    ('resnet18.C11', 3)
     """
 
     workload: Workload
@@ -44,6 +48,9 @@ def load_network(reference: str) -> list[Layer]:
     """The layers that NETWORK names: a suite, a member of one, a JSON file.
 
     Raises :class:`~vtacsp.errors.WorkloadError`.
+
+    >>> [(layer.name, layer.count) for layer in load_network("resnet18")][:2]
+    [('resnet18.C2', 4), ('resnet18.C3', 1)]
     """
     return counted(find_workloads(reference))
 
@@ -53,6 +60,10 @@ def counted(layers: Iterable[Layer | Workload | tuple[Workload, int]]) -> list[L
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a bad count or a name that is there twice, and
     :class:`~vtacsp.errors.SpaceError` without a layer.
+
+    >>> first, second = vtacsp.suite("resnet18")[8:]
+    >>> [layer.count for layer in counted([Layer(first, 2), (second, 3)])]
+    [2, 3]
     """
     network: list[Layer] = []
     for item in layers:

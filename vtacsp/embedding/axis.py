@@ -19,6 +19,12 @@ class AxisFold:
     ``split`` moves the position within the stride (space to depth): the stride becomes 1.
     ``unfold`` moves the kernel taps (im2col of this axis): kernel and stride become 1.
     ``outputs`` neighbouring outputs become output channels; more than one needs ``split``.
+
+    A kernel of 7 with stride 2: two rows in the channels leave a kernel of 4 with stride 1:
+
+    >>> axis = AxisFold(size=224, kernel=7, stride=2, before=3, after=3, split=True)
+    >>> axis.channels, axis.new_kernel, axis.new_stride, axis.out
+    (2, 4, 1, 112)
     """
 
     size: int

@@ -33,6 +33,10 @@ class HostWork:
     ``data`` are the embedded data and ``output`` the output in the network's layout, both for every
     inference, 0 where VTA's blocks are used as they are.  ``weight`` are the embedded weights,
     written once.
+
+    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> [(e.kind, e.host.data) for e in embeddings(rgb)[:2]]
+    [('pad', 1024), ('fold', 384)]
     """
 
     data: int
@@ -47,6 +51,16 @@ class Embedding:
     ``rows`` and ``columns`` say what is folded; ``merged`` groups become one; ``pixels`` are the
     height and width of the image that the batch rows of a dense layer become, None for the dense
     template; ``host_pad`` says that the host writes the padding.
+
+    Data and weights in the layer's own layout go in, and VTA's packed output comes back in it:
+
+    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> embedding = fastest(embeddings(rgb)).best.embedding
+    >>> data, weight = np.ones(rgb.data_shape, np.int8), np.ones(rgb.weight_shape, np.int8)
+    >>> packed = embedding.embed(data, weight)
+    >>> output = reference(embedding.workload, embedding.hardware, packed)
+    >>> packed.data.shape, embedding.extract(output).shape == rgb.output_shape
+    ((1, 2, 3, 3, 1, 16), True)
     """
 
     layer: Layer

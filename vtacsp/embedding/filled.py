@@ -28,6 +28,14 @@ class Filled:
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a padding that is not four numbers, or not a
     pool's, or as large as the window.
+
+    >>> pool = MaxPool(name="pool", channels=24, height=8, width=8, kernel=(2, 2), stride=(2, 2))
+    >>> filled = Filled(pool, VTAConfig())
+    >>> filled.workload.channels, filled.waste
+    (32, 0.25)
+    >>> packed = filled.embed(np.ones((1, 24, 8, 8), np.int32))
+    >>> filled.extract(reference(filled.workload, VTAConfig(), packed)).shape
+    (1, 24, 4, 4)
     """
 
     layer: OnALU

@@ -27,6 +27,10 @@ class Layer:
 
     Raises :class:`~vtacsp.errors.WorkloadError` naming the field for a value out of range, and for
     a dilation, which VTA does not have.
+
+    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> rgb.output_shape, rgb.macs
+    ((1, 16, 3, 3), 3888)
     """
 
     name: str = "layer"

@@ -15,8 +15,9 @@ class Comparison:
     ``count`` is how often a network has the layer, None where nobody says.  ``template`` is None
     when the template cannot run it, ``free`` when no free schedule is known.
 
-    >>> Comparison("C8", 3, 470_112, 424_229, 422_280).gap
-    0.0046154210476460
+    >>> from vtacsp.free.compared import Comparison
+    >>> round(Comparison("C8", 3, 470_112, 424_229, 422_280).gap, 6)
+    0.004615
     """
 
     name: str

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vtacsp.free import kernels as k
+from vtacsp.free import kernel_demand as k
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import needed
 

@@ -1,6 +1,6 @@
 """The rules of free schedules: which of them a machine can run.
 
-Written over the fields of a schedule (:mod:`.variables`), in the language of the rules of the
+Written over the fields of a schedule (:mod:`.schedule_fields`), in the language of the rules of the
 templates.  What is a procedure and no formula is said by :mod:`.demand`, and asked only where the
 formulas leave it open.  What emits programs knows nothing of this: it is the second opinion.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vtacsp.causes import SRAM_UOP, UOP_HAZARD, too_large
 from vtacsp.expr import Bool, Int, all_of, any_of, choose, const, if_else, maximum, minimum, named
-from vtacsp.free.variables import (
+from vtacsp.free.schedule_fields import (
     acc,
     begin,
     begin_rows,

@@ -43,6 +43,10 @@ def prim_func(workload: Workload | Space, hardware: VTAConfig | None = None) -> 
     is one that never runs (a cast before the last step, no cast at the end),
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` for a space that is ``stack_only``.
+
+    >>> function = prim_func(vtacsp.Dense(name="mine", in_features=64, out_features=64))
+    >>> len(function.params)  # data, weight and output: there is no bias
+    3
     """
     problem = Problem.of(workload, hardware)
     if problem.stack_only:  # the measurements here refuse what is wrong on the hardware
@@ -131,6 +135,11 @@ def problem_of(mod: Any) -> tuple[Workload, VTAConfig]:
     """Workload and machine of a module or function made by :func:`prim_func`.
 
     Raises :class:`~vtacsp.errors.ConfigError` for any other.
+
+    >>> function = prim_func(vtacsp.Dense(name="mine", in_features=64, out_features=64))
+    >>> workload, hardware = problem_of(function)
+    >>> workload.name, hardware == vtacsp.VTAConfig()
+    ('mine', True)
     """
     function = mod["main"] if isinstance(mod, IRModule) else mod
     attributes = function.attrs or {}

@@ -24,6 +24,12 @@ def space_generator(rules: Iterable[Rule] = ()) -> Any:
 
     For ``ms.tune_tir(space=...)``, with any search strategy.  ``rules`` are yours, on top of
     the operator's.
+
+    What MetaSchedule is told beside the search: one check, and one way to move.
+
+    >>> generator = space_generator()
+    >>> len(generator.postprocs), len(generator.mutator_probs)
+    (1, 1)
     """
     rules = tuple(rules)
     return ms.space_generator.ScheduleFn(
@@ -35,7 +41,12 @@ def space_generator(rules: Iterable[Rule] = ()) -> Any:
 
 
 def feasible_space(mod: Any, rules: Iterable[Rule] = ()) -> FeasibleSpace:
-    """The feasible set of a module made by :func:`~vtacsp.metaschedule.prim_func`."""
+    """The feasible set of a module made by :func:`~vtacsp.metaschedule.prim_func`.
+
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> len(feasible_space(prim_func(layer))) == len(vtacsp.compile(layer))
+    True
+    """
     return compile(*problem_of(mod), rules)
 
 
@@ -45,7 +56,23 @@ def _sampled(sch: Schedule) -> None:
 
 @derived_object
 class Feasible(ms.postproc.PyPostproc):
-    """Postprocessor: drops a schedule that cannot run."""
+    """Postprocessor: drops a schedule that cannot run.
+
+    >>> from tvm import IRModule
+    >>> from tvm.s_tir import Schedule
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> from tvm.target import Target
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> function, check = prim_func(layer), Feasible()
+    >>> generator = ms.space_generator.ScheduleFn(apply, [], [check], {})
+    >>> mod = IRModule({"main": function})
+    >>> context = ms.TuneContext(mod, target=Target(TARGET), space_generator=generator)
+    >>> good, bad = Schedule(function), Schedule(function)
+    >>> apply(good, vtacsp.compile(layer)[0])
+    >>> apply(bad, {**vtacsp.compile(layer)[0], "tile_co": 32, "tile_ci": 32})
+    >>> check.apply(good), check.apply(bad)
+    (True, False)
+    """
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         super().__init__()
@@ -65,7 +92,23 @@ class Feasible(ms.postproc.PyPostproc):
 
 @derived_object
 class FeasibleMove(ms.mutator.PyMutator):
-    """Mutator: one step to a neighbour in the feasible set."""
+    """Mutator: one step to a neighbour in the feasible set.
+
+    >>> from tvm import IRModule
+    >>> from tvm.s_tir import Schedule
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> from tvm.target import Target
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> function, move = prim_func(layer), FeasibleMove()
+    >>> generator = ms.space_generator.ScheduleFn(apply, [], [], {move: 1.0})
+    >>> mod = IRModule({"main": function})
+    >>> options = {"target": Target(TARGET), "space_generator": generator, "rand_state": 1}
+    >>> context = ms.TuneContext(mod, **options)
+    >>> schedule, space = Schedule(function), vtacsp.compile(layer)
+    >>> apply(schedule, space[0])
+    >>> config_of(move.apply(schedule.trace)) in space.neighbours(space[0])
+    True
+    """
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         super().__init__()

@@ -28,13 +28,34 @@ CLOCK_HZ = RTL.clock_hz
 """Cycles are reported to MetaSchedule as seconds of this clock."""
 
 Cycles = Callable[[Workload, VTAConfig, Config], int]
-"""What a configuration costs, in cycles; what it raises is the error of the measurement."""
+"""What a configuration costs, in cycles; what it raises is the error of the measurement.
+
+A cost of your own, the products of the layer per GEMM micro-op, which asks no simulator:
+
+>>> import tempfile
+>>> def products(workload, hardware, config):
+...     return workload.macs // hardware.block**2
+...
+>>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+>>> with tempfile.TemporaryDirectory() as folder:
+...     result = tune(layer, work_dir=folder, trials=3, cycles=products)
+...
+>>> result.cycles
+16
+"""
 
 
 def simulated_cycles(
     workload: Workload, hardware: VTAConfig, config: Config, timing: TimingModel = RTL
 ) -> int:
-    """Cycles on the timing simulator; raises as :meth:`vtacsp.Simulator.cycles`."""
+    """Cycles on the timing simulator; raises as :meth:`vtacsp.Simulator.cycles`.
+
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> config = vtacsp.compile(layer)[0]
+    >>> cycles = simulated_cycles(layer, vtacsp.VTAConfig(), config)
+    >>> cycles == vtacsp.Simulator(layer).cycles(config)
+    True
+    """
     return _simulator(workload, hardware, timing).cycles(config)
 
 
@@ -48,6 +69,16 @@ class SimulatorBuilder(ms.builder.PyBuilder):
     """Builds VTA's program of a scheduled module; the error is the one of the stack.
 
     The artifact is a JSON file with workload, hardware and configuration.
+
+    >>> from tvm.s_tir import Schedule
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> from tvm.target import Target
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> schedule = Schedule(prim_func(layer))
+    >>> apply(schedule, {**vtacsp.compile(layer)[0], "tile_co": 32, "tile_ci": 32})
+    >>> (built,) = SimulatorBuilder().build([ms.builder.BuilderInput(schedule.mod, Target(TARGET))])
+    >>> print(built.error_msg)
+    sram:wgt: 9216 elements, WGT holds 1024
     """
 
     def build(self, build_inputs: list[Any]) -> list[Any]:
@@ -73,6 +104,20 @@ class SimulatorRunner(ms.runner.PyRunner):
     """Seconds of an artifact of :class:`SimulatorBuilder`: cycles at 100 MHz.
 
     ``cycles`` replaces the simulator, for instance by a board.
+
+    >>> from tvm.s_tir import Schedule
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> from tvm.target import Target
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> schedule = Schedule(prim_func(layer))
+    >>> apply(schedule, vtacsp.compile(layer)[0])
+    >>> (built,) = SimulatorBuilder().build([ms.builder.BuilderInput(schedule.mod, Target(TARGET))])
+    >>> artifact = ms.runner.RunnerInput(built.artifact_path, "cpu", [])
+    >>> (future,) = SimulatorRunner().run([artifact])
+    >>> (seconds,) = future.result().run_secs
+    >>> round(float(seconds) * 1e8) == vtacsp.Simulator(layer).cycles(vtacsp.compile(layer)[0])
+    True
+    >>> ms.utils.remove_build_dir(built.artifact_path)
     """
 
     def __init__(self, cycles: Cycles = simulated_cycles) -> None:

@@ -25,7 +25,22 @@ from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
 __all__ = ["FeasibleSearch", "Initial"]
 
 Initial = Callable[[SearchSpace, int, int], Sequence[int]]
-"""(feasible set, number, seed) -> AutoTVM indices of the first generation."""
+"""(feasible set, number, seed) -> AutoTVM indices of the first generation.
+
+A first generation of your own, the configurations with the widest tiles of input channels:
+
+>>> import tempfile
+>>> def widest(space, number, seed):
+...     by_width = lambda index: -space.knob_space.config(index)["tile_ci"]
+...     return sorted(space.indices().tolist(), key=by_width)[:number]
+...
+>>> layer = vtacsp.Dense(name="mine", in_features=256, out_features=256)
+>>> with tempfile.TemporaryDirectory() as folder:
+...     result = tune(layer, work_dir=folder, trials=1, initial=widest)
+...
+>>> result.config["tile_ci"], max(config["tile_ci"] for config in vtacsp.compile(layer))
+(16, 16)
+"""
 
 
 @derived_object
@@ -41,6 +56,30 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
     used up.
 
     ``rules`` are yours, on top of the operator's.
+
+    In MetaSchedule's own loop, with its random cost model:
+
+    >>> import tempfile
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> from tvm.target import Target
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     database = ms.tune_tir(
+    ...         prim_func(layer),
+    ...         Target(TARGET),
+    ...         work_dir=folder,
+    ...         max_trials_global=3,
+    ...         builder=SimulatorBuilder(),
+    ...         runner=SimulatorRunner(),
+    ...         cost_model="random",
+    ...         space=space_generator(),
+    ...         strategy=FeasibleSearch(),
+    ...         num_tuning_cores=1,
+    ...     )
+    ...     configs = [config_of(record.trace) for record in database.get_all_tuning_records()]
+    ...
+    >>> len(configs), all(config in vtacsp.compile(layer) for config in configs)
+    (3, True)
     """
 
     def __init__(

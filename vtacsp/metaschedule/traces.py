@@ -33,6 +33,13 @@ def apply(sch: Schedule, config: Mapping[str, int] | None = None) -> None:
     ``sch`` is a fresh schedule of :func:`~vtacsp.metaschedule.prim_func`.  Sampling alone knows
     no rules: most of what it draws is infeasible.
     Raises :class:`~vtacsp.errors.ConfigError` for a configuration that is not of the knob space.
+
+    >>> from tvm.s_tir import Schedule
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> schedule = Schedule(prim_func(layer))
+    >>> apply(schedule, vtacsp.compile(layer)[0])
+    >>> config_of(schedule) == vtacsp.compile(layer)[0]
+    True
     """
     workload, hardware = problem_of(sch.mod)
     space = KnobSpace.of(workload, hardware)
@@ -116,6 +123,15 @@ def config_of(source: Schedule | Trace | IRModule) -> Config:
     """The configuration of a schedule, a trace (a tuning record's), or a scheduled module.
 
     Raises :class:`~vtacsp.errors.ConfigError` when it carries no knob.
+
+    >>> from tvm.s_tir import Schedule
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> schedule = Schedule(prim_func(layer))
+    >>> apply(schedule, vtacsp.compile(layer)[0])
+    >>> config_of(schedule)
+    {'tile_b': 1, 'tile_ci': 1, 'tile_co': 1, 'oc_nthread': 1}
+    >>> config_of(schedule.trace) == config_of(schedule.mod) == config_of(schedule)
+    True
     """
     if isinstance(source, Schedule):
         source = source.trace
@@ -129,6 +145,14 @@ def with_config(trace: Trace, config: Mapping[str, int]) -> Trace:
     """The trace of another configuration.
 
     Raises :class:`~vtacsp.errors.ConfigError` for a knob or a value that the trace cannot sample.
+
+    >>> from tvm.s_tir import Schedule
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> first, second = vtacsp.compile(layer)[0], vtacsp.compile(layer)[1]
+    >>> schedule = Schedule(prim_func(layer))
+    >>> apply(schedule, first)
+    >>> config_of(with_config(schedule.trace, second)) == second
+    True
     """
     sampled = _sampled(trace)
     if sampled.keys() != config.keys():

@@ -34,12 +34,27 @@ from vtacsp.tune.initial import uniform
 __all__ = ["TARGET", "TuningResult", "best", "tune"]
 
 TARGET = {"kind": "llvm", "num-cores": 1}
-"""The target of a task: the CPU on which the scheduled TIR can be run and checked."""
+"""The target of a task: the CPU on which the scheduled TIR can be run and checked.
+
+>>> from tvm.target import Target
+>>> str(Target(TARGET).kind)
+'llvm'
+"""
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The best configuration in a database, its cycles, and the database."""
+    """The best configuration in a database, its cycles, and the database.
+
+    >>> import tempfile
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = tune(layer, work_dir=folder, trials=3)
+    ...     measured = len(result.database.get_all_tuning_records())
+    ...
+    >>> result.config in vtacsp.compile(layer), measured
+    (True, 3)
+    """
 
     config: Config
     cycles: int
@@ -72,6 +87,14 @@ def tune(
     Raises :class:`~vtacsp.errors.WorkloadError` when the workload cannot be packed,
     :class:`~vtacsp.errors.HardwareError` for a machine beside a space of another one and
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible or nothing could be measured.
+
+    >>> import tempfile
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = tune(layer, work_dir=folder, trials=3)
+    ...
+    >>> result.cycles == vtacsp.Simulator(layer).cycles(result.config)
+    True
     """
     problem = Problem.of(workload, hardware).adding(rules)
     mod, rules = prim_func(problem), problem.user_rules
@@ -107,6 +130,18 @@ def best(
     """The best record of a layer on a machine, which are as in :func:`tune`.
 
     Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
+
+    The records of a folder, read again:
+
+    >>> import tempfile
+    >>> from tvm.s_tir import meta_schedule as ms
+    >>> layer = vtacsp.Dense(name="mine", in_features=64, out_features=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first = tune(layer, work_dir=folder, trials=3)
+    ...     again = best(ms.database.JSONDatabase(work_dir=folder), layer)
+    ...
+    >>> again.config == first.config
+    True
     """
     problem = Problem.of(workload, hardware)
     mod = IRModule({"main": prim_func(problem)})

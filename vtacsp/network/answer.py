@@ -33,6 +33,11 @@ class LayerAnswer:
     None then, and when nothing is feasible.  ``alone`` are the cycles of the layer's own best
     configuration.  It runs with another one when ``shared`` names other layers of the same AutoTVM
     task, which differ in their epilogue: a log has one record for all of them.
+
+    >>> layer = load_network("resnet18.C11").layers[0]
+    >>> (answer,) = answers([layer], VTAConfig())
+    >>> answer.index, answer.cycles, answer.total_cycles
+    (219, 465099, 1395297)
     """
 
     layer: NetworkLayer
@@ -101,7 +106,15 @@ class LayerAnswer:
 
 @dataclass(frozen=True)
 class NetworkAnswer:
-    """The answers of some or all layers of a network, on one machine."""
+    """The answers of some or all layers of a network, on one machine.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> node = Node(name="conv", op="Conv", place=VTA, workload=layer, count=3)
+    >>> answer = solve(Network("tiny", (node,)))
+    >>> total = answer.total()
+    >>> total["cycles"], round(total["gemm_utilisation"], 2), total["missing"]
+    (1395297, 0.97, [])
+    """
 
     network: Network
     hardware: VTAConfig
@@ -191,6 +204,16 @@ def answers(
 
     It is the one with fewest cycles over all runs of all of them; when none runs under every
     epilogue, each has its own, and ``shared`` still names the others.
+
+    The same convolution with and without a bias is one AutoTVM task, so both get one configuration:
+
+    >>> from dataclasses import replace
+    >>> plain = vtacsp.suite("resnet18")[9]
+    >>> biased = replace(plain, name="biased", bias=True)
+    >>> layers = [NetworkLayer(w, count=1, macs=w.macs, nodes=(w.name,)) for w in (plain, biased)]
+    >>> first, second = answers(layers, VTAConfig())
+    >>> first.index == second.index, first.shared
+    (True, ('biased',))
     """
     found = [_alone(layer, hardware, timing, executor) for layer in layers]
     names = [layer.name for layer in layers]
@@ -241,6 +264,12 @@ def solve(
     """The best configuration of every distinct layer, by simulating every feasible one.
 
     ``progress`` is called with the answers of each AutoTVM task.  Layers are in network order.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> node = Node(name="conv", op="Conv", place=VTA, workload=layer, count=3)
+    >>> answer = solve(Network("tiny", (node,)))
+    >>> answer.cycles, answer.layers[0].result.bound
+    (1395297, 'compute')
     """
     machine = hardware or VTAConfig()
     done: dict[str, LayerAnswer] = {}

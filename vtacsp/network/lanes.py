@@ -97,7 +97,22 @@ class Plan(Protocol):
 
 
 class Watch:
-    """What looks on while layers are searched side by side; this one does nothing."""
+    """What looks on while layers are searched side by side; this one does nothing.
+
+    >>> class Print(Watch):
+    ...     def layer(self, simulator, total):
+    ...         print(simulator.workload.name, "at most", total)
+    ...         return super().layer(simulator, total)
+    ...
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> node = Node(name="conv", op="Conv", place=VTA, workload=vtacsp.suite("resnet18")[9])
+    >>> with Lanes([lambda: ThreadPoolExecutor(1)], ours=False) as lanes:
+    ...     found = tune_network(
+    ...         Network("tiny", (node,)), search=LayerSearch(trials=4), lanes=lanes, watch=Print()
+    ...     )
+    ...
+    conv at most 4
+    """
 
     def layer(
         self,
@@ -333,7 +348,19 @@ class _Lane:
 
 
 class Lanes:
-    """Workers that search one layer each; a context manager, which ends those that it started."""
+    """Workers that search one layer each; a context manager, which ends those that it started.
+
+    :meth:`processes` and :meth:`of_dask` are the usual ones; any executor with one worker serves.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> layers = vtacsp.suite("resnet18")[8:]
+    >>> nodes = [Node(name=w.name, op="Conv", place=VTA, workload=w) for w in layers]
+    >>> with Lanes([lambda: ThreadPoolExecutor(1)] * 2, ours=False) as lanes:
+    ...     found = tune_network(Network("two", nodes), search=LayerSearch(trials=4), lanes=lanes)
+    ...
+    >>> [layer.cycles for layer in found.answer.layers]
+    [37666, 465099]
+    """
 
     def __init__(self, makers: Sequence[Callable[[], Executor]], *, ours: bool = True) -> None:
         """``makers`` make an executor with one worker each; ``ours`` are stopped by force."""

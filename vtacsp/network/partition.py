@@ -37,6 +37,11 @@ class Options:
     is one of :data:`RESIDUAL`, ``dense`` one of :data:`DENSE`: ``fastest`` takes the convolution
     where its best program has fewer cycles.  ``alu`` are those of :data:`ALU` that VTA does.
     ``timing`` is what the faster one is chosen by, None the simulated RTL.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> network = load_network("resnet18", options=Options(host=frozenset([layer.name])))
+    >>> [node.why for node in network.host if node.name == layer.name]
+    ['kept on the host (--host)']
     """
 
     first_layer: str = "host"

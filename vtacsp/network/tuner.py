@@ -36,6 +36,12 @@ class TunedNetwork:
 
     ``results`` are the searches by layer, with the simulator of each; ``records`` one per AutoTVM
     task, what a log for TVM needs.
+
+    >>> node = Node(name="conv", op="Conv", place=VTA, workload=vtacsp.suite("resnet18")[9])
+    >>> tuned = tune_network(Network("tiny", (node,)), search=LayerSearch(trials=4))
+    >>> simulator, result = tuned.results["conv"]
+    >>> len(result.trials), [record.index for record in tuned.records]
+    (4, [219])
     """
 
     answer: NetworkAnswer
@@ -68,6 +74,12 @@ def tune_network(
 
     Raises :class:`~vtacsp.errors.SearchError` for a network without a layer that can run, and as
     :func:`vtacsp.tune.tune`.
+
+    >>> layer = vtacsp.suite("resnet18")[9]
+    >>> node = Node(name="conv", op="Conv", place=VTA, workload=layer, count=3)
+    >>> network = Network("tiny", (node,))
+    >>> tune_network(network, search=LayerSearch(trials=8)).answer.cycles, solve(network).cycles
+    (1395297, 1395297)
     """
     machine, search = hardware or VTAConfig(), search or LayerSearch()
     groups = [

@@ -16,9 +16,41 @@ from vtacsp.operators.workload import MAX_SIZE, Workload
 
 __all__ = ["CONSTANT", "FUSED", "HOST", "VTA", "Network", "NetworkLayer", "Node"]
 
-VTA, FUSED, HOST, CONSTANT = "vta", "fused", "host", "constant"
+VTA = "vta"
+"""The place of a node that VTA computes, as a workload.
+
+>>> network = load_network("resnet18")
+>>> len(network.placed(VTA)), len(network.placed(HOST))
+(10, 5)
+"""
+
+FUSED = "fused"
+"""The place of a node that is in the epilogue of another one.
+
+>>> layer = vtacsp.suite("resnet18")[9]
+>>> convolution = Node(name="conv", op="Conv", place=VTA, workload=layer)
+>>> relu = Node(name="relu", op="Relu", place=FUSED, why="conv")
+>>> [node.name for node in Network("tiny", (convolution, relu)).placed(FUSED)]
+['relu']
+"""
+
+HOST = "host"
+"""The place of a node that the host computes, with the reason.
+
+>>> node = load_network("resnet18").placed(HOST)[0]
+>>> node.name, node.why
+('C1', '3 input channels do not fill a block')
+"""
+
+CONSTANT = "constant"
+"""The place of a node that is computed before the network runs.
+
+>>> Node(name="weights", op="DequantizeLinear", place=CONSTANT).to_dict()
+{'name': 'weights', 'op': 'DequantizeLinear', 'constant': True}
+"""
+
 PLACES = (VTA, FUSED, HOST, CONSTANT)
-"""On VTA as a workload; in the epilogue of another node; on the host; computed before it runs."""
+"""Where a node can be."""
 
 TEXT = 1000  # characters of a reason or a note
 
@@ -32,6 +64,9 @@ class Node:
     ``macs`` are the multiply-accumulates of the model's own layer, without the zeros that fill
     blocks; None is those of the workload.  ``remarks`` are what VTA does differently, or what the
     host does beside it.  Raises :class:`~vtacsp.errors.NetworkError` for what does not fit.
+
+    >>> Node(name="softmax", op="Softmax", place=HOST, why="VTA has no exponential").to_dict()
+    {'name': 'softmax', 'op': 'Softmax', 'host': 'VTA has no exponential'}
     """
 
     name: str
@@ -157,6 +192,10 @@ class NetworkLayer:
 
     ``count`` is how many times the network runs it, ``macs`` the multiply-accumulates of the
     model's own layers, of all these runs together.
+
+    >>> layer = load_network("resnet18").layers[0]
+    >>> layer.name, layer.count, layer.macs == 4 * layer.workload.macs
+    ('resnet18.C2', 4, True)
     """
 
     workload: Workload

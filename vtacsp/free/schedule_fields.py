@@ -101,6 +101,7 @@ _numbers: dict[Sizes, int] = {(): 0}
 def number(sizes: Sizes) -> int:
     """The number of a partition; 0 is the empty one.
 
+    >>> from vtacsp.free.schedule_fields import number
     >>> number((4, 4, 2)) == number((4, 4, 2)) > 0
     True
     """

@@ -1,0 +1,25 @@
+"""Every public name of ``vtacsp.metaschedule`` has an example, and every example is run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.api import names, where
+from tests.support.examples import run_examples, without_example
+
+pytest.importorskip(
+    "tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install 'vtacsp[tvm]'"
+)
+
+PACKAGE = "vtacsp.metaschedule"
+MODULES = sorted({where(name, PACKAGE) for name in names(PACKAGE)})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_are_true(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_examples(module, (PACKAGE,)) > 0
+
+
+def test_every_public_name_has_an_example():
+    assert not without_example(PACKAGE)
