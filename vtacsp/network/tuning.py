@@ -14,7 +14,6 @@ from vtacsp.errors import SearchError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.answer import LayerAnswer, NetworkAnswer, tasks
 from vtacsp.network.value import Network, NetworkLayer
-from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.initial import lowest_bounds
@@ -119,21 +118,25 @@ class _Listed(Searcher):
 
 @dataclass
 class _TaskSearch:
-    """The layers of an AutoTVM task, and what their searches found, by name."""
+    """The layers of an AutoTVM task, and what their searches found, by name.
+
+    ``simulators`` have all of each layer's own space, ``shared`` what runs under every epilogue.
+    """
 
     layers: list[NetworkLayer]
     simulators: list[Simulator]
+    shared: list[Simulator]
     results: dict[str, tuple[Simulator, TuningResult]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, layers: list[NetworkLayer], machine: VTAConfig, timing: TimingModel) -> _TaskSearch:
         simulators = [Simulator(layer.workload, machine, timing) for layer in layers]
-        return cls(layers, _common_spaces(simulators))
+        return cls(layers, simulators, _common_spaces(simulators))
 
     @property
     def searched(self) -> list[Simulator]:
-        """The layers that have anything to search."""
-        return [simulator for simulator in self.simulators if len(simulator.space)]
+        """The layers that have anything to search, with what is searched."""
+        return [simulator for simulator in self.shared if len(simulator.space)]
 
     def run(
         self,
@@ -142,6 +145,7 @@ class _TaskSearch:
         done: Callable[[Simulator, TuningResult], None] | None,
     ) -> bool:
         """Search all of them; False when Ctrl-C ended that."""
+        own = {simulator.workload.name: simulator for simulator in self.simulators}
         for simulator in self.searched:
             try:
                 result = search.search(simulator, log)
@@ -150,7 +154,8 @@ class _TaskSearch:
             if done is not None:
                 done(simulator, result)
             if result.trials:
-                self.results[simulator.workload.name] = simulator, result
+                name = simulator.workload.name
+                self.results[name] = own[name], result
             if result.interrupted:
                 return False
         return len(self.results) < 2 or self._cross(search, log)
@@ -224,10 +229,7 @@ def _common_spaces(simulators: Sequence[Simulator]) -> list[Simulator]:
     indices = reduce(np.intersect1d, (simulator.space.indices for simulator in simulators))
     if len(simulators) == 1 or not len(indices):
         return list(simulators)
-    return [
-        Simulator(FeasibleSpace(s.space.problem, indices.copy()), timing=s.timing)
-        for s in simulators
-    ]
+    return [simulator.among(indices) for simulator in simulators]
 
 
 def _candidates(results: Sequence[TuningResult], trials: int) -> list[int]:
