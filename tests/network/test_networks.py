@@ -17,6 +17,7 @@ from vtacsp import (
     NetworkError,
     Simulator,
     VTAConfig,
+    compile,
     find_workloads,
     suite,
 )
@@ -26,11 +27,13 @@ from vtacsp.network import (
     FUSED,
     HOST,
     VTA,
+    LayerSearch,
     Network,
     Node,
     Options,
     load_network,
     solve,
+    tune_network,
 )
 from vtacsp.operators.suites import host_nodes
 
@@ -290,6 +293,25 @@ def test_tuning_measures_each_layer_once_and_leaves_one_record_per_task(network_
     assert load_records(log) == records
     assert [x["index"] for x in again["layers"]] == [x["index"] for x in first["layers"]]
     assert [x["measured"] for x in again["layers"]] == [0, 0, 0]
+
+
+def test_layers_of_one_task_are_searched_where_all_of_them_run():
+    """The best of the plain layer does not run with a residual: it is not even measured."""
+    residual = Epilogue.from_list([{"op": "add", "operand": "tensor"}, *END])
+    (layer,) = find_workloads("resnet18.C10")
+    plain, added = (replace(layer, epilogue=steps) for steps in (PLAIN, residual))
+    network = Network("two", (on_vta("plain", plain), on_vta("added", added)))
+    spaces = [compile(workload) for workload in (plain, added)]
+    common = np.intersect1d(*(space.indices for space in spaces))
+    cycles = Simulator(plain).cycles_many(spaces[0])
+    assert int(spaces[0].indices[cycles.argmin()]) not in common
+    tuned = tune_network(network, search=LayerSearch(trials=3))
+    for _, result in tuned.results.values():
+        assert {trial.index for trial in result.trials} <= set(common.tolist())
+    (record,) = tuned.records
+    assert [answer.index for answer in tuned.answer.layers] == [record.index] * 2
+    # what is said of the layers is said of all of their configurations
+    assert [len(answer.space) for answer in tuned.answer.layers] == [len(s) for s in spaces]
 
 
 def test_suites_say_their_counts_and_totals():

@@ -16,7 +16,6 @@ from vtacsp.network.answer import LayerAnswer, NetworkAnswer, tasks
 from vtacsp.network.lanes import Lanes, LayerJob, Watch, in_order
 from vtacsp.network.layer_search import LayerSearch
 from vtacsp.network.value import Network, NetworkLayer
-from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.loop import TuningResult
@@ -104,10 +103,14 @@ def tune_network(
 
 @dataclass
 class _TaskSearch:
-    """The layers of an AutoTVM task, and what their searches found, by name."""
+    """The layers of an AutoTVM task, and what their searches found, by name.
+
+    ``simulators`` have all of each layer's own space, ``shared`` what runs under every epilogue.
+    """
 
     layers: list[NetworkLayer]
     simulators: list[Simulator]
+    shared: list[Simulator]
     search: LayerSearch
     results: dict[str, tuple[Simulator, TuningResult]] = field(default_factory=dict)
 
@@ -120,12 +123,12 @@ class _TaskSearch:
         search: LayerSearch,
     ) -> _TaskSearch:
         simulators = [Simulator(layer.workload, machine, timing) for layer in layers]
-        return cls(layers, _common_spaces(simulators), search)
+        return cls(layers, simulators, _common_spaces(simulators), search)
 
     @property
     def searched(self) -> list[Simulator]:
-        """The layers that have anything to search."""
-        return [simulator for simulator in self.simulators if len(simulator.space)]
+        """The layers that have anything to search, with what is searched."""
+        return [simulator for simulator in self.shared if len(simulator.space)]
 
     def stages(self) -> Iterator[list[LayerJob]]:
         """Search all of them, then measure the best of each epilogue under the others."""
@@ -138,7 +141,8 @@ class _TaskSearch:
         name = job.simulator.workload.name
         if not job.listed:
             if result.trials:
-                self.results[name] = job.simulator, result
+                mine = next(x for x in self.simulators if x.workload.name == name)
+                self.results[name] = mine, result
             return
         before = self.results[name][1]
         own = before.trials[: job.before]
@@ -205,10 +209,7 @@ def _common_spaces(simulators: Sequence[Simulator]) -> list[Simulator]:
     indices = reduce(np.intersect1d, (simulator.space.indices for simulator in simulators))
     if len(simulators) == 1 or not len(indices):
         return list(simulators)
-    return [
-        Simulator(FeasibleSpace(s.space.problem, indices.copy()), timing=s.timing)
-        for s in simulators
-    ]
+    return [simulator.among(indices) for simulator in simulators]
 
 
 def _candidates(results: Sequence[TuningResult], trials: int) -> list[int]:

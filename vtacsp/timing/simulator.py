@@ -84,6 +84,20 @@ class Simulator:
         """What can run, all of it; raises as :func:`vtacsp.compile`."""
         return FeasibleSpace.of(Problem.of(self._layer, self.hardware))
 
+    def among(self, indices: IntArray) -> Simulator:
+        """The same layer with nothing in its space but these of its configurations.
+
+        ``indices`` are AutoTVM's, ascending, shape (n,).  Others it refuses, as if they could not
+        run.  A search of several layers that have to get one configuration needs that.
+
+        >>> simulator = Simulator(vtacsp.suite("resnet18")[9])
+        >>> len(simulator.space), len(simulator.among(simulator.space.indices[:3]).space)
+        (40, 3)
+        """
+        fewer = Simulator(self.space.problem, timing=self.timing)
+        fewer.__dict__["space"] = FeasibleSpace(self.space.problem, indices.copy())
+        return fewer
+
     def program(self, config: Choice, *, waits: bool = False) -> Program:
         """The program of a feasible configuration; see :func:`vtacsp.operators.builder`.
 
