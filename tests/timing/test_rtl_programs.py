@@ -38,10 +38,10 @@ def program_of(which, workload, hardware):
     return build(workload, hardware, which)
 
 
-def measured_on(name):
+def measured_on(name, key="layers"):
     """(machine, bus, kind, layer, index or schedule, latency, cycles) of what was run there."""
     hardware, bus, part = machine_part(name, file="rtl_programs")
-    for layer in part["layers"]:
+    for layer in part.get(key, []):
         workload = workload_from_dict({"name": "measured", **layer["workload"]})
         for which, latency, cycles in layer["programs"]:
             yield hardware, bus, layer["kind"], workload, which, latency, cycles
@@ -51,11 +51,22 @@ def measured_on(name):
 def test_cycles_of_every_measured_program_equal_those_of_the_rtl(name):
     wrong = []
     for hardware, bus, kind, workload, which, latency, measured in measured_on(name):
-        program = program_of(which, workload, hardware)
-        found = simulate_timing(program, timing(bus, latency)).cycles
-        if found != measured:
+        found = simulate_timing(program_of(which, workload, hardware), timing(bus, latency))
+        if found.cycles != measured or found.cut_short:
             wrong.append((kind, workload, which, latency, measured, found))
     assert not wrong
+
+
+def test_what_the_rtl_got_wrong_is_what_has_a_load_cut_short():
+    seen = 0
+    for name in MACHINES:
+        for hardware, bus, _, workload, which, latency, measured in measured_on(name, "wrong"):
+            program = program_of(which, workload, hardware)
+            found = simulate_timing(program, timing(bus, latency))
+            assert found.cut_short
+            assert found.cycles != measured
+            seen += 1
+    assert seen
 
 
 def test_what_was_measured_is_what_the_docs_say():
