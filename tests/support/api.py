@@ -12,15 +12,27 @@ from importlib import import_module
 from pathlib import Path
 from types import GenericAlias
 
+from tests.support import ROOT
 from tests.support.imports import modules, tree
 
 PACKAGES = (
     "vtacsp", "vtacsp.tune", "vtacsp.free", "vtacsp.timing", "vtacsp.functional", "vtacsp.epilogue",
     "vtacsp.network", "vtacsp.codesign",
     "vtacsp.calibrate", "vtacsp.bundle", "vtacsp.audit", "vtacsp.embedding",
+    "vtacsp.expr", "vtacsp.rules", "vtacsp.study",
 )  # fmt: skip
 PLUGINS = ("vtacsp.autotvm", "vtacsp.metaschedule")
 """What cannot be imported without TVM: their pages list ``__all__`` as it is written."""
+
+GUIDES = {
+    "vtacsp.audit": "audit", "vtacsp.autotvm": "autotvm", "vtacsp.bundle": "bundles",
+    "vtacsp.calibrate": "calibration", "vtacsp.codesign": "codesign",
+    "vtacsp.embedding": "operators", "vtacsp.epilogue": "epilogues", "vtacsp.expr": "rules",
+    "vtacsp.free": "beyond_the_template", "vtacsp.metaschedule": "metaschedule",
+    "vtacsp.network": "networks", "vtacsp.rules": "rules", "vtacsp.study": "study",
+    "vtacsp.timing": "timing", "vtacsp.tune": "tuning",
+}  # fmt: skip
+"""The page of ``docs/`` that tells of a package."""
 
 
 def names(package: str) -> list[str]:
@@ -62,10 +74,14 @@ def is_data(value: object) -> bool:
 
 
 def page(package: str) -> str:
-    """The page of a package: its docstring, then every name that no other page has."""
+    """The page of a package: its docstring, its guide, then every name that no other page has."""
     lines = [f"# {package}", ""]
     about = ast.get_docstring(tree(package)) or ""
     lines += [re.sub(r":\w+:`~?([^`]+)`", r"`\1`", about).strip(), ""]
+    if package in GUIDES:
+        path = ROOT / "docs" / f"{GUIDES[package]}.md"
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines += [f"The guide: [{title}](../{path.name}).", ""]
     for name in names(package):
         if package == "vtacsp" or name not in names("vtacsp"):
             lines += [f"::: {where(name, package)}.{name}", ""]

@@ -21,6 +21,11 @@ class Env:
 
     ``evaluate(node)`` returns a Python number when no symbol under it is an array.
     Raises :class:`~vtacsp.errors.RuleError` for a symbol that has no value.
+
+    >>> n = Symbol("n")
+    >>> env = Env({"n": np.array([1, 2, 3])})
+    >>> env.evaluate(n * n).tolist(), env.evaluate(n > 1).tolist()
+    ([1, 4, 9], [False, True, True])
     """
 
     def __init__(self, values: Mapping[str, Value]) -> None:
@@ -93,7 +98,11 @@ class Env:
 
 
 def evaluate(node: Node, values: Mapping[str, Value]) -> Value:
-    """Value of one expression; see :class:`Env`."""
+    """Value of one expression; see :class:`Env`.
+
+    >>> evaluate(Symbol("h") * Symbol("w"), {"h": 7, "w": np.array([1, 14])}).tolist()
+    [7, 98]
+    """
     return Env(values).evaluate(node)
 
 

@@ -61,7 +61,12 @@ class Node:
 
 
 class Int(Node):
-    """An integer expression."""
+    """An integer expression.
+
+    >>> n = Symbol("n")
+    >>> to_text((n + 1) * n // 2), to_text(n % 2 == 0)
+    ('(n + 1) * n // 2', 'n % 2 == 0')
+    """
 
     def __add__(self, other: IntLike) -> Int:
         return _int("+", self, other)
@@ -112,7 +117,17 @@ class Int(Node):
 
 
 class Bool(Node):
-    """An expression that is true or false."""
+    """An expression that is true or false.
+
+    Conditions are joined by ``&``, ``|`` and ``~``:
+
+    >>> n = Symbol("n")
+    >>> even, small = n % 2 == 0, n < 8
+    >>> evaluate(even & ~small, {"n": np.array([2, 9, 10])}).tolist()
+    [False, False, True]
+    >>> to_text(small.implies(even))
+    'n >= 8 or n % 2 == 0'
+    """
 
     def __and__(self, other: BoolLike) -> Bool:
         return all_of(self, other)
@@ -154,7 +169,12 @@ class Truth(Bool):
 
 
 class Symbol(Int):
-    """A named integer that is bound later: a knob, a workload size or a hardware parameter."""
+    """A named integer that is bound later: a knob, a workload size or a hardware parameter.
+
+    >>> rows = Symbol("tile_h", "output rows per tile")
+    >>> evaluate(rows * 2, {"tile_h": 7})
+    14
+    """
 
     def __init__(self, name: str, meaning: str = "") -> None:
         self.name = name
@@ -190,17 +210,34 @@ class Table(Int):
 
 
 def const(value: int) -> Int:
-    """An integer constant."""
+    """An integer constant.
+
+    >>> evaluate(const(3) + 4, {})
+    7
+    """
     return Const(value)
 
 
 def truth(value: bool) -> Bool:
-    """A constant condition."""
+    """A constant condition.
+
+    >>> to_text(truth(True) & (Symbol("n") < 3))
+    'n < 3'
+    """
     return Truth(value)
 
 
 def table(name: str, function: Callable[..., int], *operands: IntLike) -> Int:
-    """A pure function of integers, named for people, tabulated for the solver."""
+    """A pure function of integers, named for people, tabulated for the solver.
+
+    What no formula says in short, here the number of divisors:
+
+    >>> def divisors(n):
+    ...     return sum(n % k == 0 for k in range(1, n + 1))
+    ...
+    >>> evaluate(table("divisors", divisors, Symbol("n")), {"n": np.array([6, 7, 8])}).tolist()
+    [4, 2, 4]
+    """
     return Table(name, function, *map(_as_int, operands))
 
 
@@ -208,28 +245,50 @@ NodeT = TypeVar("NodeT", bound=Node)
 
 
 def named(label: str, node: NodeT) -> NodeT:
-    """Give an expression a name for people; its value stays what it is."""
+    """Give an expression a name for people; its value stays what it is.
+
+    >>> tile = named("tile", Symbol("h") * Symbol("w"))
+    >>> to_text(tile <= 64), to_text(tile, expand=True)
+    ('tile <= 64', 'h * w')
+    """
     node.label = label
     return node
 
 
 def minimum(*operands: IntLike) -> Int:
-    """The least operand."""
+    """The least operand.
+
+    >>> evaluate(minimum(Symbol("n"), 4), {"n": np.array([2, 9])}).tolist()
+    [2, 4]
+    """
     return _fold("min", operands)
 
 
 def maximum(*operands: IntLike) -> Int:
-    """The greatest operand."""
+    """The greatest operand.
+
+    >>> evaluate(maximum(Symbol("n"), 4), {"n": np.array([2, 9])}).tolist()
+    [4, 9]
+    """
     return _fold("max", operands)
 
 
 def pow2(exponent: IntLike) -> Int:
-    """Two to the power of ``exponent`` (0 for a negative one: less than one)."""
+    """Two to the power of ``exponent`` (0 for a negative one: less than one).
+
+    >>> evaluate(pow2(Symbol("LOG_BLOCK")), {"LOG_BLOCK": 4})
+    16
+    """
     return _int("pow2", exponent)
 
 
 def if_else(condition: BoolLike, then: IntLike, otherwise: IntLike) -> Int:
-    """``then`` where the condition holds, ``otherwise`` elsewhere."""
+    """``then`` where the condition holds, ``otherwise`` elsewhere.
+
+    >>> n = Symbol("n")
+    >>> evaluate(if_else(n > 4, n - 4, 0), {"n": np.array([2, 9])}).tolist()
+    [0, 5]
+    """
     condition = _as_bool(condition)
     if isinstance(condition, Truth):
         return _as_int(then if condition.value else otherwise)
@@ -237,13 +296,25 @@ def if_else(condition: BoolLike, then: IntLike, otherwise: IntLike) -> Int:
 
 
 def choose(condition: BoolLike, then: BoolLike, otherwise: BoolLike) -> Bool:
-    """Like :func:`if_else`, for conditions."""
+    """Like :func:`if_else`, for conditions.
+
+    Large tiles have to be even, the others may be anything below 4:
+
+    >>> n = Symbol("n")
+    >>> evaluate(choose(n > 4, n % 2 == 0, n < 4), {"n": np.array([3, 4, 8, 9])}).tolist()
+    [True, False, True, False]
+    """
     condition = _as_bool(condition)
     return any_of(all_of(condition, then), all_of(~condition, otherwise))
 
 
 def count(*conditions: BoolLike) -> Int:
-    """How many of the conditions hold."""
+    """How many of the conditions hold.
+
+    >>> n = Symbol("n")
+    >>> evaluate(count(n > 0, n > 4, n > 8), {"n": np.array([2, 9])}).tolist()
+    [1, 3]
+    """
     total: Int = Const(0)
     for condition in conditions:
         total = total + if_else(condition, 1, 0)
@@ -251,12 +322,22 @@ def count(*conditions: BoolLike) -> Int:
 
 
 def all_of(*conditions: BoolLike) -> Bool:
-    """Conjunction; true when there is no condition."""
+    """Conjunction; true when there is no condition.
+
+    >>> n = Symbol("n")
+    >>> to_text(all_of(n > 2, n < 9, n % 2 == 0))
+    'n > 2 and n < 9 and n % 2 == 0'
+    """
     return _connect("and", conditions, neutral=True)
 
 
 def any_of(*conditions: BoolLike) -> Bool:
-    """Disjunction; false when there is no condition."""
+    """Disjunction; false when there is no condition.
+
+    >>> n = Symbol("n")
+    >>> evaluate(any_of(n < 2, n > 8), {"n": np.array([1, 5, 9])}).tolist()
+    [True, False, True]
+    """
     return _connect("or", conditions, neutral=False)
 
 

@@ -28,12 +28,22 @@ _NEGATED = {"<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
 def to_text(node: Node, *, expand: bool = False) -> str:
-    """Python-like text of an expression; ``expand`` spells out its own label."""
+    """Python-like text of an expression; ``expand`` spells out its own label.
+
+    >>> from vtacsp.rules.symbols import oc_nthread, tile_h
+    >>> to_text((oc_nthread == 1) | (tile_h >= 7))
+    'oc_nthread == 1 or tile_h >= 7'
+    """
     return _text(node, expand)[0]
 
 
 def definitions(*nodes: Node) -> dict[str, Node]:
-    """Labelled expressions under the given ones, each after those it is made of."""
+    """Labelled expressions under the given ones, each after those it is made of.
+
+    >>> tile = named("tile", Symbol("h") * Symbol("w"))
+    >>> {name: to_text(node, expand=True) for name, node in definitions(2 * tile <= 64).items()}
+    {'tile': 'h * w'}
+    """
     found: dict[str, Node] = {}
 
     def visit(node: Node) -> None:

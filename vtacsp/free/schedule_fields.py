@@ -182,7 +182,7 @@ total = _of_sizes("total", sum)
 parts = _of_sizes("parts", len)
 """How many parts a partition has.
 
->>> from vtacsp.free.schedule_fields import rows
+>>> from vtacsp.free.schedule_fields import parts, rows
 >>> vtacsp.expr.to_text(parts(rows) <= 4)
 'parts(rows) <= 4'
 """

@@ -7,6 +7,14 @@ from vtacsp.expr import Int, Symbol, named, pow2
 __all__ = ["ALL_SYMBOLS", "depth"]
 
 ALL_SYMBOLS: dict[str, Symbol] = {}
+"""The words of the rules, by name: knobs, sizes of the layer and of the machine.
+
+>>> ALL_SYMBOLS["tile_h"].meaning
+'output rows per tile'
+>>> rule = Rule.of("no_threads", ALL_SYMBOLS["oc_nthread"] == 1, "virtual threads are used")
+>>> all(config["oc_nthread"] == 1 for config in compile(vtacsp.suite("resnet18")[9], rules=[rule]))
+True
+"""
 
 
 def _symbol(name: str, meaning: str) -> Symbol:

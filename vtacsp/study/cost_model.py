@@ -37,6 +37,12 @@ class Training:
     ``pairwise``, ``precision`` and ``ndcg`` look at the valid configurations outside of the
     training set, ``runs`` at the whole grid: the share of the ``K`` configurations ranked
     highest that run.
+
+    >>> layer = prepare(vtacsp.suite("resnet18")[9])
+    >>> rows = judge(layer, seed=1)
+    >>> kept = [row for row in rows if (row.treatment, row.loss) == ("kept", "reg")]
+    >>> [(row.share, row.valid, row.invalid) for row in kept]
+    [(0.0, 20, 0), (0.25, 15, 5), (0.5, 10, 10), (0.75, 5, 15), (0.9, 2, 18)]
     """
 
     share: float
@@ -59,6 +65,10 @@ def judge(layer: StudyLayer, seed: int) -> list[Training]:
 
     Training sets are nested: a larger share replaces valid by invalid configurations.  All are
     judged on the same valid configurations, drawn before; kept and dropped are one at share 0.
+
+    >>> rows = judge(prepare(vtacsp.suite("resnet18")[9]), seed=1)
+    >>> sorted({row.share for row in rows})
+    [0.0, 0.25, 0.5, 0.75, 0.9]
     """
     rng = np.random.default_rng(seed)
     everything = layer.grid.indices()

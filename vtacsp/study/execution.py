@@ -31,6 +31,11 @@ from vtacsp.workers import process_pool, stop_workers
 __all__ = ["PARTS", "Job", "Study"]
 
 PARTS = ("validity", "model", "search")
+"""What a study looks at: the spaces, the cost model, how many measurements a search needs.
+
+>>> PARTS
+('validity', 'model', 'search')
+"""
 
 MOST_SEEDS = 10_000  # their tasks are listed before the first one runs
 
@@ -55,6 +60,14 @@ class Study:
     ``layers/`` (a table of cycles per layer) and ``results.jsonl`` (one line per task).  A study
     of the same machine and versions goes on where another ended, also with more layers, seeds or
     methods.  Raises :class:`~vtacsp.errors.StudyError` when the folder holds something else.
+
+    >>> layers = [vtacsp.Dense(name="mine", in_features=64, out_features=64)]
+    >>> study = Study("study", layers, seeds=2, methods=["random"], parts=["search"])
+    >>> study.stages()
+    {'tables': 1, 'search': 2}
+    >>> study.run(jobs=1)
+    >>> study.pending()
+    0
     """
 
     def __init__(

@@ -23,6 +23,12 @@ def write_report(study: Study, *, goals: bool = False) -> Path:
     With ``goals`` the page compares it with what this project set out to reach.
     ``validity.csv``, ``model.csv``, ``search.csv``, ``means.csv``, ``report.md`` and the plots
     that it shows.  Raises :class:`~vtacsp.errors.StudyError` when a file cannot be written.
+
+    >>> layers = [vtacsp.Dense(name="mine", in_features=64, out_features=64)]
+    >>> study = Study("study", layers, seeds=2, methods=["random"], parts=["validity"])
+    >>> study.run(jobs=1)
+    >>> write_report(study).name
+    'report.md'
     """
     summary = Summary(study)
     sources = [source for source in SOURCES if summary.of_source(source)]

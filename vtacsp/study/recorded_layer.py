@@ -37,6 +37,10 @@ class StudyLayer:
 
     ``cycles`` holds what runs, by AutoTVM index; every other index of the grid fails.
     ``analytic`` and ``simulated`` are the best by analytic bound and by simulated cycles.
+
+    >>> layer = prepare(vtacsp.suite("resnet18")[9])
+    >>> len(layer.grid), len(layer.feasible), layer.cycles[layer.analytic[0]] == layer.best
+    (576, 40, True)
     """
 
     workload: Workload
@@ -108,6 +112,10 @@ def prepare(workload: Workload, hardware: VTAConfig | None = None) -> StudyLayer
     Raises :class:`~vtacsp.errors.WorkloadError` for a layer that cannot be packed,
     :class:`~vtacsp.errors.SpaceError` when nothing is feasible and
     :class:`~vtacsp.errors.StudyError` when a recorded table is not of our feasible set.
+
+    >>> layer = prepare(vtacsp.suite("resnet18")[9])
+    >>> layer.source, len(layer.cycles), layer.best
+    ('rtl', 40, 465099)
     """
     hardware = hardware or VTAConfig()
     simulator = Simulator(workload, hardware)

@@ -39,7 +39,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Method:
-    """One way of searching; ``kind`` is baseline, published, ours or reference."""
+    """One way of searching; ``kind`` is baseline, published, ours or reference.
+
+    >>> METHODS["analytic"].kind, METHODS["analytic"].text
+    ('ours', 'feasible set, lowest analytic bounds first, model search')
+    """
 
     name: str
     kind: str
@@ -54,6 +58,11 @@ class Outcome:
     ``best`` and ``near`` count measurements, the last one included, until one had the least
     cycles and until one was at most 1% slower; ``failed`` of them failed.  ``first`` is how much
     slower than the best the first measurement was, None when it failed.
+
+    >>> layer = prepare(vtacsp.Dense(name="mine", in_features=64, out_features=64))
+    >>> outcome = search(layer, "random", seed=1)
+    >>> outcome.failed, outcome.best <= len(layer.cycles)
+    (0, True)
     """
 
     best: int
@@ -72,6 +81,10 @@ def search(layer: StudyLayer, method: str, seed: int) -> Outcome:
     """Run one method on a layer's table.
 
     Raises :class:`~vtacsp.errors.StudyError` for an unknown method.
+
+    >>> layer = prepare(vtacsp.suite("resnet18")[9])
+    >>> search(layer, "analytic", seed=1).near, search(layer, "random", seed=1).near
+    (1, 19)
     """
     if method not in METHODS:
         raise StudyError(f"unknown method {shortened(method)}; known are {', '.join(METHODS)}")
@@ -183,4 +196,8 @@ _ALL = (
 )  # fmt: skip
 
 METHODS = {method.name: method for method in _ALL}
-"""Every method by name."""
+"""Every method by name.
+
+>>> {name for name, method in METHODS.items() if method.kind == "published"}
+{'rieber'}
+"""

@@ -22,6 +22,10 @@ def recorded_cycles(workload: Workload, hardware: VTAConfig) -> dict[int, int] |
     """RTL cycles by AutoTVM index of everything in the grid that runs; the rest of it fails.
 
     None where no table was recorded.  The workload's name does not matter.
+
+    >>> cycles = recorded_cycles(vtacsp.suite("resnet18")[9], VTAConfig())
+    >>> len(cycles), min(cycles.values())
+    (40, 465099)
     """
     for layer, machine, cycles in _tables():
         if machine == hardware and replace(layer, name=workload.name) == workload:

@@ -23,6 +23,12 @@ class Validity:
     pairs.  ``around_invalid`` is the share of valid ones at distance 1 from an invalid one.
     ``clusters`` are the sets of valid configurations that steps of 1 connect, ``largest`` the
     size of the largest and ``isolated`` how many have one member.
+
+    Beside a configuration that runs, more of them run than anywhere:
+
+    >>> counts = validity(compile(vtacsp.suite("resnet18")[9]))
+    >>> f"{counts.share:.0%} of the grid, {counts.neighbours:.0%} of the neighbours"
+    '7% of the grid, 64% of the neighbours'
     """
 
     configurations: int
@@ -56,7 +62,12 @@ class Validity:
 
 
 def validity(space: FeasibleSpace, reach: int = 8) -> Validity:
-    """Count; the profile goes up to distance ``reach``."""
+    """Count; the profile goes up to distance ``reach``.
+
+    >>> counts = validity(compile(vtacsp.suite("resnet18")[9]))
+    >>> counts.configurations, counts.valid, counts.clusters
+    (576, 40, 1)
+    """
     from scipy import ndimage
 
     knobs = space.knob_space
