@@ -74,7 +74,9 @@ def test_a_layer_that_cannot_be_packed_is_named_and_the_others_go_on(net, words)
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(
-    "words", [["report"], ["best", "--free"], *GOES_ON], ids=lambda words: "-".join(map(str, words))
+    "words",
+    [["report"], ["best", "--free", "--gap", "60"], *GOES_ON],
+    ids=lambda words: "-".join(map(str, words)),
 )
 def test_nothing_that_can_be_packed_is_bad_input(net, words, layers):
     thin = json.loads((net / "net.json").read_text())[0]

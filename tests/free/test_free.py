@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -14,14 +16,15 @@ from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
-from vtacsp.free.moves import cross, mutate, sample
+from vtacsp.free.moves import cross, mutate, sample, tapered
+from vtacsp.free.starts import starts
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.group_conv2d.workload import GroupConv2D
-from vtacsp.timing import simulate_timing
+from vtacsp.timing import RTL, simulate_timing
 
 MACHINE = VTAConfig()
 
@@ -30,7 +33,7 @@ MACHINE = VTAConfig()
 def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: str) -> None:
     rng = Random(OPERATORS.index(operator))
     ran = 0
-    for seed in range(60):
+    for seed in range(66):
         layer, machine = random_layer(operator, rng), random_machine(rng)
         try:
             g = geometry(layer, machine)
@@ -195,7 +198,7 @@ def test_search_is_the_same_for_a_seed_and_beats_the_template() -> None:
     found = search(layer, MACHINE, gap=0, simulations=300, seed=4)
     again = search(layer, MACHINE, gap=0, simulations=300, seed=4)
     assert (found.schedule, found.cycles) == (again.schedule, again.cycles)
-    assert found.simulated == 300
+    assert 100 < found.simulated <= 300  # long programs count more than once
     words = f"{found.cycles:,} cycles; no program of this instruction set needs fewer than 31,457 ("
     assert str(found).startswith(words)
     assert limit(layer, MACHINE).cycles < found.cycles < 37666  # the template's best
@@ -207,3 +210,42 @@ def test_search_stops_within_the_gap() -> None:
     found = search(layer, MACHINE, gap=0.2, simulations=2000)
     assert found.gap <= 0.2
     assert found.simulated < 200
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_search_begins_with_schedules_that_are_those_of_the_layer(operator: str) -> None:
+    rng = Random(OPERATORS.index(operator))
+    ran = 0
+    for _ in range(12):
+        layer, machine = random_layer(operator, rng), random_machine(rng)
+        try:
+            g = geometry(layer, machine)
+        except WorkloadError:  # a batch of one on a machine of two
+            continue
+        for schedule in islice(starts(g, machine, RTL), 6):
+            schedule.check(g)
+            fit = slots_that_fit(schedule, layer, machine)
+            if fit is not None:
+                with suppress(ProgramError):
+                    ran += len(emit(fit, layer, machine)) > 0
+    assert ran > 10
+
+
+def test_the_first_schedules_are_good_ones() -> None:
+    """The best of the first 40 is less than 1% above the prototype, after many thousand."""
+    (layer,) = find_workloads("resnet18.C8")
+    cycles = []
+    for schedule in islice(starts(geometry(layer, MACHINE), MACHINE, RTL), 40):
+        with suppress(ProgramError):
+            cycles.append(simulate_timing(emit(schedule, layer, MACHINE)).cycles)
+    assert min(cycles) < 424_701 * 1.01
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 32])
+def test_a_tapered_partition_is_one(total: int) -> None:
+    for size in range(1, total + 1):
+        for first in range(3):
+            parts = tapered(total, size, first)
+            assert sum(parts) == total
+            assert min(parts) >= 1
+    assert tapered(32, 8, 1) == (4, 8, 8, 5, 4, 2, 1)

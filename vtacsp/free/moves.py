@@ -29,6 +29,14 @@ def balanced(total: int, parts: int) -> Sizes:
     return (size + 1,) * more + (size,) * (parts - more)
 
 
+def tapered(total: int, size: int, first: int) -> Sizes:
+    """Parts of one size between smaller ones: ``first`` that double, and some that halve."""
+    head = [max(size >> n, 1) for n in range(first, 0, -1)]
+    tail = [size >> n for n in range(1, size.bit_length())]
+    rest = total - sum(head) - sum(tail)
+    return (*head, *equal(rest, size), *tail) if rest > 0 else equal(total, size)
+
+
 def sample(g: Geometry, rng: Random) -> Schedule:
     """A schedule of a layer at random; it need not fit the machine."""
     columns = 1 if rng.random() < 0.8 else rng.randint(1, g.x.out)
@@ -133,13 +141,15 @@ def _partition(total: int, rng: Random) -> Sizes:
 def _resize(sizes: Sizes, rng: Random) -> Sizes:
     """A partition a little different."""
     total, parts = sum(sizes), list(sizes)
-    kind = rng.randrange(7)
+    kind = rng.randrange(8)
     if kind == 0:
         return equal(total, min(total, max(1, parts[0] + rng.choice((-2, -1, 1, 2)))))
     if kind == 1:
         return balanced(total, min(total, max(1, len(parts) + rng.choice((-2, -1, 1, 2)))))
     if kind == 2:
         return _partition(total, rng)
+    if kind == 7:
+        return tapered(total, rng.choice((max(parts), rng.randint(1, total))), rng.randint(0, 2))
     i = rng.choice((0, len(parts) - 1, rng.randrange(len(parts))))
     if kind == 3 and parts[i] > 1:
         cut = rng.randint(1, parts[i] - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from vtacsp.free.emit import emit, lower, slots_that_fit
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
 from vtacsp.free.schedule import Schedule
+from vtacsp.free.starts import starts
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.geometry import geometry
@@ -25,9 +26,15 @@ from vtacsp.timing.model import RTL, TimingModel
 __all__ = ["Found", "ready", "search"]
 
 GAP = 0.001
-SIMULATIONS = 9000
-_ISLANDS, _ELITE = 8, 16
-_YOUTH = 0.15  # share of an island's life in which it is settled at random
+SIMULATIONS = 24_000
+LONG = 300
+"""Instructions of a program whose simulation counts twice; of twice as many, three times."""
+
+_PLAIN = 0.1  # share of the simulations for plain schedules
+_APART = 0.7  # of these and of the islands
+_ISLANDS, _ELITE = 5, 16
+_SETTLERS, _SENT = 8, 4  # plain schedules of an island at first; its best, which all end up with
+_YOUTH = 0.05  # share of an island's life in which more are settled at random
 _CROSS = 0.25
 _PATIENCE = 20  # proposals per simulation that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
@@ -52,6 +59,15 @@ class _Member(NamedTuple):
 def _parent(island: Sequence[_Member], rng: Random) -> Schedule:
     """The better, the more often."""
     return island[int(len(island) * rng.random() ** 2)].schedule
+
+
+def _settle(island: list[_Member], member: _Member) -> None:
+    """Add a member, in the place of one that is as fast: those that stay differ."""
+    place = bisect_left(island, member.cycles, key=lambda other: other.cycles)
+    if place < len(island) and island[place].cycles == member.cycles:
+        island[place] = member
+    else:
+        island.insert(place, member)
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,8 @@ def search(
 ) -> Found:
     """A fast schedule of a layer: the same for the same seed, on any computer.
 
-    Stops within ``gap`` of the limit, or after that many ``simulations``.
+    Stops within ``gap`` of the limit, or after that many ``simulations``; that of a program of
+    :data:`LONG` instructions counts twice, and so on.
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer, and
     :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run.
 
@@ -114,13 +131,17 @@ def search(
     bound = limit(workload, hardware, timing)
     enough = bound.cycles * (1 + gap)
     run = _Run(workload, hardware, timing, Random(seed), enough)
-    islands: list[list[_Member]] = []
-    for number in range(_ISLANDS):
-        until = simulations * (number + 1) * 6 // 10 // _ISLANDS
-        islands.append(run.evolve([], until, _YOUTH))
-        if run.over(islands[-1]):
-            break
-    best = sorted(member for island in islands for member in island)[:_ELITE]
+    plain = run.plain(int(simulations * _PLAIN))
+    best = plain[:_ELITE]
+    if not run.over(best):
+        islands: list[list[_Member]] = []
+        for number in range(_ISLANDS):
+            share = _PLAIN + (_APART - _PLAIN) * (number + 1) / _ISLANDS
+            settlers = plain[number::_ISLANDS][:_SETTLERS]
+            islands.append(run.evolve(settlers, int(simulations * share), _YOUTH))
+            if run.over(islands[-1]):
+                break
+        best = sorted(member for island in islands for member in island[:_SENT])
     if best and not run.over(best):
         best = run.evolve(best, simulations)
     if not best:
@@ -146,19 +167,33 @@ class _Run:
         self._geometry = geometry(workload, hardware)
         self._timing, self._rng, self._enough = timing, rng, enough
         self._known: set[Schedule] = set()
-        self.tried = self.simulated = 0
+        self.tried = self.simulated = self._spent = 0
 
     def over(self, island: Sequence[_Member]) -> bool:
         """Whether the best of an island is close enough to the limit."""
         return bool(island) and island[0].cycles <= self._enough
 
+    def plain(self, until: int) -> list[_Member]:
+        """Plain schedules, the fastest first."""
+        found: list[_Member] = []
+        for child in starts(self._geometry, self._layer[1], self._timing):
+            if self._spent >= until or self.tried >= until:
+                break
+            member = self._simulated(child)
+            if member is not None:
+                _settle(found, member)
+                if self.over(found):
+                    break
+        return found
+
     def evolve(self, island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
-        """Let an island live until so many schedules are simulated in all."""
-        g, rng, begun = self._geometry, self._rng, self.simulated
-        while self.simulated < until:
+        """Let an island live until so many simulations are spent in all."""
+        g, rng, begun = self._geometry, self._rng, self._spent
+        while self._spent < until:
             if self.tried >= (_PATIENCE * until if self.simulated else _HOPELESS):
                 break
-            if len(island) < _ELITE or self.simulated - begun < (until - begun) * youth:
+            young = youth and len(island) < _ELITE
+            if not island or young or self._spent - begun < (until - begun) * youth:
                 child = sample(g, rng)
             elif rng.random() < _CROSS:
                 child = cross(_parent(island, rng), _parent(island, rng), g, rng)
@@ -167,11 +202,10 @@ class _Run:
             member = self._simulated(child)
             if member is None:
                 continue
-            if len(island) < _ELITE or member.cycles < island[-1].cycles:
-                insort(island, member)
-                del island[_ELITE:]
-                if self.over(island):
-                    break
+            _settle(island, member)
+            del island[_ELITE:]
+            if self.over(island):
+                break
         return island
 
     def _simulated(self, child: Schedule) -> _Member | None:
@@ -189,4 +223,5 @@ class _Run:
         (launch,) = schedule(stream, whole, self._layer[1], self._timing, tokens)
         assert launch.cycles > 0  # tokens are in the order of the program: it always ends
         self.simulated += 1
+        self._spent += 1 + len(stream.which) // LONG
         return _Member(launch.cycles, self.tried, fit)
