@@ -36,7 +36,7 @@ _ISLANDS, _ELITE = 5, 16
 _SETTLERS, _SENT = 8, 4  # plain schedules of an island at first; its best, which all end up with
 _YOUTH = 0.05  # share of an island's life in which more are settled at random
 _CROSS = 0.25
-_PATIENCE = 20  # proposals per simulation that the search makes at most
+_PATIENCE = 3  # proposals per simulation of the budget that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
 
 
