@@ -25,9 +25,10 @@ from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import CI, CO, KH, KW, OH, OW, G, N, depth
 
 __all__ = [
-    "FIELDS", "FREE_SYMBOLS", "PARTITIONS", "WORDS", "closing", "coded", "columns_of", "constants",
-    "crosses", "decoded", "demanded", "input_columns", "input_rows", "largest", "number",
-    "numbers", "opening", "parts", "pass_count", "schedule_of", "smallest", "total",
+    "FIELDS", "FREE_SYMBOLS", "PARTITIONS", "WORDS", "chunk_size", "closing", "coded",
+    "columns_of", "constants", "crosses", "decoded", "demanded", "input_columns", "input_rows",
+    "largest", "number", "numbers", "opening", "parts", "pass_count", "schedule_of", "sizes_of",
+    "smallest", "total",
 ]  # fmt: skip
 
 Sizes = tuple[int, ...]
@@ -101,6 +102,7 @@ _numbers: dict[Sizes, int] = {(): 0}
 def number(sizes: Sizes) -> int:
     """The number of a partition; 0 is the empty one.
 
+    >>> from vtacsp.free.variables import number
     >>> number((4, 4, 2)) == number((4, 4, 2)) > 0
     True
     """
@@ -109,6 +111,11 @@ def number(sizes: Sizes) -> int:
         known = _numbers[sizes] = len(_sizes)
         _sizes.append(sizes)
     return known
+
+
+def sizes_of(value: int) -> Sizes:
+    """The partition with a number; the inverse of :func:`number`."""
+    return _sizes[value]
 
 
 def numbers(schedule: Schedule) -> dict[str, int]:
@@ -181,6 +188,7 @@ total = _of_sizes("total", sum)
 parts = _of_sizes("parts", len)
 """How many parts a partition has.
 
+>>> from vtacsp.free.variables import parts, rows
 >>> vtacsp.expr.to_text(parts(rows) <= 4)
 'parts(rows) <= 4'
 """
@@ -275,6 +283,37 @@ def demanded(name: str) -> Int:
         return _demand(values)[place]
 
     return table(name, of_numbers, *(FREE_SYMBOLS[f] for f in DEMANDING), *_LAYER, depth("uop"))
+
+
+SIZED = (
+    *("channels", "rows", "columns", "reduction", "lead", "first", "last"),
+    *("order", "load_rows", "gather"),
+)  # fmt: skip
+"""What chunks and tiles depend on."""
+
+
+def chunk_size(name: str) -> Int:
+    """Elements of the largest ``inp_chunk`` or ``wgt_chunk``, or of the largest ``acc_tile``."""
+    place = walk.NUMBERS.index(name)
+
+    def of_numbers(*values: int) -> int:
+        return _chunks(values)[place]
+
+    return table(name, of_numbers, *(FREE_SYMBOLS[f] for f in SIZED), G, CI, CO, N, *Y, *X)
+
+
+@lru_cache(maxsize=1 << 14)
+def _chunks(values: tuple[int, ...]) -> list[int]:
+    at = dict(zip(SIZED, values, strict=False))
+    groups, inputs, outputs, batch, *axes = values[len(SIZED) :]
+    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
+    sizes = tuple(np.array(_sizes[at.get(name, 0)], dtype=np.int64) for name in PARTITIONS)
+    found: list[int] = walk.chunks(
+        ((batch, groups, inputs, outputs), (*y,), (*x,)), sizes, int(at["order"] == 0),
+        at["load_rows"], gap_y, gap_x,
+    ).tolist()  # fmt: skip
+    return found
 
 
 @lru_cache(maxsize=1 << 14)
