@@ -8,6 +8,7 @@ over what the ramps depend on.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import accumulate, pairwise, product
@@ -103,6 +104,8 @@ class Points:
             sizes for sizes in self.values["channels"] if self._in_groups(sizes)
         )
         self.values["lead"] = self.ramp("lead", g.inputs)
+        self._known: dict[tuple[int, int, int, bool], int] = {}
+        self._parts: dict[tuple[int, bool], list[tuple[int, int]]] = {}
 
     def _in_groups(self, channels: Sizes) -> bool:
         """Whether a tile stays in its group, or may take several."""
@@ -172,55 +175,82 @@ class Points:
     def _cumulative(self) -> list[int]:
         return [*accumulate((g.weight for g in self._groups), initial=0)]
 
-    @cache  # noqa: B019 - lives as long as the space
     def _ways(self, first: int, last: int, load: int, ends: Sizes, alone: bool) -> int:
         """In how many ways the ramps can be chosen."""
-        return sum(weight for weight, _, _ in self._cuts(first, last, load, ends, alone))
-
-    @cache  # noqa: B019
-    def _cuts(
-        self, first: int, last: int, load: int, ends: Sizes, alone: bool
-    ) -> list[tuple[int, Sizes, Sizes]]:
-        """How first and last tile are cut, and in how many ways the pieces then can be."""
         if alone:  # one cut is enough for one tile
-            return [
-                (
-                    self._begins(load, (cut or (first,))[0], ends)
-                    * self._ends(load, (cut or (last,))[-1], ends),
-                    (),
-                    cut,
-                )
-                for cut in self.ramp("last", last)
-            ]
-        begins = [
-            (self._begins(load, (cut or (first,))[0], ends), cut)
-            for cut in self.ramp("first", first)
+            return sum(weight for weight, _ in self._only(last, load, ends))
+        return self._ends_of(first, load, ends[0], True) * self._ends_of(last, load, ends[1], False)
+
+    def _ends_of(self, tile: int, load: int, depth: int, at_begin: bool) -> int:
+        """In how many ways the first or the last tile is cut, with its pieces."""
+        key = tile, load, depth, at_begin
+        found = self._known.get(key)
+        if found is None:
+            found = sum(
+                number * self._pieces_of(load, part, depth, at_begin)
+                for part, number in self._tiles(tile, at_begin)
+            )
+            self._known[key] = found
+        return found
+
+    def _tiles(self, tile: int, at_begin: bool) -> list[tuple[int, int]]:
+        """Rows of the outermost part of a tile that is cut, and in how many cuts it has them."""
+        key = tile, at_begin
+        found = self._parts.get(key)
+        if found is None:
+            cuts = self.ramp("first" if at_begin else "last", tile)
+            found = list(Counter((cut or (tile,))[0 if at_begin else -1] for cut in cuts).items())
+            self._parts[key] = found
+        return found
+
+    def _pieces_of(self, load: int, tile: int, depth: int, at_begin: bool) -> int:
+        """In how many ways the pieces of a tile can be."""
+        channels, lines = self._choices(load, tile, depth, at_begin)
+        steps = len(self.values["begin_steps"]) if at_begin else 1
+        return 1 + steps * len([c for c in channels if c]) * len(lines)
+
+    def _choices(
+        self, load: int, tile: int, depth: int, at_begin: bool
+    ) -> tuple[tuple[Sizes, ...], tuple[Sizes, ...]]:
+        part = load or tile
+        tall = min(part, tile) if at_begin else (tile - 1) % part + 1
+        names = ("begin", "begin_rows") if at_begin else ("finish", "finish_rows")
+        return self.ramp(names[0], depth), self.ramp(names[1], tall)
+
+    def _only(self, last: int, load: int, ends: Sizes) -> list[tuple[int, Sizes]]:
+        """How the only tile is cut, and in how many ways the pieces then can be."""
+        return [
+            (
+                self._pieces_of(load, (cut or (last,))[0], ends[0], True)
+                * self._pieces_of(load, (cut or (last,))[-1], ends[1], False),
+                cut,
+            )
+            for cut in self.ramp("last", last)
         ]
-        finishes = [
-            (self._ends(load, (cut or (last,))[-1], ends), cut) for cut in self.ramp("last", last)
-        ]
-        return [(a * b, cut, other) for a, cut in begins for b, other in finishes]
 
-    def _begins(self, load: int, tile: int, ends: Sizes) -> int:
-        return sum(weight for weight, *_ in self._pieces(load, tile, ends[0], True))
+    def _cuts(self, group: _Group) -> tuple[list[tuple[int, Sizes]], list[tuple[int, Sizes]]]:
+        """How the first tile and how the last is cut, each with the number of ways."""
+        load, (top, bottom) = group.load_rows, group.ends
+        if self._alone(group):
+            return [(1, ())], self._only(group.rows[-1], load, group.ends)
+        firsts, lasts = self.ramp("first", group.rows[0]), self.ramp("last", group.rows[-1])
+        return (
+            [(self._pieces_of(load, (c or group.rows)[0], top, True), c) for c in firsts],
+            [(self._pieces_of(load, (c or group.rows)[-1], bottom, False), c) for c in lasts],
+        )
 
-    def _ends(self, load: int, tile: int, ends: Sizes) -> int:
-        return sum(weight for weight, *_ in self._pieces(load, tile, ends[1], False))
+    def _alone(self, group: _Group) -> bool:
+        """Whether there is one tile."""
+        one = group.only_column and group.one_part and len(group.rows) == 1
+        return one and self.geometry.batch == 1
 
-    @cache  # noqa: B019
     def _pieces(
         self, load: int, tile: int, depth: int, at_begin: bool
     ) -> list[tuple[int, Sizes, Sizes]]:
         """Pieces of channels and of rows, and how often they come (``begin_steps``)."""
-        part = load or tile
-        rows = min(part, tile) if at_begin else (tile - 1) % part + 1
-        names = ("begin", "begin_rows") if at_begin else ("finish", "finish_rows")
-        found: list[tuple[int, Sizes, Sizes]] = [(1, (), ())]
+        channels, lines = self._choices(load, tile, depth, at_begin)
         steps = len(self.values["begin_steps"]) if at_begin else 1
-        for channels in self.ramp(names[0], depth):
-            if channels:
-                found += [(steps, channels, lines) for lines in self.ramp(names[1], rows)]
-        return found
+        return [(1, (), ()), *((steps, c, n) for c in channels if c for n in lines)]
 
     # -- points
 
@@ -228,13 +258,12 @@ class Points:
         """A point, each as likely as any other."""
         at = rng.randrange(self._cumulative[-1])
         group = self._groups[bisect_right(self._cumulative, at) - 1]
-        alone = group.only_column and group.one_part and len(group.rows) == 1
-        alone = alone and self.geometry.batch == 1
         columns = self._columns[group.only_column]
         channels = self._channels[group.ends, group.one_part]
-        cuts = self._cuts(group.rows[0], group.rows[-1], group.load_rows, group.ends, alone)
-        _, first, last = _weighted(rng, [cut[0] for cut in cuts], cuts)
-        top = ((last if alone else first) or group.rows)[0]
+        firsts, lasts = self._cuts(group)
+        _, first = _weighted(rng, [cut[0] for cut in firsts], firsts)
+        _, last = _weighted(rng, [cut[0] for cut in lasts], lasts)
+        top = ((last if self._alone(group) else first) or group.rows)[0]
         bottom = (last or group.rows)[-1]
         begins = self._pieces(group.load_rows, top, group.ends[0], True)
         finishes = self._pieces(group.load_rows, bottom, group.ends[1], False)
@@ -251,12 +280,9 @@ class Points:
     def __iter__(self) -> Iterator[Schedule]:
         """All points: for spaces that are small."""
         for group in self._groups:
-            alone = group.only_column and group.one_part and len(group.rows) == 1
-            alone = alone and self.geometry.batch == 1
-            for _, first, last in self._cuts(
-                group.rows[0], group.rows[-1], group.load_rows, group.ends, alone
-            ):
-                top = ((last if alone else first) or group.rows)[0]
+            firsts, lasts = self._cuts(group)
+            for (_, first), (_, last) in product(firsts, lasts):
+                top = ((last if self._alone(group) else first) or group.rows)[0]
                 bottom = (last or group.rows)[-1]
                 yield from self._all_of(group, first, last, top, bottom)
 

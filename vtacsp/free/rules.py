@@ -234,8 +234,9 @@ HAZARD = Rule(
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message="in every form, a micro-op writes the accumulator of one of the two before it",
     mechanism=(
-        "The pipeline adds to an accumulator over three cycles. A form that would write one too "
-        "soon gives way to the next; a product over one or two accumulators has none that does not."
+        "The runtime refuses such a kernel (`UopKernel::VerifyDep`): the sum before may not be "
+        "written yet. A form that would do so gives way to the next; a product over one or two "
+        "accumulators has none that does not."
     ),
 )
 

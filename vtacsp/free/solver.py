@@ -8,11 +8,14 @@ exact, and what it refuses is refused rightly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from math import prod
 from typing import Any
 
+import numpy as np
 from ortools.sat.python import cp_model
 
+from vtacsp.arrays import IntArray
 from vtacsp.expr import Bool, Int, all_of, any_of, truth
 from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table
 from vtacsp.expr.solver import Encoder
@@ -47,12 +50,41 @@ class _Wide(Encoder):
             self._sized[id(node)] = known
         return known[1]
 
+    def listed(self, node: Table) -> int:
+        """Combinations of the values of a procedure's operands."""
+        return prod(len(values) for values in self._operand_values(node))
+
+    def _operand_values(self, node: Table) -> list[IntArray]:
+        """What each operand can be, or all between the least and the greatest of it."""
+        found = []
+        for child in node.operands:
+            assert isinstance(child, Int)
+            if self.combinations(child) <= FEW:
+                found.append(np.unique(np.asarray(self._reach.evaluate(child))))
+            else:
+                low, high = self._span(child)
+                found.append(np.arange(low, min(high, low + FEW) + 1))
+        return found
+
+    def _table_rows(self, node: Table) -> list[list[int]]:
+        """Values of the operands, and of the procedure."""
+        values = [column.tolist() for column in self._operand_values(node)]
+        return [[*row, int(node.function(*row))] for row in product(*values)]
+
     def _truth_table(self, node: Bool) -> Any:
         return super()._truth_table(node) if self.combinations(node) <= FEW else None
 
     def _new_number(self, node: Int) -> Any:
-        if self.combinations(node) <= FEW or not isinstance(node, Apply):
+        if self.combinations(node) <= FEW:
             return super()._new_number(node)
+        if isinstance(node, Table):  # tied to its operands, which have few values
+            rows = self._table_rows(node)
+            values = sorted({row[-1] for row in rows})
+            result = self.model.new_int_var_from_domain(cp_model.Domain.from_values(values), "")
+            terms = [self.number(c) for c in node.operands if isinstance(c, Int)]
+            self.model.add_allowed_assignments([*terms, result], rows)
+            return result
+        assert isinstance(node, Apply)
         if node.operator in ("+", "-"):
             return super()._new_number(node)
         operands = [self.number(c) for c in node.operands if isinstance(c, Int)]
@@ -108,8 +140,9 @@ class _Wide(Encoder):
             return (int(values), int(values)) if isinstance(values, int) else (
                 int(values.min()), int(values.max())
             )  # fmt: skip
-        if isinstance(node, Table):  # tied to its operands by super(), which lists them
-            raise AssertionError(f"{node.name} has {self.combinations(node):,} combinations")
+        if isinstance(node, Table):
+            results = [row[-1] for row in self._table_rows(node)]
+            return min(results), max(results)
         assert isinstance(node, Apply)
         of = [self._span(c) for c in node.operands if isinstance(c, Int)]
         (a, b), (c, d) = of
@@ -169,7 +202,7 @@ class Model:
         if not node.tabulated:
             return False
         if isinstance(node, Table):
-            return self._encoder.combinations(node) > FEW
+            return min(self._encoder.combinations(node), self._encoder.listed(node)) > FEW
         return any(self._large(child) for child in node.operands)
 
     def forbid(self, values: Mapping[str, int]) -> None:
