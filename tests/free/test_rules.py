@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.free.test_epilogues import random_chain
+from tests.support import ROOT
 from tests.support.imports import graph, reached
 from tests.support.layers import OPERATORS, random_layer, random_machine
 from vtacsp import VTAConfig
@@ -21,6 +22,7 @@ from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import mutate, sample
 from vtacsp.free.rules import RULES
+from vtacsp.free.rules_section import MARK, with_rules
 from vtacsp.free.schedule_fields import PARTITIONS, columns_of, constants, numbers, schedule_of
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.operators.conv2d.workload import Conv2D
@@ -170,3 +172,18 @@ def test_the_two_opinions_know_nothing_of_each_other() -> None:
     rules = {f"vtacsp.free.{name}" for name in ("rules", "variables", "demand", "kernels")}
     assert not reached(rules, graph()) & emitter
     assert not reached(emitter, graph()) & rules
+
+
+PAGE = ROOT / "docs" / "beyond_the_template.md"
+
+
+def test_the_page_has_the_rules(request) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(with_rules(page), encoding="utf-8")
+    assert page.count(MARK) == 2
+    assert page == with_rules(page)
+    for rule in RULES:
+        assert rule.title
+        assert len(rule.mechanism) > 20
+        assert rule.message

@@ -86,7 +86,7 @@ INDEPENDENT = (
 
 RULES = (
     "rules.*|operators.nest|operators.?.nest|operators.?.rules|operators.?.overflow|"
-    "operators.catalogue|epilogue.rules|space.*|free.rules|free.variables|free.demand|free.kernels"
+    "operators.catalogue|epilogue.rules|space.*|free.rules|free.schedule_fields|free.demand|free.kernel_demand"
 )
 """The first oracle: what says whether a configuration is feasible."""
 

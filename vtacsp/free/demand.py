@@ -15,7 +15,7 @@ from vtacsp.free import kernel_demand as k
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import needed
 
-__all__ = ["CHANNEL", "NUMBERS", "TENSOR", "Axes", "demand", "lines"]
+__all__ = ["CHANNEL", "NUMBERS", "TENSOR", "Axes", "chunks", "demand", "lines"]
 
 NUMBERS = (
     *("inp_chunk", "wgt_chunk", "acc_tile", "micro_ops", "fits", "rewritten", "tokens"),
@@ -36,7 +36,11 @@ CHANNEL, TENSOR = 1, 2
     _WIDE_ACC, _WIDE_SRC, _WIDE_WGT,
 ) = range(len(NUMBERS))  # fmt: skip
 _LOAD, _COMPUTE, _STORE = range(3)
-_NONE = (0, 0)
+
+# what is compiled is compiled for types, and a number that is written down has one of its own
+_ZERO, _ONE, _ANY = np.int64(0), np.int64(1), np.int64(1 << 30)
+_LOADS, _COMPUTES, _STORES = np.int64(_LOAD), np.int64(_COMPUTE), np.int64(_STORE)
+_NONE = (_ZERO, _ZERO)
 
 
 class Axes(NamedTuple):
@@ -57,7 +61,7 @@ class Axes(NamedTuple):
 
 @jit
 def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    """What a schedule asks for, one of :data:`NUMBERS` after the other.
+    """What a schedule asks for, one of :data:`NUMBERS` after the other; zeros when it is none.
 
     ``layer``: (batch, groups, input blocks, output blocks) and both axes; ``passes``: what each
     pass takes; ``preload``: whether a tensor takes the place of the reset; ``most``: micro-ops that
@@ -82,27 +86,17 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     found[_FITS] = 1
     taps_all = y[2] * x[2]
     tiles = _tiles(batch, channels, rows, columns, first, last, c.by_rows)
-    largest = reduction.max()
-    if len(lead):
-        largest = max(largest, lead.max())
-    for tile in tiles:
-        wide = _wide(groups, inputs, outputs, tile[2])
-        low = tile[3]
-        while low < tile[3] + tile[4]:
-            high = min(low + (c.load_rows or tile[4]), tile[3] + tile[4])
-            tall = lines(y, low, high, c.gap_y)
-            across = lines(x, tile[5], tile[5] + tile[6], c.gap_x)
-            found[_INP] = max(found[_INP], max(largest, wide * tile[2]) * tall * across)
-            low = high
-        found[_WGT] = max(found[_WGT], tile[2] * largest * taps_all)
-        found[_ACC] = max(found[_ACC], tile[2] * tile[4] * tile[6])
+    found[:_UOPS] = _sizes(layer, tiles, parts, c.load_rows, c.gap_y, c.gap_x)
+    end_rows = tiles[-1, 4]
+    if not _cuts(parts, inputs, outputs, y, x, tiles[0, 4], end_rows, c.load_rows):
+        found[:] = 0
+        return found
     inp_size, wgt_size, acc_size = found[_INP], found[_WGT], found[_ACC]
     channel_operands = 0
     for kind in passes:
         channel_operands += kind == CHANNEL
     operands = c.acc * acc_size
     shared = operands + channel_operands * outputs
-    end_rows = tiles[-1, 4]
     many_inp = max(len(begin), 1) * max(len(begin_rows), 1)
     many_wgt = max(len(begin), 1)
     many_acc = -(-end_rows // (c.load_rows or end_rows)) + len(finish) + len(finish_rows)
@@ -111,9 +105,9 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     kept_widths = np.zeros(k.END, np.int64)
     known, done = k.empty_set(), k.empty_set()
     events = np.zeros((256, 7), np.int64)
-    count = 0
+    count = np.int64(0)
     held_inp, held_wgt = np.full((c.inp, 7), -1), np.full((c.wgt, 4), -1)
-    next_inp = next_wgt = 0
+    next_inp = next_wgt = np.int64(0)
     wanted_inp, wanted_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
     one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for t in range(len(tiles)):
@@ -133,7 +127,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 return found
             k.loops_over(widths, depth, area, area)
         events, count = _note(
-            events, count, _COMPUTE, _NONE, _NONE, (acc_piece, acc_piece + many_acc)
+            events, count, _COMPUTES, _NONE, _NONE, (acc_piece, acc_piece + many_acc)
         )
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2
@@ -153,7 +147,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
             found[_SIZE] = max(found[_SIZE], depth, steps * taps_all)
             if fresh_wgt and not begins:
                 events, count = _note(
-                    events, count, _LOAD, _NONE, (wgt_piece, wgt_piece + many_wgt), _NONE
+                    events, count, _LOADS, _NONE, (wgt_piece, wgt_piece + many_wgt), _NONE
                 )
             low = row0
             while low < bottom:
@@ -162,7 +156,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 left, across = _span(x, column0, column0 + across0, c.gap_x)
                 first_block = channel // (outputs // groups) * inputs + at
                 blocks = wide * depth if wide else steps
-                slot, fresh = 0, False
+                slot, fresh = np.int64(0), False
                 if tall0 * across:
                     wanted_inp[:] = image, first_block, blocks, top, tall0, left, across
                     slot, fresh, next_inp = _held(held_inp, wanted_inp, next_inp)
@@ -171,11 +165,14 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 all_wgt = wgt_piece, wgt_piece + many_wgt
                 if fresh and not begins:
                     _load(found, blocks, tall0, across, y, x, c.gap_y, c.gap_x)
-                    events, count = _note(events, count, _LOAD, all_inp, _NONE, _NONE)
+                    events, count = _note(events, count, _LOADS, all_inp, _NONE, _NONE)
                 at_end = ends and finishes and high == bottom
+                if begins and finishes and ends:
+                    found[:] = 0
+                    return found
                 one[0], one_row[0] = depth, high - low
                 cut = begin if begins else finish if at_end else one
-                at_channel, taken = 0, False
+                at_channel, taken = np.int64(0), False
                 for i in range(len(cut)):
                     some = cut[i]
                     if begins and fresh_wgt and low == row0:
@@ -184,7 +181,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                             if i == 0
                             else (wgt_piece + i, wgt_piece + i + 1)
                         )
-                        events, count = _note(events, count, _LOAD, _NONE, span, _NONE)
+                        events, count = _note(events, count, _LOADS, _NONE, span, _NONE)
                     cut_rows = one_row
                     if begins and low == row0 and len(begin_rows):
                         cut_rows = begin_rows
@@ -198,11 +195,11 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                             _, until = needed(y, low, at_row + tall)
                             more = (until - top) // c.gap_y + 1 - have if until >= top else 0
                             if more > 0 and (some * wide if wide else steps) > 0:
-                                _load(found, 1, more, across, y, x, c.gap_y, c.gap_x)
+                                _load(found, _ONE, more, across, y, x, c.gap_y, c.gap_x)
                                 span = (inp_piece + place + j, inp_piece + place + j + 1)
                                 if not taken:
                                     taken, span = True, all_inp
-                                events, count = _note(events, count, _LOAD, span, _NONE, _NONE)
+                                events, count = _note(events, count, _LOADS, span, _NONE, _NONE)
                                 have += more
                         if (
                             tall0 * across
@@ -227,7 +224,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                                 own_wgt = wgt_piece + i, wgt_piece + i + 1
                             own_acc = acc_piece + piece, acc_piece + piece + 1
                             events, count = _note(
-                                events, count, _COMPUTE, own_inp, own_wgt, own_acc
+                                events, count, _COMPUTES, own_inp, own_wgt, own_acc
                             )
                         whole = at_channel + some == depth and at_row + tall == bottom
                         if ends and (finishes or whole):
@@ -256,9 +253,9 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                             own_acc = acc_piece + piece, acc_piece + piece + 1
                             if len(passes):
                                 events, count = _note(
-                                    events, count, _COMPUTE, _NONE, _NONE, own_acc
+                                    events, count, _COMPUTES, _NONE, _NONE, own_acc
                                 )
-                            events, count = _note(events, count, _STORE, _NONE, _NONE, own_acc)
+                            events, count = _note(events, count, _STORES, _NONE, _NONE, own_acc)
                             piece += 1
                         at_row += tall
                     at_channel += some
@@ -270,6 +267,62 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     pieces = c.inp * many_inp, c.wgt * many_wgt, c.acc * many_acc
     found[_TOKENS] = _tokens(events[:count], pieces)
     return found
+
+
+@jit
+def chunks(layer, parts, by_rows, load_rows, gap_y, gap_x):  # type: ignore[no-untyped-def]
+    """Elements of the largest chunk of inputs and of weights, and of the largest tile."""
+    tiles = _tiles(layer[0][0], parts[0], parts[1], parts[2], parts[5], parts[6], by_rows)
+    return _sizes(layer, tiles, parts, load_rows, gap_y, gap_x)
+
+
+@jit
+def _sizes(layer, tiles, parts, load_rows, gap_y, gap_x):  # type: ignore[no-untyped-def]
+    (_, groups, inputs, outputs), y, x = layer
+    found = np.zeros(_UOPS, np.int64)
+    largest = parts[3].max()
+    if len(parts[4]):
+        largest = max(largest, parts[4].max())
+    for tile in tiles:
+        wide = _wide(groups, inputs, outputs, tile[2])
+        low = tile[3]
+        while low < tile[3] + tile[4]:
+            high = min(low + (load_rows or tile[4]), tile[3] + tile[4])
+            tall = lines(y, low, high, gap_y)
+            across = lines(x, tile[5], tile[5] + tile[6], gap_x)
+            found[_INP] = max(found[_INP], max(largest, wide * tile[2]) * tall * across)
+            low = high
+        found[_WGT] = max(found[_WGT], tile[2] * largest * y[2] * x[2])
+        found[_ACC] = max(found[_ACC], tile[2] * tile[4] * tile[6])
+    return found
+
+
+@jit
+def _cuts(parts, inputs, outputs, y, x, first_rows, last_rows, load_rows):  # type: ignore[no-untyped-def]
+    """Whether the partitions add up to what they cut."""
+    (
+        channels,
+        rows,
+        columns,
+        reduction,
+        lead,
+        first,
+        last,
+        begin,
+        begin_rows,
+        finish,
+        finish_rows,
+    ) = parts
+    first_load = min(load_rows or first_rows, first_rows)
+    last_load = (last_rows - 1) % (load_rows or last_rows) + 1
+    right = channels.sum() == outputs and rows.sum() == y[1] and columns.sum() == x[1]
+    right = right and reduction.sum() == inputs
+    for some, whole in (
+        (lead, inputs), (first, rows[0]), (last, rows[-1]), (begin, channels[0]),
+        (begin_rows, first_load), (finish, channels[-1]), (finish_rows, last_load),
+    ):  # fmt: skip
+        right = right and (len(some) == 0 or some.sum() == whole)
+    return right
 
 
 @jit
@@ -365,7 +418,7 @@ def _product(  # type: ignore[no-untyped-def]
     value = _alike(value, x, tile[2], tile[4], chunk[2])
     before = done[2][0]
     if before < len(done[1]) // 2:
-        k.seen(done, value, 1, 1 << 30)
+        k.seen(done, value, _ONE, _ANY)
         if done[2][0] == before:
             return k.DONE
     how = k.DONE

@@ -27,6 +27,7 @@ LOOP, WIDE_ACC, WIDE_SRC, WIDE_WGT, END = range(5)
 
 _PLACES = 1 << 13
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_ZERO, _ONE = np.int64(0), np.int64(1)  # of the type of every other number
 _COLUMN, _ROW, _TAP = range(3)
 _OUTPUT = 1
 
@@ -66,8 +67,8 @@ def seen(known, value, size, most):  # type: ignore[no-untyped-def]
 @jit
 def single(known, dst, src, most):  # type: ignore[no-untyped-def]
     """Note the kernel of a reset or an ALU pass: one micro-op."""
-    value = mixed(mixed(mixed(np.uint64(1), dst), src), 0)
-    return seen(known, value, 1, most)
+    value = mixed(mixed(mixed(np.uint64(1), dst), src), _ZERO)
+    return seen(known, value, _ONE, most)
 
 
 @jit
@@ -162,7 +163,7 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     continue
                 pixel_x[:3] = many, far, far * x[3] // gap_x
             loops = _nest(taken, channel, pixel_y, pixel_x, over_blocks, over_steps)
-            value, size = np.uint64(1), 0
+            value, size = np.uint64(1), np.int64(0)
             head0 = head1 = one = two = np.int64(-1)  # its first two, its last two accumulators
             rewritten = False
             for step in range(1 if taken[3] else steps):

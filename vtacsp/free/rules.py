@@ -15,6 +15,7 @@ from vtacsp.free.schedule_fields import (
     begin_rows,
     begin_steps,
     channels,
+    chunk_size,
     closing,
     columns,
     crosses,
@@ -51,9 +52,9 @@ MOST_TOKENS = 255
 
 one_tile = named("one_tile", N * parts(channels) * parts(rows) * parts(columns) == 1)
 _opening_tile = if_else(parts(first) > 0, opening(first), opening(rows))
-_first_tile = if_else(one_tile & (parts(last) > 0), opening(last), _opening_tile)
+first_tile = if_else(one_tile & (parts(last) > 0), opening(last), _opening_tile)
 _closing_tile = if_else(one_tile & (parts(first) > 0), closing(first), closing(rows))
-_last_tile = if_else(parts(last) > 0, closing(last), _closing_tile)
+last_tile = if_else(parts(last) > 0, closing(last), _closing_tile)
 
 
 def _loaded(tile: Int) -> Int:
@@ -61,8 +62,8 @@ def _loaded(tile: Int) -> Int:
     return if_else(load_rows > 0, minimum(load_rows, tile), tile)
 
 
-first_load = named("first_load", _loaded(_first_tile))
-last_load = named("last_load", (_last_tile - 1) % maximum(_loaded(_last_tile), 1) + 1)
+first_load = named("first_load", _loaded(first_tile))
+last_load = named("last_load", (last_tile - 1) % maximum(_loaded(last_tile), 1) + 1)
 
 _ALL = (
     (channels, CO, "the output channel blocks"),
@@ -156,7 +157,7 @@ _together = if_else(all_of(G > 1, CO == G, largest(channels) > 1), CI * largest(
 _blocks = maximum(maximum(largest(reduction), largest(lead)), _together)
 plain_inp = named("plain_inp", _blocks * (input_rows() * input_columns()))
 plain_acc = named("plain_acc", largest(channels) * (largest(rows) * largest(columns)))
-_inp_chunk, _acc_tile = demanded("inp_chunk"), demanded("acc_tile")
+_inp_chunk, _acc_tile = chunk_size("inp_chunk"), chunk_size("acc_tile")
 _operands = named("operands", pass_count(1) * CO)
 _shared = pass_count(2) > 0
 
@@ -233,8 +234,9 @@ HAZARD = Rule(
     title="no micro-op writes an accumulator that one of the two before it wrote",
     message="in every form, a micro-op writes the accumulator of one of the two before it",
     mechanism=(
-        "The pipeline adds to an accumulator over three cycles. A form that would write one too "
-        "soon gives way to the next; a product over one or two accumulators has none that does not."
+        "The runtime refuses such a kernel (`UopKernel::VerifyDep`): the sum before may not be "
+        "written yet. A form that would do so gives way to the next; a product over one or two "
+        "accumulators has none that does not."
     ),
 )
 

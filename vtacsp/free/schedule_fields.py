@@ -16,7 +16,7 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.epilogue.steps import CHANNEL, TENSOR
-from vtacsp.expr import Int, Symbol, table
+from vtacsp.expr import Int, Symbol, named, table
 from vtacsp.free import demand as walk
 from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
 from vtacsp.machine.configuration import VTAConfig
@@ -25,9 +25,10 @@ from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import CI, CO, KH, KW, OH, OW, G, N, depth
 
 __all__ = [
-    "FIELDS", "FREE_SYMBOLS", "PARTITIONS", "WORDS", "closing", "coded", "columns_of", "constants",
-    "crosses", "decoded", "demanded", "input_columns", "input_rows", "largest", "number",
-    "numbers", "opening", "parts", "pass_count", "schedule_of", "smallest", "total",
+    "FIELDS", "FREE_SYMBOLS", "PARTITIONS", "PROCEDURES", "WORDS", "chunk_size", "closing", "coded",
+    "columns_of", "constants", "crosses", "decoded", "demanded", "input_columns", "input_rows",
+    "largest", "number", "numbers", "opening", "parts", "pass_count", "schedule_of", "sizes_of",
+    "smallest", "total",
 ]  # fmt: skip
 
 Sizes = tuple[int, ...]
@@ -110,6 +111,11 @@ def number(sizes: Sizes) -> int:
         known = _numbers[sizes] = len(_sizes)
         _sizes.append(sizes)
     return known
+
+
+def sizes_of(value: int) -> Sizes:
+    """The partition with a number; the inverse of :func:`number`."""
+    return _sizes[value]
 
 
 def numbers(schedule: Schedule) -> dict[str, int]:
@@ -239,12 +245,13 @@ X = (IN_W, OW, KW, STEP_W, EDGE_W, DATA_W)
 
 def input_rows() -> Int:
     """Input rows of the largest load, where neither first nor last tile is cut."""
-    return table("input_rows", _lines, rows, load_rows, _gathered(1), *Y)
+    return named("input_rows", table("input_rows", _lines, rows, load_rows, _gathered(1), *Y))
 
 
 def input_columns() -> Int:
     """Input columns of the widest load."""
-    return table("input_columns", _lines, columns, 0, _gathered(2), *X)
+    lines = table("input_columns", _lines, columns, 0, _gathered(2), *X)
+    return named("input_columns", lines)
 
 
 def _gathered(least: int) -> Int:
@@ -265,6 +272,26 @@ def _lines(sizes: int, at_a_time: int, gathers: int, *axis: int) -> int:
     return most
 
 
+PROCEDURES: Mapping[str, str] = {
+    "input_rows": "input rows of the largest load, where neither first nor last tile is cut",
+    "input_columns": "input columns of the widest load",
+    "inp_chunk": "elements of the largest input chunk of all tiles and steps",
+    "wgt_chunk": "elements of the largest weight chunk",
+    "acc_tile": "elements of the largest tile",
+    "micro_ops": "micro-ops of all kernels, those that are alike counted once",
+    "fits": "1 when each product has a form whose kernels fit beside those before them",
+    "rewritten": "1 when a product has no form that leaves an accumulator alone for two micro-ops",
+    "tokens": "the most tokens that a queue can hold at a time",
+    "size": "the largest size of a copy",
+    "stride": "the largest stride of a copy",
+    "whole": "elements of the largest single load of inputs",
+    "loop": "iterations of the longest hardware loop",
+    "wide_acc": "the largest factor of an accumulator index",
+    "wide_src": "the largest factor of a source index",
+    "wide_wgt": "the largest factor of a weight index",
+}
+"""What is a procedure, or a formula with a name, in rules."""
+
 DEMANDING = tuple(name for name in FIELDS if name not in ("lead_uops", "group_uops"))
 _LAYER = (N, G, CI, CO, *Y, *X, ALU_CODE, PRELOAD)
 
@@ -276,7 +303,40 @@ def demanded(name: str) -> Int:
     def of_numbers(*values: int) -> int:
         return _demand(values)[place]
 
-    return table(name, of_numbers, *(FREE_SYMBOLS[f] for f in DEMANDING), *_LAYER, depth("uop"))
+    symbols = (FREE_SYMBOLS[f] for f in DEMANDING)
+    return named(name, table(name, of_numbers, *symbols, *_LAYER, depth("uop")))
+
+
+SIZED = (
+    *("channels", "rows", "columns", "reduction", "lead", "first", "last"),
+    *("order", "load_rows", "gather"),
+)  # fmt: skip
+"""What chunks and tiles depend on."""
+
+
+def chunk_size(name: str) -> Int:
+    """Elements of the largest ``inp_chunk`` or ``wgt_chunk``, or of the largest ``acc_tile``."""
+    place = walk.NUMBERS.index(name)
+
+    def of_numbers(*values: int) -> int:
+        return _chunks(values)[place]
+
+    symbols = (FREE_SYMBOLS[f] for f in SIZED)
+    return named(name, table(name, of_numbers, *symbols, G, CI, CO, N, *Y, *X))
+
+
+@lru_cache(maxsize=1 << 14)
+def _chunks(values: tuple[int, ...]) -> list[int]:
+    at = dict(zip(SIZED, values, strict=False))
+    groups, inputs, outputs, batch, *axes = values[len(SIZED) :]
+    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
+    sizes = tuple(np.array(_sizes[at.get(name, 0)], dtype=np.int64) for name in PARTITIONS)
+    found: list[int] = walk.chunks(
+        ((batch, groups, inputs, outputs), (*y,), (*x,)), sizes, int(at["order"] == 0),
+        at["load_rows"], gap_y, gap_x,
+    ).tolist()  # fmt: skip
+    return found
 
 
 @lru_cache(maxsize=1 << 14)

@@ -1,0 +1,50 @@
+"""The rules of free schedules as a part of a page, generated from the rules themselves.
+
+``python -m vtacsp.free.rules_section docs/beyond_the_template.md`` writes it; a test keeps it current.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vtacsp.expr import to_text
+from vtacsp.expr.nodes import Node
+from vtacsp.free.rules import RULES
+from vtacsp.free.schedule_fields import FREE_SYMBOLS, PROCEDURES
+
+__all__ = ["MARK", "with_rules"]
+
+MARK = "<!-- rules of free schedules -->"
+
+
+def _cell(node: Node) -> str:
+    return f"`{to_text(node, expand=True)}`".replace("|", "\\|")
+
+
+def rules_text() -> str:
+    """A table of the rules, and one of their words."""
+    lines = [
+        "| rule | cause | holds when | condition | reason |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for rule in RULES:
+        conditions = " and ".join(_cell(check.holds) for check in rule.checks)
+        lines.append(
+            f"| `{rule.name}` | `{rule.cause}` | {rule.title} | {conditions} | {rule.mechanism} |"
+        )
+    lines += ["", "| word | meaning |", "| --- | --- |"]
+    lines += [f"| `{name}` | {symbol.meaning} |" for name, symbol in FREE_SYMBOLS.items()]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in PROCEDURES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def with_rules(page: str) -> str:
+    """A page with the part between its two marks made anew."""
+    before, _, rest = page.partition(MARK)
+    return f"{before}{MARK}\n{rules_text()}{MARK}{rest.partition(MARK)[2]}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(with_rules(path.read_text(encoding="utf-8")), encoding="utf-8")
