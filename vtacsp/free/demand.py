@@ -48,6 +48,7 @@ class Axes(NamedTuple):
 
     load_rows: int
     begin_steps: int
+    clear_ahead: int
     by_rows: int
     snake: int
     gap_y: int
@@ -110,6 +111,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     next_inp = next_wgt = np.int64(0)
     wanted_inp, wanted_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
     one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    ahead = min(c.clear_ahead, c.acc - 1, len(tiles) - 1)
     for t in range(len(tiles)):
         image, channel, depth, row0, high0, column0, across0 = tiles[t]
         bottom = row0 + high0
@@ -121,14 +123,19 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
             found[_SIZE] = max(found[_SIZE], depth)
         if preload:
             _copy(found, depth, high0, across0, high0, y, x)
-        else:
-            if not k.single(known, acc, acc, most):
-                found[_FITS] = 0
-                return found
-            k.loops_over(widths, depth, area, area)
-        events, count = _note(
-            events, count, _COMPUTES, _NONE, _NONE, (acc_piece, acc_piece + many_acc)
-        )
+            events, count = _note(
+                events, count, _COMPUTES, _NONE, _NONE, (acc_piece, acc_piece + many_acc)
+            )
+        elif t == 0 or t > ahead:
+            for cleared in range(t, (ahead if t == 0 else t) + 1):
+                slot = cleared % c.acc
+                if not k.single(known, slot * acc_size, slot * acc_size, most):
+                    found[_FITS] = 0
+                    return found
+                size = tiles[cleared, 4] * tiles[cleared, 6]
+                k.loops_over(widths, tiles[cleared, 2], size, size)
+                own = slot * many_acc, (slot + 1) * many_acc
+                events, count = _note(events, count, _COMPUTES, _NONE, _NONE, own)
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2
         finishes = t == len(tiles) - 1 and len(finish) > 0

@@ -35,6 +35,7 @@ ALONE: Mapping[str, tuple[Any, ...]] = {
     "inp": (*range(1, MOST_SLOTS + 1),), "wgt": (*range(1, MOST_SLOTS + 1),),
     "acc": (*range(1, MOST_SLOTS + 1),), "lead_uops": (1, 2, 3, 4, 6, 8, 12),
     "group_uops": (0, 1, 2, 3, 4, 6, 8, 12, 16), "begin_steps": (1, 2, 3, 4),
+    "clear_ahead": (0, 1, 2, 3),
 }  # fmt: skip
 
 

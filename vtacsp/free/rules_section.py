@@ -1,6 +1,7 @@
 """The rules of free schedules as a part of a page, generated from the rules themselves.
 
-``python -m vtacsp.free.rules_section docs/beyond_the_template.md`` writes it; a test keeps it current.
+``python -m vtacsp.free.rules_section docs/beyond_the_template.md`` writes it; a test keeps
+it current.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ last = _symbol("last", "rows into which the last tile is cut, empty: it is not")
 begin = _symbol("begin", "channel blocks of the pieces of the first steps, empty: none")
 begin_rows = _symbol("begin_rows", "rows of these pieces, empty: all of a load")
 begin_steps = _symbol("begin_steps", "how many of the first steps are cut into pieces")
+clear_ahead = _symbol("clear_ahead", "how many tiles are cleared with the first one")
 finish = _symbol("finish", "channel blocks of the pieces of the last step, empty: none")
 finish_rows = _symbol("finish_rows", "rows of the last of these pieces, empty: all")
 load_rows = _symbol("load_rows", "output rows whose input is loaded at a time, 0: all of a tile")
@@ -346,8 +347,8 @@ def _demand(values: tuple[int, ...]) -> list[int]:
     y, x = Axis(*axes[:6]), Axis(*axes[6:])
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     own = walk.Axes(
-        at["load_rows"], at["begin_steps"], at["order"] == 0, at["snake"], gap_y, gap_x,
-        at["form"], at["loop"], at["inp"], at["wgt"], at["acc"],
+        at["load_rows"], at["begin_steps"], at["clear_ahead"], at["order"] == 0, at["snake"],
+        gap_y, gap_x, at["form"], at["loop"], at["inp"], at["wgt"], at["acc"],
     )  # fmt: skip
     sizes = tuple(np.array(_sizes[at[name]], dtype=np.int64) for name in PARTITIONS)
     found: list[int] = walk.demand(
