@@ -102,7 +102,7 @@ def random_case(operator: str, rng: Random) -> tuple[Workload, VTAConfig] | None
 def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: str) -> None:
     rng = Random(f"rules {operator}")
     found: Counter[str] = Counter()
-    for seed in range(50):
+    for seed in range(40):
         case = random_case(operator, rng)
         if case is None:
             continue
@@ -161,7 +161,7 @@ def test_rare_causes(cause, rule, layer, machine, change):
 def test_a_schedule_survives_being_numbered() -> None:
     rng = Random(5)
     g = geometry(conv(12, 12, 4), MACHINE)
-    for _ in range(50):
+    for _ in range(40):
         schedule = mutate(sample(g, rng), g, rng)
         assert schedule_of(numbers(schedule)) == schedule
 

@@ -21,7 +21,6 @@ from vtacsp.free.moves import fitted
 from vtacsp.free.points import Points
 from vtacsp.free.rules import ACC, RULES
 from vtacsp.free.schedule import Schedule
-from vtacsp.free.solver import Model
 from vtacsp.free.variables import (
     FIELDS,
     FREE_SYMBOLS,
@@ -38,7 +37,6 @@ from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.rule import Rule
-from vtacsp.space.cpsat import run
 from vtacsp.space.explanation import Violation
 
 __all__ = ["Count", "FreeSpace", "ScheduleExplanation"]
@@ -406,6 +404,9 @@ class FreeSpace:
         allow, also where :class:`~vtacsp.free.points.Points` has one way to say the same.
         """
         from ortools.sat.python import cp_model
+
+        from vtacsp.free.solver import Model
+        from vtacsp.space.cpsat import run
 
         model = Model(self.constants, self.domains, self.rules)
         solver = cp_model.CpSolver()
