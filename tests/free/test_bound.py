@@ -23,7 +23,7 @@ from vtacsp.timing import simulate_timing
 def test_no_program_of_a_schedule_is_below_its_bound(operator: str) -> None:
     rng = Random(f"bound {operator}")
     ran, above, closest = 0, 0, 9.0
-    for _ in range(90):
+    for _ in range(45):
         case = random_case(operator, rng)
         if case is None:
             continue
@@ -42,7 +42,7 @@ def test_no_program_of_a_schedule_is_below_its_bound(operator: str) -> None:
             assert bound >= least
             ran, above = ran + 1, above + (bound > least)
             closest = min(closest, cycles / bound)
-    assert ran > 60
+    assert ran > 40
     assert above > ran // 4
     assert closest < 1.2
 
@@ -54,7 +54,7 @@ def exhausted(space: FreeSpace) -> int:
 
 
 def test_a_small_space_is_proven_and_not_all_of_it_is_simulated() -> None:
-    space = small(inp=[1, 2], wgt=[1, 2])
+    space = small(inp=[1, 2], form=["column"])
     found = best(space, simulations=10**6)
     assert found.cycles == exhausted(space)
     assert found.optimal
@@ -91,9 +91,7 @@ def test_of_a_large_space_the_solver_proves_a_bound() -> None:
         gather=["none"], wgt=[1], acc=[1, 2],
     )  # fmt: skip
     start = Schedule(channels=(4,) * 8, rows=(7,), columns=(7,), reduction=(2,) * 16, wgt=1)
-    found = best(space, start=[start], simulations=30, seconds=5)
+    found = best(space, start=[start], simulations=12, seconds=5)
     assert space.points.count() > 20_000
-    assert found.simulated <= 31
+    assert found.simulated <= 13
     assert found.limit < found.least < found.cycles
-    again = best(space, start=[start], simulations=30, seconds=5)
-    assert (again.cycles, again.least) == (found.cycles, found.least)

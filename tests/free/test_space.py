@@ -57,7 +57,7 @@ def test_solver_check_and_emitter_agree(operator: str, few: int, monkeypatch) ->
     monkeypatch.setattr(vtacsp.free.constraint_model, "FEW", few)
     rng = Random(f"boxes {operator}")
     runs = fails = 0
-    for _ in range(14):
+    for _ in range(10):
         found = box(operator, rng)
         if found is None:
             continue
@@ -134,9 +134,9 @@ def test_samples_are_different_feasible_and_the_same_for_a_seed() -> None:
     (layer,) = find_workloads("resnet18.C8")
     space = FreeSpace(layer)
     assert space.points.count() > 1e7
-    drawn = space.sample(6, seed=3)
-    assert drawn == space.sample(6, seed=3)
-    assert len(set(drawn)) == 6
+    drawn = space.sample(3, seed=3)
+    assert drawn == space.sample(3, seed=3)
+    assert len(set(drawn)) == 3
     assert all(not refused(s, layer, MACHINE) for s in drawn)
     with pytest.raises(SpaceError, match="at most 20,000 are listed"):
         space.enumerate()

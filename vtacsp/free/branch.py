@@ -11,19 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from ortools.sat.python import cp_model
 
 from vtacsp.arrays import IntArray
 from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.expr import Env
-from vtacsp.free.constraint_model import Model
 from vtacsp.free.emit import emit
 from vtacsp.free.limit import limit
 from vtacsp.free.schedule import Schedule
 from vtacsp.free.schedule_bound import cycle_bound
 from vtacsp.free.schedule_fields import columns_of, schedule_of
 from vtacsp.free.space import LISTABLE, FreeSpace
-from vtacsp.space.cpsat import run
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import simulate_timing
 
@@ -176,6 +173,11 @@ class _Search:
 
     def some(self, seconds: float, seed: int) -> None:
         """The least bound of a space too large to list, and what is near it."""
+        from ortools.sat.python import cp_model  # what searches without it need not wait for it
+
+        from vtacsp.free.constraint_model import Model
+        from vtacsp.space.cpsat import run
+
         model = Model(
             self.space.constants,
             self.space.domains,

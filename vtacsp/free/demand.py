@@ -19,20 +19,21 @@ __all__ = ["CHANNEL", "NUMBERS", "TENSOR", "Axes", "chunks", "demand", "lines"]
 
 NUMBERS = (
     *("inp_chunk", "wgt_chunk", "acc_tile", "micro_ops", "fits", "rewritten", "tokens"),
-    *("size", "stride", "whole", "loop", "wide_acc", "wide_src", "wide_wgt"),
+    *("size", "stride", "whole", "whole_wgt", "loop", "wide_acc", "wide_src", "wide_wgt"),
 )
 """What :func:`demand` returns.
 
 Elements of the largest chunk of each kind, micro-ops of all kernels, whether they fit, whether
 every form of a product rewrites an accumulator too soon, the most tokens in a queue, the largest
-size and stride of a copy, the largest load of inputs, the longest loop, the largest factors.
+size and stride of a copy, the largest load of inputs and of weights, the longest loop, the largest
+factors.
 """
 
 CHANNEL, TENSOR = 1, 2
 """What a pass of the epilogue takes, 0 for neither."""
 
 (
-    _INP, _WGT, _ACC, _UOPS, _FITS, _REWRITTEN, _TOKENS, _SIZE, _STRIDE, _WHOLE, _LOOP,
+    _INP, _WGT, _ACC, _UOPS, _FITS, _REWRITTEN, _TOKENS, _SIZE, _STRIDE, _WHOLE, _WHOLE_WGT, _LOOP,
     _WIDE_ACC, _WIDE_SRC, _WIDE_WGT,
 ) = range(len(NUMBERS))  # fmt: skip
 _LOAD, _COMPUTE, _STORE = range(3)
@@ -153,6 +154,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
             found[_STRIDE] = max(found[_STRIDE], inputs * taps_all)
             found[_SIZE] = max(found[_SIZE], depth, steps * taps_all)
             if fresh_wgt and not begins:
+                found[_WHOLE_WGT] = max(found[_WHOLE_WGT], depth * steps * taps_all)
                 events, count = _note(
                     events, count, _LOADS, _NONE, (wgt_piece, wgt_piece + many_wgt), _NONE
                 )
@@ -183,6 +185,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 for i in range(len(cut)):
                     some = cut[i]
                     if begins and fresh_wgt and low == row0:
+                        found[_WHOLE_WGT] = max(found[_WHOLE_WGT], some * steps * taps_all)
                         span = (
                             (wgt_piece, wgt_piece + many_wgt)
                             if i == 0

@@ -197,19 +197,24 @@ ACC = _slots(
     "per channel, and a tile's part of a tensor, which all tensors share.",
 )  # fmt: skip
 
-WHOLE = Rule(
-    name="whole_load",
-    cause=too_large("inp"),
-    checks=(
-        Check(
-            Stage.INP_2D, (plain & (plain_inp < depth("inp"))) | (demanded("whole") < depth("inp"))
-        ),
-    ),
-    title="no load fills the input scratchpad",
-    message="a single load has {need:,} elements, the scratchpad {depth:,}: its end is lost",
-    mechanism="The counter of a load wraps when it fills the scratchpad (see docs/timing.md).",
-    quantities={"need": demanded("whole"), "depth": depth("inp")},
-    grows="LOG_INP_BUFF_SIZE",
+
+def _whole(buffer: str, what: str, chunk: Bool, need: Int) -> Rule:
+    return Rule(
+        name=f"whole_load:{buffer}",
+        cause=too_large(buffer),
+        checks=(Check(Stage[f"{buffer.upper()}_2D"], chunk | (need < depth(buffer))),),
+        title=f"no load fills the {what} scratchpad",
+        message="a single load has {need:,} elements, the scratchpad {depth:,}: its end is lost",
+        mechanism="The counter of a load wraps when it fills the scratchpad (see docs/timing.md).",
+        quantities={"need": need, "depth": depth(buffer)},
+        grows=f"LOG_{buffer.upper()}_BUFF_SIZE",
+    )
+
+
+# a load is at most a chunk: only where that fills the scratchpad every load is looked at
+WHOLE = (
+    _whole("inp", "input", plain & (plain_inp < depth("inp")), demanded("whole")),
+    _whole("wgt", "weight", wgt_chunk < depth("wgt"), demanded("whole_wgt")),
 )
 
 # -- micro-ops, instructions, tokens
@@ -282,6 +287,6 @@ TOKENS = Rule(
 )
 
 RULES = (
-    *CUTS, PIECES, GROUPS, INP, WGT, ACC, ISA_WIDTH, WHOLE, UOP, HAZARD, FIELDS, TOKENS
+    *CUTS, PIECES, GROUPS, INP, WGT, ACC, ISA_WIDTH, *WHOLE, UOP, HAZARD, FIELDS, TOKENS
 )  # fmt: skip
 """Every rule of a free schedule; a schedule that meets them all can run."""

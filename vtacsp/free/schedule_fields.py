@@ -286,6 +286,7 @@ PROCEDURES: Mapping[str, str] = {
     "size": "the largest size of a copy",
     "stride": "the largest stride of a copy",
     "whole": "elements of the largest single load of inputs",
+    "whole_wgt": "elements of the largest single load of weights",
     "loop": "iterations of the longest hardware loop",
     "wide_acc": "the largest factor of an accumulator index",
     "wide_src": "the largest factor of a source index",

@@ -16,7 +16,6 @@ from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.causes import OK
 from vtacsp.errors import RuleError, SpaceError
 from vtacsp.expr import Env
-from vtacsp.free.constraint_model import Model
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import fitted
 from vtacsp.free.points import Points
@@ -38,7 +37,6 @@ from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.rule import Rule
-from vtacsp.space.cpsat import run
 from vtacsp.space.explanation import Violation
 
 __all__ = ["Count", "FreeSpace", "ScheduleExplanation"]
@@ -406,6 +404,9 @@ class FreeSpace:
         allow, also where :class:`~vtacsp.free.points.Points` has one way to say the same.
         """
         from ortools.sat.python import cp_model
+
+        from vtacsp.free.constraint_model import Model
+        from vtacsp.space.cpsat import run
 
         model = Model(self.constants, self.domains, self.rules)
         solver = cp_model.CpSolver()
