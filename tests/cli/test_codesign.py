@@ -272,6 +272,10 @@ def test_compare_on_the_command_line(network, tmp_path):
     assert sum(int(r["count"]) * int(r["cycles_a"]) for r in found) == network_cycles(BASE)
     table = run("compare", *paths, network).stdout
     assert f"{network_cycles(BASE):,}" in table
+    side = compare([(POINT, 2), CONV], *(machine_of(VTAConfig.load(path)) for path in paths))[1]
+    memory = table[table.index("takes of the scratchpads") :]
+    assert f"{side.a.index} | {side.b.index}" in memory
+    assert f"{side.a.used['acc']:.0%} | {side.b.used['acc']:.0%}" in memory
     text = page.read_text()
     assert text.count("<section") >= 4
     assert "https://" not in text

@@ -37,6 +37,8 @@ def certificate(front: Front) -> dict[str, Any]:
     """A front as JSON."""
     space, e = front.space, front.evaluator
     evidence = [(e.key(item), item.cycles) for item in e.evidence()]
+    # numbered as they come, so that a run that was continued writes the same
+    layers = {number: i for i, number in enumerate(dict.fromkeys(key[0] for key, _ in evidence))}
     return {
         KIND: VERSION,
         "network": [{**layer.workload.to_dict(), "count": layer.count} for layer in front.network],
@@ -48,8 +50,8 @@ def certificate(front: Front) -> dict[str, Any]:
         "proof": {**_counts(front), "front": front.proof.front},
         "front": [point_dict(point) for point in front.points],
         "evidence": {
-            "layers": [workload.to_dict() for workload in e.store.layers],
-            "cycles": [[*key, cycles] for key, cycles in evidence],
+            "layers": [e.store.layers[number].to_dict() for number in layers],
+            "cycles": [[layers[key[0]], *key[1:], cycles] for key, cycles in evidence],
         },
     }
 
