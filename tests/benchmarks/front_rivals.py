@@ -127,7 +127,7 @@ def report(path: Path, picture: Path) -> None:
             continue
         for column, axis in enumerate(axes):
             # as far as all runs went, or reached the goal
-            missed = [r["end"][column] for r in runs if r["end"][2] < GOAL]
+            missed = [r["end"][column] for r in runs if r["end"][3] < GOAL]
             end = min(missed) if missed else max(r["end"][column] for r in runs)
             grid = np.geomspace(1 if column == 0 else 0.02, end, 200)
             curves = np.array([_share(r, column, grid) for r in runs])
@@ -135,9 +135,11 @@ def report(path: Path, picture: Path) -> None:
             axis.plot(grid, middle, color=colours[sampler], label=f"{sampler}, {len(runs)} seeds")
             axis.fill_between(grid, low, high, color=colours[sampler], alpha=0.18, lw=0)
         print(_row(sampler, runs))
-    e = data["exact"]
-    axes[0].axvline(e["proven"], color="#066640", ls="--", label="exact, with the proof")
-    axes[1].axvline(e["seconds"], color="#066640", ls="--")
+    runs = [r for name, r in data["runs"].items() if name.startswith("exact ")]
+    ends = [statistics.median(r["end"][column] for r in runs) for column in range(3)]
+    axes[0].axvline(ends[0], color="#066640", ls="--", label="exact, with the proof")
+    axes[1].axvline(ends[1], color="#066640", ls="--")
+    print(_row("exact", runs))
     for axis, name in zip(axes, ("machines evaluated", "seconds of CPU time"), strict=True):
         axis.set_xscale("log")
         axis.axhline(GOAL, color="k", lw=0.6, ls=":")
@@ -148,28 +150,32 @@ def report(path: Path, picture: Path) -> None:
     axes[0].legend(fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
-    print({k: v for k, v in e.items() if k != "points"}, data["evaluation"])
+    print({k: v for k, v in data["exact"].items() if k != "points"})
 
 
 def _share(run, column, grid):
-    x, y = (np.array([s[c] for s in run["steps"]]) for c in (column, 2))
+    x, y = (np.array([s[c] for s in run["steps"]]) for c in (column, 3))
     at = np.searchsorted(x, grid, side="right") - 1
     return np.where(at >= 0, y[np.maximum(at, 0)], 0.0)
 
 
 def _row(sampler, runs):
-    """Seeds, evaluations, share of the hypervolume after 100 and 200, what reached the goal."""
-    reached = [r["end"] for r in runs if r["end"][2] >= GOAL]
-    after = [statistics.median(_share(r, 0, np.array([n]))[0] for r in runs) for n in (100, 200)]
+    """Seeds, evaluations and trials at the end, the share then, and what reaching the goal took."""
+    reached = [r["end"] for r in runs if r["end"][3] >= GOAL]
+    medians = [statistics.median(r["end"][column] for r in runs) for column in range(4)]
+    trials = statistics.median(r.get("trials", r["end"][0]) for r in runs)
     cells = [
         sampler,
         len(runs),
-        f"{max(r['end'][0] for r in runs):,}",
-        *(f"{share:.1%}" for share in after),
-        f"{statistics.median(r['end'][2] for r in runs):.1%}",
+        f"{medians[0]:,.0f} of {trials:,.0f}",
+        f"{medians[1]:.1f}",
+        f"{medians[2]:.0f}",
+        f"{medians[3]:.1%}",
         f"{len(reached)} of {len(runs)}",
-        f"{statistics.median(e[0] for e in reached):,.0f}" if reached else "-",
-        f"{statistics.median(e[1] for e in reached):.1f}" if reached else "-",
+        *(
+            f"{statistics.median(e[column] for e in reached):,.{digits}f}" if reached else "-"
+            for column, digits in ((0, 0), (1, 1), (2, 0))
+        ),
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
