@@ -340,7 +340,7 @@ def _beyond(front: Front, free: FreeFront) -> str:
             f'<td class="n">{point.limit:,}</td><td class="n">{template}</td>'
             f'<td class="n">{proven}</td></tr>'
         )
-    said = escape(str(free.proof)).replace("\n", "; ")
+    said = escape(str(free.proof)).replace(",\n", ", ").replace("\n", "; ")
     return (
         '<section id="beyond"><h2>Beyond the template</h2><p class="note">The front of the best '
         "that a search of free schedules found. No program needs fewer cycles on a machine than "
