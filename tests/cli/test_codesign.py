@@ -113,13 +113,31 @@ def test_nothing_within_budget_has_an_exit_code_of_its_own(network):
     assert "no machine of the ranges is within budget" in result.stderr
 
 
-def test_the_best_known_beyond_the_template_has_its_limit(network):
-    words = ("--free", "LOG_INP_BUFF_SIZE=11..12", "--format", "csv")
-    plain = rows(run("codesign", network, *words).stdout)
-    found = rows(run("codesign", network, *words, "--free-schedules", 25).stdout)
-    assert [{k: row[k] for k in plain[0]} for row in found] == plain
-    for row in found:
-        assert int(row["limit"]) < int(row["known_cycles"]) <= int(row["cycles"])
+def test_the_front_of_the_best_known_beyond_the_template(network, tmp_path):
+    folder, page = tmp_path / "machines", tmp_path / "front.html"
+    words = ("--free", "LOG_INP_BUFF_SIZE=10..12", "--free-schedules", 25)
+    result = run("codesign", network, *words, "--search-machines", 2, "--write", folder,
+                 "--html", page)  # fmt: skip
+    assert "beyond the template: 2 machines searched" in result.stdout
+    found = json.loads(run("codesign", network, *words, "--search-machines", 2, "--format",
+                           "json").stdout)  # fmt: skip
+    text = run("codesign", network, *words, "--search-machines", 2, "--format", "csv").stdout
+    assert text.splitlines()[0] == (
+        "LOG_INP_BUFF_SIZE,kib,cycles,limit,floor,template_cycles,proven"
+    )
+    for row, line in zip(found, rows(text), strict=True):
+        assert int(line["cycles"]) == row["cycles"] < row["template_cycles"]
+        assert row["floor"] <= row["limit"] < row["cycles"]
+        for name in ("cycles", "limit"):
+            assert row[name] == sum(item["count"] * item[name] for item in row["layers"])
+        assert all((item["index"] is None) != (item["schedule"] is None) for item in row["layers"])
+    written = [VTAConfig.load(path).extra["network_cycles"] for path in sorted(folder.iterdir())]
+    assert written == [row["cycles"] for row in found]
+    text = page.read_text()
+    assert text.count('class="known-point"') == 2 * len(found)
+    assert 'id="beyond"' in text
+    refusal = run("codesign", network, *words[:2], "--search-machines", 2, code=2)
+    assert "--search-machines needs --free-schedules" in refusal.stderr
 
 
 # ---------------------------------------------------------------- detail
@@ -255,6 +273,10 @@ def test_compare_on_the_command_line(network, tmp_path):
     assert sum(int(r["count"]) * int(r["cycles_a"]) for r in found) == network_cycles(BASE)
     table = run("compare", *paths, network).stdout
     assert f"{network_cycles(BASE):,}" in table
+    side = compare([(POINT, 2), CONV], *(machine_of(VTAConfig.load(path)) for path in paths))[1]
+    memory = table[table.index("takes of the scratchpads") :]
+    assert f"{side.a.index} | {side.b.index}" in memory
+    assert f"{side.a.used['acc']:.0%} | {side.b.used['acc']:.0%}" in memory
     text = page.read_text()
     assert text.count("<section") >= 4
     assert "https://" not in text

@@ -27,6 +27,7 @@ from vtacsp.files import read_json, write_text
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
+    from vtacsp.codesign.beyond import FreeFront, FreePoint
     from vtacsp.codesign.machines import MachineSpace
     from vtacsp.codesign.pareto import Front, Point
     from vtacsp.codesign.side_by_side import Machine
@@ -83,8 +84,16 @@ _SHORT = {
     "simulations",
     type=click.IntRange(1),
     metavar="N",
-    help="For the machines of the front, also search schedules beyond the template, with N "
-    "simulations per layer: the best known (known_cycles) and what no program beats (limit).",
+    help="The front of the best known with schedules beyond the template, found with N "
+    "simulations per layer and machine; what no program beats (limit), and what is proven.",
+)
+@click.option(
+    "--search-machines",
+    "searched",
+    type=click.IntRange(1),
+    metavar="M",
+    help="With --free-schedules: search at most M machines; twice those of the template's front "
+    "when it is not said.",
 )
 @click.option("--write", "folder", metavar="DIR", help="Write a vta_config.json per point there.")
 @click.option("--certificate", metavar="FILE", help="Write the proof there, for --verify.")
@@ -103,6 +112,7 @@ def codesign(
     overrides: tuple[str, ...],
     jobs: int | None,
     simulations: int | None,
+    searched: int | None,
     folder: str | None,
     certificate: str | None,
     html: str | None,
@@ -119,6 +129,8 @@ def codesign(
         return
     if network is None:
         raise VtacspError("NETWORK is missing: a suite, a member of one, or a JSON file")
+    if searched is not None and simulations is None:
+        raise VtacspError("--search-machines needs --free-schedules")
     if not ranges:
         raise HardwareError("nothing is free: give at least one --free KEY=LO..HI")
     from vtacsp.codesign.costs import COSTS, budgets_of
@@ -152,19 +164,18 @@ def codesign(
                 store=store,
                 progress=progress,
             )
-            more: list[Row] = [{} for _ in front.points]
+            known = None
             if simulations is not None:
                 from vtacsp.codesign.beyond import beyond
 
-                found = beyond(front.points, simulations, executor=executor)
-                more = [{"known_cycles": b.cycles, "limit": b.limit} for b in found]
+                known = beyond(front, simulations, searched, executor=executor, progress=progress)
     finally:
         if store is not None:
             store.close()
-    _write_files(front, network, certificate, folder, html)
-    _print(front, more, network, form, output)
+    _write_files(front, known, network, certificate, folder, html)
+    _print(front, known, network, form, output)
     wrote(certificate, html, folder)
-    if not front.points:
+    if not (front.points if known is None else known.points):
         say("no machine of the ranges is within budget and runs every layer")
         sys.exit(NOTHING_FEASIBLE)
 
@@ -222,44 +233,62 @@ def _verify(path: str, network: str | None, ranges: Sequence[str]) -> None:
 # -- output
 
 
-def _print(front: Front, more: Sequence[Row], network: str, form: str, output: str | None) -> None:
+def _print(
+    front: Front, free: FreeFront | None, network: str, form: str, output: str | None
+) -> None:
     freed_keys = list(front.space.free)
     costs = [cost.name for cost in front.costs]
+    points: Sequence[Point | FreePoint] = front.points if free is None else free.points
     if form != "table":
-        from vtacsp.codesign.certificate import layer_rows
-
+        more = [] if free is None else ["limit", "floor", "template_cycles", "proven"]
         rows: list[Row] = [
             {
                 **{key: point.sizes[key] for key in freed_keys},
                 **point.costs,
                 "cycles": point.cycles,
-                **extra,
+                **{name: getattr(point, name) for name in more},
                 "machine": point.sizes,
-                "layers": layer_rows(point),
+                "layers": _layer_rows(point),
             }
-            for point, extra in zip(front.points, more, strict=True)
+            for point in points
         ]
-        columns = [*freed_keys, *costs, "cycles", *(more[0] if more else ())]
+        columns = [*freed_keys, *costs, "cycles", *more]
         emit(rows, [*columns, "machine", "layers"] if form == "json" else columns, form, output)
         return
     title = f"{network}: {front.space.timing.note}\n{front.proof}"
+    if free is not None:
+        title += f"\n{free.proof}"
     estimates = [cost.name for cost in front.costs if cost.estimate]
     if estimates:
         title += f"\nestimates by a rule (docs/codesign.md): {', '.join(estimates)}"
-    if any(more):
-        title += "\nknown: with schedules beyond the template; limit: no program needs fewer"
+    if free is None:
+        fastest = min((p.cycles for p in front.points), default=1)
+        last: list[Row] = [{"slower": p.cycles / fastest - 1} for p in front.points]
+    else:
+        last = [
+            {
+                "limit": p.limit,
+                "template": p.template_cycles,
+                "proven": "yes" if p.proven else f"to {p.cycles / p.floor - 1:.2%}",
+            }
+            for p in free.points
+        ]
     shown = [
-        {
-            **_shown(point, freed_keys, costs, front.points),
-            **{name.removesuffix("_cycles"): value for name, value in extra.items()},
-        }
-        for point, extra in zip(front.points, more, strict=True)
+        {**_shown(point, freed_keys, costs), "cycles": point.cycles, **more}
+        for point, more in zip(points, last, strict=True)
     ]
     emit(shown, list(shown[0]) if shown else [], form, output, printable(title))
 
 
-def _shown(point: Point, keys: Sequence[str], costs: Sequence[str], points: Sequence[Point]) -> Row:
-    """A row for people: sizes themselves and not their log2."""
+def _layer_rows(point: Point | FreePoint) -> list[Row]:
+    from vtacsp.codesign.certificate import layer_rows
+    from vtacsp.codesign.pareto import Point
+
+    return layer_rows(point) if isinstance(point, Point) else point.layer_rows()
+
+
+def _shown(point: Point | FreePoint, keys: Sequence[str], costs: Sequence[str]) -> Row:
+    """Sizes and costs for people: sizes themselves and not their log2."""
     row: Row = {}
     for key in keys:
         name, bits = _SHORT[key]
@@ -267,26 +296,30 @@ def _shown(point: Point, keys: Sequence[str], costs: Sequence[str], points: Sequ
         row[name] = f"{value >> 10}K" if key.endswith("BUFF_SIZE") and value >= 1024 else str(value)
     for name in costs:
         row[name] = point.costs[name]
-    row["cycles"] = point.cycles
-    row["slower"] = point.cycles / min(p.cycles for p in points) - 1
     return row
 
 
 def _write_files(
-    front: Front, network: str, certificate: str | None, folder: str | None, html: str | None
+    front: Front,
+    free: FreeFront | None,
+    network: str,
+    certificate: str | None,
+    folder: str | None,
+    html: str | None,
 ) -> None:
     if certificate is not None:
         from vtacsp.codesign.certificate import certificate as proof_of
 
         write_text(certificate, json.dumps(proof_of(front)) + "\n")
     if folder is not None:
-        _write_machines(front, folder)
+        _write_machines(front.points if free is None else free.points, folder)
     if html is not None:
         from vtacsp.codesign.front_machine import details
         from vtacsp.report.front import render
         from vtacsp.report.origin import Origin
 
-        write_text(html, render(network, front, details(front), Origin.now(typed_command())))
+        origin = Origin.now(typed_command())
+        write_text(html, render(network, front, details(front), origin, free))
 
 
 def _check_folder(folder: str | None) -> None:
@@ -298,13 +331,13 @@ def _check_folder(folder: str | None) -> None:
         raise VtacspError(f"--write {shortened(folder)} is there and is no folder")
 
 
-def _write_machines(front: Front, folder: str) -> None:
+def _write_machines(points: Sequence[Point | FreePoint], folder: str) -> None:
     """A description per point, cheapest first, with what it takes as annotations."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as failure:
         raise VtacspError(f"cannot make {shortened(folder)}: {failure.strerror}") from failure
-    for number, point in enumerate(front.points, 1):
+    for number, point in enumerate(points, 1):
         content = {
             **point.hardware.to_dict(),
             "bus_bytes": point.timing.bus_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from vtacsp.cli.codesign import described
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import exit_infeasible
 from vtacsp.cli.options import load_hardware, output_options
-from vtacsp.cli.output import Row, check_outputs, emit, wrote
+from vtacsp.cli.output import Row, check_outputs, emit, render, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.typed import typed_command
 from vtacsp.files import write_text
@@ -67,15 +68,20 @@ def compare(
         title += f"\ncycles of the network: {cycles}"
         if sums[0] is not None and sums[1] is not None:
             title += f"; speed of B: {sums[0] / sums[1] - 1:+.1%}"
-        shown = [_shown(row) for row in rows]
-        emit(shown, list(shown[0]), form, output, title)
+        shown, memory = [_shown(row) for row in rows], [_memory(row) for row in rows]
+        texts = [
+            render(shown, list(shown[0]), form, title, to_file=output is not None),
+            "best configuration, what it takes of the scratchpads and moves\n",
+            render(memory, list(memory[0]), form, to_file=output is not None),
+        ]
+        write("".join(texts), output)
     else:
         emit([_row(row) for row in rows], COLUMNS, form, output)
     if html is not None:
-        from vtacsp.report.comparison import render
+        from vtacsp.report.comparison import render as page
         from vtacsp.report.origin import Origin
 
-        write_text(html, render(network, (a, b), machines, rows, Origin.now(typed_command())))
+        write_text(html, page(network, (a, b), machines, rows, Origin.now(typed_command())))
         wrote(html)
     if not any(row.a.feasible or row.b.feasible for row in rows):
         exit_infeasible()
@@ -84,16 +90,37 @@ def compare(
 COMMANDS = (compare,)
 
 
+def _name(row: Comparison) -> str:
+    times = f" x{row.layer.count}" if row.layer.count != 1 else ""
+    return row.layer.name + times
+
+
+def _memory(row: Comparison) -> Row:
+    """Index and memory of a layer's best on both machines, for people."""
+    shown: Row = {"layer": _name(row)}
+    shown["index"] = _both(row, lambda side: f"{side.index}")
+    for name in ("inp", "wgt", "acc"):
+        shown[name] = _both(row, _used(name))
+    shown["KiB moved"] = _both(row, lambda side: f"{(side.moved or 0) / 1024:,.0f}")
+    return shown
+
+
+def _used(name: str) -> Callable[[Side], str]:
+    return lambda side: f"{(side.used or {})[name]:.0%}"
+
+
+def _both(row: Comparison, word: Callable[[Side], str]) -> str:
+    return " | ".join("-" if side.index is None else word(side) for side in (row.a, row.b))
+
+
 def _shown(row: Comparison) -> Row:
     """A layer for people, in 80 columns."""
-    shown: Row = {"layer": row.layer.name}
-    if row.layer.count != 1:
-        shown["layer"] += f" x{row.layer.count}"
+    shown: Row = {"layer": _name(row)}
     shown["feasible"] = f"{row.a.feasible:,} | {row.b.feasible:,}"
     shown["both"] = row.both
     shown["A"], shown["B"] = row.a.cycles, row.b.cycles
     shown["faster"] = row.faster
-    shown["bound by"] = " | ".join(side.bound or "-" for side in (row.a, row.b))
+    shown["bound by"] = _both(row, lambda side: f"{side.bound}")
     return shown
 
 

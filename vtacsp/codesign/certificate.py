@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs
+from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs, preferred, within
 from vtacsp.codesign.cycle_table import simulate_row
 from vtacsp.codesign.evaluator import Evaluator, Evidence, Level
 from vtacsp.codesign.machines import SCRATCHPADS, MachineSpace, legal
@@ -43,6 +43,8 @@ def certificate(front: Front) -> dict[str, Any]:
     """
     space, e = front.space, front.evaluator
     evidence = [(e.key(item), item.cycles) for item in e.evidence()]
+    # numbered as they come, so that a run that was continued writes the same
+    layers = {number: i for i, number in enumerate(dict.fromkeys(key[0] for key, _ in evidence))}
     return {
         KIND: VERSION,
         "network": [{**layer.workload.to_dict(), "count": layer.count} for layer in front.network],
@@ -54,8 +56,8 @@ def certificate(front: Front) -> dict[str, Any]:
         "proof": {**_counts(front), "front": front.proof.front},
         "front": [point_dict(point) for point in front.points],
         "evidence": {
-            "layers": [workload.to_dict() for workload in e.store.layers],
-            "cycles": [[*key, cycles] for key, cycles in evidence],
+            "layers": [e.store.layers[number].to_dict() for number in layers],
+            "cycles": [[layers[key[0]], *key[1:], cycles] for key, cycles in evidence],
         },
     }
 
@@ -151,18 +153,12 @@ class _Checker:
         store = self._evidence()
         evaluator = Evaluator(self.network, space, store=store)
         values = np.stack([cost.of(space) for cost in self.objectives], axis=1)
-        within = np.ones(len(space), dtype=np.bool_)
-        over = {}
-        for budget in self.budgets:
-            holds = budget.cost.of(space) <= budget.most
-            over[str(budget)] = int((within & ~holds).sum())
-            within &= holds
-        open_ = np.flatnonzero(within)
+        allowed, over = within(space, self.budgets)
+        open_ = np.flatnonzero(allowed)
         evaluator.bound(open_)
         self._simulate(evaluator, len(store))
         open_ = open_[evaluator.feasible[open_]]
-        order = np.lexsort((np.arange(len(space)), COSTS["bytes"].of(space)))
-        rank = np.argsort(order)
+        rank = preferred(space)
         found = open_[lowest(evaluator.lower[open_], values[open_], rank[open_])]
         stated = {space.find(p["machine"]): p for p in self.data["front"]}
         for machine in found.tolist():
@@ -177,7 +173,7 @@ class _Checker:
             "machines": space.total,
             "illegal": space.illegal,
             "over_budget": over,
-            "infeasible": evaluator.short_of(within),
+            "infeasible": evaluator.short_of(allowed),
             "front": len(stated),
         }
         for name, value in counts.items():

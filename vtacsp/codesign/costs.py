@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
@@ -32,7 +33,7 @@ from vtacsp.rules.symbols import (
     depth,
 )
 
-__all__ = ["COSTS", "Budget", "Cost", "budgets_of", "known_costs"]
+__all__ = ["COSTS", "Budget", "Cost", "budgets_of", "known_costs", "preferred", "within"]
 
 
 @dataclass(frozen=True)
@@ -260,3 +261,24 @@ def budgets_of(texts: Iterable[str], costs: Mapping[str, Cost] = COSTS) -> tuple
             raise HardwareError(f"budget {shortened(text)}: {budget.cost.name} is given twice")
         budgets[budget.cost.name] = budget
     return tuple(budgets.values())
+
+
+def within(
+    space: MachineSpace, budgets: Iterable[Budget]
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which machines are within all budgets, and how many are not, by the first that they break."""
+    left = np.ones(len(space), dtype=np.bool_)
+    over = {}
+    for budget in budgets:
+        breaks = left & (budget.cost.of(space) > budget.most)
+        over[str(budget)] = int(breaks.sum())
+        left &= ~breaks
+    return left, over
+
+
+def preferred(space: MachineSpace) -> IntArray:
+    """Rank of every machine among equals: the fewest bytes first, then the smallest sizes."""
+    order = np.lexsort((np.arange(len(space)), COSTS["bytes"].of(space)))
+    rank = np.empty(len(space), dtype=np.int64)
+    rank[order] = np.arange(len(space))
+    return rank

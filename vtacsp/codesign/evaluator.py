@@ -255,10 +255,11 @@ class Evaluator:
         columns = self.space.columns(part)
         return {key: columns[key] for key in SCRATCHPADS}
 
-    def _map(self, function: Callable[..., A], *columns: Sequence[Any]) -> list[A]:
+    def _map(self, function: Callable[..., A], *columns: Sequence[Any]) -> Iterator[A]:
+        """Results in order, each as soon as it is there."""
         if self._executor is None:
-            return list(map(function, *columns))
-        return list(self._executor.map(function, *columns))
+            return map(function, *columns)
+        return iter(self._executor.map(function, *columns))
 
     def _compile(self, machines: IntArray) -> None:
         """Compile the layers of the groups of these machines, for every bus."""
@@ -329,7 +330,7 @@ class Evaluator:
                 state.values[row], state.known[row] = cycles, True
                 self.simulated += 1
                 self.store.put(self._key(group, number, state.table, row), cycles)
-        self.store.flush()
+            self.store.flush()  # a run that is killed keeps it
         for group in groups:
             members = self.space.groups[group]
             ids = np.arange(members.start, members.stop)

@@ -109,16 +109,8 @@ class MachineSpace:
                 yield part
 
     def _legal(self, part: ByteArray) -> ByteArray:
-        env = Env({**self.base.symbols, **_columns(part)})
-        left = np.ones(len(part), dtype=np.bool_)
-        for rule in _RULES:
-            holds = np.broadcast_to(
-                np.asarray(env.evaluate(rule.holds), dtype=np.bool_), left.shape
-            )
-            broken = int((left & ~holds).sum())
-            if broken:
-                self.illegal[rule.name] = self.illegal.get(rule.name, 0) + broken
-            left &= holds
+        symbols = {**self.base.symbols, **_columns(part)}
+        left = legal(symbols, len(part), self.illegal)
         return part[left]
 
     def __len__(self) -> int:

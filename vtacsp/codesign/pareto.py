@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
-from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs
+from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs, preferred, within
 from vtacsp.codesign.evaluator import Best, Evaluator, Level
 from vtacsp.codesign.machines import MachineSpace
 from vtacsp.codesign.store import Store
@@ -188,21 +188,12 @@ class _Search:
         self.evaluator = evaluator
         space = evaluator.space
         self.costs = np.stack([cost.of(space) for cost in objectives], axis=1)
-        left = np.ones(len(space), dtype=np.bool_)
-        self.over: dict[str, int] = {}
-        for budget in budgets:
-            over = left & (budget.cost.of(space) > budget.most)
-            self.over[str(budget)] = int(over.sum())
-            left &= ~over
-        self.within = left
-        self.open: IntArray = np.flatnonzero(left)
+        self.within, self.over = within(space, budgets)
+        self.open: IntArray = np.flatnonzero(self.within)
         self.cut = dict.fromkeys(Level, 0)
         self.rounds = 0
         self.front: IntArray = np.zeros(0, dtype=np.int64)
-        # among equals: the fewest bytes, then the smallest sizes
-        order = np.lexsort((np.arange(len(space)), COSTS["bytes"].of(space)))
-        self.rank = np.empty(len(space), dtype=np.int64)
-        self.rank[order] = np.arange(len(space))
+        self.rank = preferred(space)
 
     def step(self) -> bool:
         """Refine what may be on the front; False when that is proven."""
@@ -242,13 +233,11 @@ class _Search:
 
     def proof(self, seconds: float) -> Proof:
         e = self.evaluator
-        within = self.within & ~e.feasible
-        infeasible = {name: int(n) for name, n in e.short_of(within).items()}
         return Proof(
             machines=e.space.total,
             illegal=dict(e.space.illegal),
             over_budget=self.over,
-            infeasible=infeasible,
+            infeasible=e.short_of(self.within),
             cut_by_work=self.cut[Level.WORK],
             cut_by_schedule=self.cut[Level.SCHEDULE],
             beaten=self.cut[Level.PROVEN],

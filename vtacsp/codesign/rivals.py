@@ -35,12 +35,31 @@ REPEATS = 2
 class Progress:
     """What was reached after so many evaluations: ``share`` of the hypervolume of the front.
 
-    ``seconds`` are those of the processor.
+    ``trials`` counts also what the sampler asked for again or cannot be built.  The time is that of
+    the sampler and of the evaluations, on the processor and on the wall; what the share takes is
+    in neither.
     """
 
     evaluations: int
-    seconds: float
+    trials: int
+    cpu_seconds: float
+    wall_seconds: float
     share: float
+
+
+class _Clock:
+    """Time that passes between ``go`` and ``stop``."""
+
+    def __init__(self) -> None:
+        self.cpu_seconds = self.wall_seconds = 0.0
+        self.go()
+
+    def go(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def stop(self) -> None:
+        self.cpu_seconds += time.process_time() - self._cpu
+        self.wall_seconds += time.perf_counter() - self._wall
 
 
 def hypervolume(points: IntArray, reference: Sequence[float]) -> float:
@@ -65,53 +84,57 @@ def run(
     evaluations: int,
     goal: float = 0.99,
     cost: Cost = COSTS["kib"],
-    evaluator: Evaluator | None = None,
 ) -> Iterator[Progress]:
     """Run a sampler until it has the ``goal``, or as many evaluations as allowed.
 
     ``front`` are (cost, cycles) of the exact front, shape (n, 2); ``reference`` the corner that
-    hypervolumes are measured to.  Without an ``evaluator`` nothing is known beforehand.
+    hypervolumes are measured to.  Nothing is known beforehand: every evaluation is really made.
 
     Raises :class:`~vtacsp.errors.SearchError` for an unknown sampler and
     :class:`~vtacsp.errors.MissingDependencyError` without optuna (the extra ``bench``).
     """
-    study = _study(sampler, seed)
-    evaluator = evaluator or Evaluator(network, space)
     whole = hypervolume(front, reference)
-    costs = cost.of(space)
     worst = [float(np.log2(n)) for n in reference]
+    costs = cost.of(space)
+    study = _study(sampler, seed)
+    clock = _Clock()
+    evaluator = Evaluator(network, space)
     found: list[tuple[int, int]] = []
-    done, area, begun = 0, 0.0, time.process_time()
-    seen: dict[int, int] = {}
-    for _ in range(REPEATS * evaluations):
-        if done >= evaluations:
-            return
+    known: dict[int, int] = {}
+    area = 0.0
+    for number in range(1, REPEATS * evaluations + 1):
         trial = study.ask()
-        sizes = {
-            key: trial.suggest_int(key, values[0], values[-1]) if len(values) > 1 else values[0]
-            for key, values in ((key, space.values[key]) for key in KEYS)
-        }
-        try:
-            machine = space.find(sizes)
-        except SpaceError:
-            study.tell(trial, worst)
-            continue
-        if machine in seen:  # known, and free
-            cycles = seen[machine]
-        else:
-            cycles = seen[machine] = int(evaluator.prove(np.array([machine]))[0])
-            done += 1
-        if cycles >= FAR:
+        machine = _suggested(trial, space)
+        fresh = machine is not None and machine not in known
+        if machine is not None and fresh:
+            known[machine] = int(evaluator.prove(np.array([machine]))[0])
+        if machine is None or known[machine] >= FAR:
             study.tell(trial, worst)
         else:
-            point = int(costs[machine]), cycles
+            point = int(costs[machine]), known[machine]
             study.tell(trial, [float(np.log2(n)) for n in point])
-            found.append(point)
-            area = hypervolume(np.array(found), reference)
-            found = [p for p in found if not _beaten(p, found)]
-        yield Progress(done, time.process_time() - begun, area / whole)
-        if area >= goal * whole:
+            if fresh:
+                clock.stop()
+                found = [p for p in (*found, point) if not _beaten(p, (*found, point))]
+                area = hypervolume(np.array(found), reference)
+                clock.go()
+        clock.stop()
+        yield Progress(len(known), number, clock.cpu_seconds, clock.wall_seconds, area / whole)
+        if area >= goal * whole or len(known) >= evaluations:
             return
+        clock.go()
+
+
+def _suggested(trial: Any, space: MachineSpace) -> int | None:
+    """Number of the machine that a trial asks for, None when it cannot be built."""
+    sizes = {
+        key: trial.suggest_int(key, values[0], values[-1]) if len(values) > 1 else values[0]
+        for key, values in ((key, space.values[key]) for key in KEYS)
+    }
+    try:
+        return space.find(sizes)
+    except SpaceError:
+        return None
 
 
 def _beaten(point: tuple[int, int], points: Sequence[tuple[int, int]]) -> bool:

@@ -7,10 +7,11 @@ from html import escape
 from importlib.resources import files
 from math import log10
 
+from vtacsp.codesign.beyond import FreeFront, FreePoint
 from vtacsp.codesign.costs import Cost
 from vtacsp.codesign.front_machine import Detail
 from vtacsp.codesign.machines import BUS, KEYS
-from vtacsp.codesign.pareto import Front
+from vtacsp.codesign.pareto import Front, Point
 from vtacsp.report.curve import short, ticks
 from vtacsp.report.drawing import text
 from vtacsp.report.origin import Origin
@@ -30,8 +31,17 @@ BLOCK_COLOURS = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d
 NAMES = dict(zip(KEYS, ("batch", "block", "bus", "uop", "inp", "wgt", "acc"), strict=True))
 
 
-def render(title: str, front: Front, details: Sequence[Detail], origin: Origin) -> str:
-    """The page as text; ``details`` are those of all points, in their order."""
+def render(
+    title: str,
+    front: Front,
+    details: Sequence[Detail],
+    origin: Origin,
+    free: FreeFront | None = None,
+) -> str:
+    """The page as text; ``details`` are those of all points, in their order.
+
+    ``free`` is the front of the best known with schedules beyond the template.
+    """
     blocks = sorted({d.point.sizes["LOG_BLOCK"] for d in details})
     colours = {block: BLOCK_COLOURS[block % len(BLOCK_COLOURS)] for block in blocks}
     keys = (
@@ -41,7 +51,10 @@ def render(title: str, front: Front, details: Sequence[Detail], origin: Origin) 
         )
         + bound_keys()
     )
-    body = _picture(front, details, colours) + _machines(front, details) + _proof(front)
+    body = _picture(front, details, colours, free) + _machines(front, details)
+    if free is not None:
+        body += _beyond(front, free)
+    body += _proof(front)
     script = (files("vtacsp.report") / "assets" / "front.js").read_text(encoding="utf-8")
     return page(
         f"{title}: machines for it", _header(title, front), keys,
@@ -102,7 +115,9 @@ class _Axis:
         return [tick for tick in ticks(self.low, self.high) if tick >= 1]
 
 
-def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -> str:
+def _picture(
+    front: Front, details: Sequence[Detail], colours: dict[int, str], free: FreeFront | None
+) -> str:
     if not details:
         return (
             '<section><h2>The front</h2><p class="note">No machine is within budget and runs every '
@@ -110,7 +125,7 @@ def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -
         )
     # drawn twice: letters that shrink with a picture cannot be read on a phone
     figures = "".join(
-        _plot(front, cost, details, colours, width)
+        _plot(front, cost, details, colours, width, () if free is None else free.points)
         for cost in front.objectives
         for width in (WIDTH, NARROW)
     )
@@ -120,6 +135,11 @@ def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -
         "axes are logarithmic. Point at one to see what bounds its layers, select it to open it "
         "below."
     )
+    if free is not None:
+        note += (
+            " Rings: machines of the best known with schedules beyond the template, each above "
+            "the limit (a dash) that no program gets below."
+        )
     if estimates:
         note += f" Estimates by a rule: {', '.join(estimates)} (docs/codesign.md)."
     return (
@@ -129,10 +149,17 @@ def _picture(front: Front, details: Sequence[Detail], colours: dict[int, str]) -
 
 
 def _plot(
-    front: Front, cost: Cost, details: Sequence[Detail], colours: dict[int, str], width: int
+    front: Front,
+    cost: Cost,
+    details: Sequence[Detail],
+    colours: dict[int, str],
+    width: int,
+    free: Sequence[FreePoint] = (),
 ) -> str:
-    x = _Axis([d.point.costs[cost.name] for d in details], LEFT, width - RIGHT)
-    y = _Axis([d.point.cycles for d in details], HEIGHT - BOTTOM, TOP)
+    every: list[Point | FreePoint] = [*(d.point for d in details), *free]
+    x = _Axis([point.costs[cost.name] for point in every], LEFT, width - RIGHT)
+    heights = [*(point.cycles for point in every), *(point.limit for point in free)]
+    y = _Axis(heights, HEIGHT - BOTTOM, TOP)
     parts = []
     kind = "wide" if width == WIDTH else "narrow"
     for value in y.ticks():
@@ -161,6 +188,15 @@ def _plot(
             f'cx="{x.at(point.costs[cost.name]):.1f}" cy="{y.at(point.cycles):.1f}" r="5.5" '
             f'fill="{colour}"/><title>{escape(_tip(front, detail))}</title></a>'
         )
+    for known in free:
+        left = x.at(known.costs[cost.name])
+        top, low = y.at(known.cycles), y.at(known.limit)
+        parts.append(
+            f'<g class="known-point"><path class="base" d="M{left:.1f} {top:.1f}V{low:.1f}'
+            f'M{left - 4:.1f} {low:.1f}h8"/><circle class="base" cx="{left:.1f}" cy="{top:.1f}" '
+            f'r="4" fill="none" stroke-width="2" pointer-events="all"/>'
+            f"<title>{escape(_known_tip(front, known))}</title></g>"
+        )
     return (
         f'<figure class="{kind}"><svg class="front" width="{width}" height="{HEIGHT}" '
         f'viewBox="0 0 {width} {HEIGHT}" role="img" '
@@ -179,6 +215,14 @@ def _tip(front: Front, detail: Detail) -> str:
         shown = ", ".join(layers[:8]) + (f" and {len(layers) - 8} more" if layers[8:] else "")
         lines.append(f"{bound} bounds {_share_of(detail, layers):.0%}: {shown}")
     return "\n".join(lines)
+
+
+def _known_tip(front: Front, known: FreePoint) -> str:
+    costs = ", ".join(f"{name} {value:,}" for name, value in known.costs.items())
+    return (
+        f"{known.cycles:,} cycles, the best known; no program needs fewer than {known.limit:,}\n"
+        f"{size_words(known.sizes, list(front.space.free))}\n{costs}"
+    )
 
 
 def _bounds(detail: Detail) -> dict[str, list[str]]:
@@ -279,6 +323,32 @@ def _change(cycles: int | None, now: int) -> str:
     change = cycles / now - 1
     kind = "gain" if change < 0 else "loss" if change > 0 else "soft"
     return f'<span class="{kind}">{change:+.2%}</span>'
+
+
+# ---------------------------------------------------------------- beyond the template
+
+
+def _beyond(front: Front, free: FreeFront) -> str:
+    rows = []
+    for point in free.points:
+        costs = ", ".join(f"{name} {value:,}" for name, value in point.costs.items())
+        template = "–" if point.template_cycles is None else f"{point.template_cycles:,}"
+        proven = "yes" if point.proven else f"to {point.cycles / point.floor - 1:.2%}"
+        rows.append(
+            f"<tr><td>{escape(size_words(point.sizes, list(front.space.free)))}<br>"
+            f'<span class="soft">{escape(costs)}</span></td><td class="n">{point.cycles:,}</td>'
+            f'<td class="n">{point.limit:,}</td><td class="n">{template}</td>'
+            f'<td class="n">{proven}</td></tr>'
+        )
+    said = escape(str(free.proof)).replace(",\n", ", ").replace("\n", "; ")
+    return (
+        '<section id="beyond"><h2>Beyond the template</h2><p class="note">The front of the best '
+        "that a search of free schedules found. No program needs fewer cycles on a machine than "
+        "its limit. Proven: no machine that costs no more can be faster; else by how much one "
+        'could be at most.</p><table><thead><tr><th>Machine</th><th class="n">Best known</th>'
+        '<th class="n">Limit</th><th class="n">Template</th><th class="n">Proven</th></tr></thead>'
+        f'<tbody>{"".join(rows)}</tbody></table><p class="note">{said}.</p></section>'
+    )
 
 
 # ---------------------------------------------------------------- the proof
