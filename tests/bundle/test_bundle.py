@@ -22,7 +22,7 @@ from vtacsp.bundle.driver import Driver
 from vtacsp.bundle.run import drive, run
 from vtacsp.cli import main
 from vtacsp.errors import BundleError, DriverError, ProgramError
-from vtacsp.free import emit, geometry
+from vtacsp.free import FreeSpace, emit, geometry
 from vtacsp.free.moves import sample
 from vtacsp.machine.instructions import log_depths
 from vtacsp.operators.builder import build
@@ -349,7 +349,9 @@ def test_export_on_the_command_line(tmp_path, monkeypatch):
     assert code == 0, err
     bundle = Bundle.load("b")
     assert (bundle.manifest.seed, bundle.manifest.source["index"]) == (7, 79)
-    schedule = sample(geometry(bundle.manifest.layer, MACHINE), Random(0))
+    layer, rng = bundle.manifest.layer, Random(0)
+    drawn = (sample(geometry(layer, MACHINE), rng) for _ in range(99))
+    schedule = next(s for s in drawn if FreeSpace(layer, MACHINE).feasible([s])[0])
     for name, data in (
         ("one.json", schedule.to_dict()),
         ("rows.json", [{"layer": "tiny", "schedule": schedule.to_dict()}]),

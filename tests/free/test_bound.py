@@ -6,9 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.free.test_rules import drawn, random_case, refused
-from tests.free.test_space import small
 from tests.support.layers import OPERATORS, random_timing
+from tests.support.schedules import drawn, random_case, refused, small
 from vtacsp import Rule
 from vtacsp.errors import SpaceError
 from vtacsp.free import FreeSpace, Schedule, best, emit, limit

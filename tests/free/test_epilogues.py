@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.layers import OPERATORS, random_layer, random_machine, random_timing
+from tests.support.schedules import CAST, random_chain
 from vtacsp import VTAConfig, build, compile
 from vtacsp.epilogue.steps import DEFAULT, Epilogue
 from vtacsp.errors import ProgramError, WorkloadError
@@ -24,27 +25,6 @@ from vtacsp.operators.workload import Workload
 from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()
-CAST = {"op": "cast"}
-OPERANDS = ("channel", "channel", "tensor", "tensor", "self")
-
-
-def random_chain(rng: Random) -> Epilogue:
-    steps: list[dict[str, object]] = []
-    if rng.random() < 0.3:  # a tensor that takes the place of the reset
-        steps.append({"op": "add", "operand": "tensor", "left": rng.random() < 0.5})
-    for _ in range(rng.randint(0, 4)):
-        kind = rng.choice((0, 1, 2, 2, 3))
-        if kind == 0:
-            steps.append({"op": "shift_right", "by": rng.randint(1, 10)})
-        elif kind == 1:
-            steps.append({"op": rng.choice(("add", "sub", "max", "min", "mul")),
-                          "value": rng.choice((-300, -3, 2, 7, 100))})  # fmt: skip
-        elif kind == 2:
-            steps.append({"op": rng.choice(("add", "max", "min", "mul")),
-                          "operand": rng.choice(OPERANDS), "left": rng.random() < 0.3})  # fmt: skip
-        else:
-            steps.append({"op": "clip", "min": -rng.randint(0, 128), "max": rng.randint(1, 127)})
-    return Epilogue.from_list([*steps, {"op": "shift_left", "by": 1}, CAST][-9:])
 
 
 def above_the_limit(program, layer: Workload, machine: VTAConfig, rng: Random) -> float:

@@ -10,23 +10,19 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.free.test_epilogues import random_chain
 from tests.support import ROOT
 from tests.support.imports import graph, reached
-from tests.support.layers import OPERATORS, random_layer, random_machine
+from tests.support.layers import OPERATORS
+from tests.support.schedules import PLAIN, conv, drawn, random_case, refused
 from vtacsp import VTAConfig
-from vtacsp.errors import ProgramError, ScheduleError, WorkloadError
 from vtacsp.expr import Env
 from vtacsp.free import Schedule, emit
-from vtacsp.free.emit import slots_that_fit
-from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import mutate, sample
 from vtacsp.free.rules import RULES
 from vtacsp.free.rules_section import MARK, with_rules
-from vtacsp.free.schedule_fields import PARTITIONS, columns_of, constants, numbers, schedule_of
+from vtacsp.free.schedule_fields import columns_of, constants, numbers, schedule_of
 from vtacsp.functional import random_operands, reference, simulate
-from vtacsp.operators.conv2d.workload import Conv2D
-from vtacsp.operators.geometry import Geometry, geometry
+from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 
 MACHINE = VTAConfig()
@@ -38,17 +34,6 @@ def broken(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -
     env = Env({**constants(layer, machine), **columns_of(schedules)})
     holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in RULES}
     return [[name for name in holds if not holds[name][i]] for i in range(len(schedules))]
-
-
-def refused(schedule: Schedule, layer: Workload, machine: VTAConfig) -> str:
-    """Why no program is emitted, empty when one is."""
-    try:
-        emit(schedule, layer, machine)
-    except ScheduleError:
-        return "schedule"
-    except ProgramError as error:
-        return error.cause
-    return ""
 
 
 def says(rule: str) -> str:
@@ -68,34 +53,6 @@ def agree(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) ->
         assert not cause or any(cause.startswith(says(rule)) for rule in rules), what
         found[cause.partition(":")[0] if cause.startswith("isa") else cause] += 1
     return found
-
-
-def drawn(g: Geometry, layer: Workload, machine: VTAConfig, rng: Random) -> Schedule:
-    """A schedule at random, some of which fit, some of which are none of the layer."""
-    schedule = sample(g, rng)
-    for _ in range(rng.randint(0, 8)):
-        schedule = mutate(schedule, g, rng)
-    if rng.random() < 0.1:
-        schedule = replace(schedule, **{rng.choice(("inp", "wgt", "acc")): rng.choice((20, 300))})
-    if rng.random() < 0.6:
-        schedule = slots_that_fit(schedule, layer, machine) or schedule
-    if rng.random() < 0.1:
-        name = rng.choice(PARTITIONS)
-        schedule = replace(schedule, **{name: getattr(sample(g, rng), name)})
-    return schedule
-
-
-def random_case(operator: str, rng: Random) -> tuple[Workload, VTAConfig] | None:
-    machine, layer = random_machine(rng), random_layer(operator, rng)
-    if rng.random() < 0.3:
-        machine = machine.replace(LOG_UOP_BUFF_SIZE=rng.randint(5, 9))
-    if rng.random() < 0.5:
-        layer = replace(layer, bias=False, epilogue=random_chain(rng))
-    try:
-        chain_of(layer, machine)
-    except WorkloadError:
-        return None
-    return layer, machine
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -122,15 +79,6 @@ def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: st
     assert len({cause for cause, number in found.items() if number > 2}) >= (
         3 if operator == "dense" else 5
     ), found
-
-
-PLAIN = Schedule(channels=(1,), rows=(1,), columns=(1,), reduction=(1,))
-
-
-def conv(height: int, width: int, blocks: int = 1) -> Conv2D:
-    return Conv2D(
-        in_channels=16 * blocks, height=height, width=width, out_channels=16 * blocks, kernel=(1, 1)
-    )
 
 
 @pytest.mark.parametrize(

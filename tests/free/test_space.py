@@ -10,15 +10,14 @@ from random import Random
 import pytest
 
 import vtacsp.free.constraint_model
-from tests.free.test_rules import PLAIN, conv, drawn, random_case, refused
 from tests.support.layers import OPERATORS
+from tests.support.schedules import PLAIN, conv, drawn, random_case, refused, small
 from vtacsp import Rule, VTAConfig
 from vtacsp.errors import RuleError, ScheduleError, SpaceError, WorkloadError
 from vtacsp.free import FreeSpace, Schedule
 from vtacsp.free.points import Points, parts_of, ramps
 from vtacsp.free.schedule_fields import FIELDS, inp, largest, parts, rows, wgt
 from vtacsp.network.find import find_workloads
-from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.geometry import geometry
 from vtacsp.rules.symbols import tile_h
 
@@ -71,19 +70,6 @@ def test_solver_check_and_emitter_agree(operator: str, few: int, monkeypatch) ->
         runs, fails = runs + len(right), fails + len(every) - len(right)
     assert runs > 10
     assert fails > 10
-
-
-def small(rules: tuple[Rule, ...] = (), **values: list[object]) -> FreeSpace:
-    size = {"in_channels": 32, "height": 4, "width": 4, "out_channels": 32, "kernel": (3, 3)}
-    usual: dict[str, list[object]] = {
-        "lead": [()], "begin": [(), (1, 1)], "begin_rows": [()], "finish": [(), (2,), (1, 1)],
-        "lead_uops": [1], "group_uops": [0], "loop": ["input"], "gather": ["rows"],
-        "order": ["rows"], "snake": [False], "inp": [1, 9], "wgt": [2], "acc": [1, 2],
-        "form": ["column", "all"], "load_rows": [0],
-    }  # fmt: skip
-    layer = Conv2D(name="small", **size, padding=(1, 1))
-    machine = MACHINE.replace(LOG_INP_BUFF_SIZE=10, LOG_ACC_BUFF_SIZE=11)
-    return FreeSpace(layer, machine, rules, **{**usual, "columns": [(4,)], **values})
 
 
 def test_points_are_counted_without_listing_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,7 +63,9 @@ def export(
                           f"{workload}.{layers[0].name.rpartition('.')[2]}")  # fmt: skip
     check_folder(output)
     simulator = Simulator(layers[0], machine, PRESETS[preset].override(overrides))
-    with pointing_to_explain(workload, hardware_file, () if index is None else (index,)):
+    indices = () if index is None else (index,)
+    told = nullcontext() if schedule else pointing_to_explain(workload, hardware_file, indices)
+    with told:
         program, source = _program(simulator, index, fastest, free, schedule, seed)
         bundle = pack(program, source, seed=seed, timing=simulator.timing, limit=_limit(simulator))
     bundle.save(output)
