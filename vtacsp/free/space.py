@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.causes import OK
-from vtacsp.errors import RuleError, SpaceError
+from vtacsp.errors import SpaceError
 from vtacsp.expr import Env
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import fitted
@@ -36,7 +36,7 @@ from vtacsp.free.schedule_fields import (
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
-from vtacsp.rules.rule import Rule
+from vtacsp.rules.rule import Rule, refuse_unknown
 from vtacsp.space.explanation import Violation
 
 __all__ = ["Count", "FreeSpace", "ScheduleExplanation"]
@@ -162,20 +162,7 @@ class FreeSpace:
         self.user_rules = tuple(rules)
         self.rules = (*RULES, *self.user_rules)
         self.constants = constants(workload, self.hardware)
-        self._check_rules()
-
-    def _check_rules(self) -> None:
-        known = {*self.constants, *FREE_SYMBOLS}
-        names = [rule.name for rule in self.rules]
-        for rule in self.rules:
-            if names.count(rule.name) > 1:
-                raise RuleError(f"two rules have the name {rule.name}")
-            unknown = sorted(rule.holds.symbols - known)
-            if unknown:
-                raise RuleError(
-                    f"rule {rule.name}: {unknown[0]} is no symbol of a free schedule; known are "
-                    f"{', '.join(sorted(known))}"
-                )
+        refuse_unknown(self.rules, {*self.constants, *FREE_SYMBOLS}, "a free schedule")
 
     # -- what is feasible
 

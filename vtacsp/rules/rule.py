@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from vtacsp.errors import RuleError
 from vtacsp.expr import Bool, Int, all_of
 
-__all__ = ["Check", "Rule", "Stage"]
+__all__ = ["Check", "Rule", "Stage", "refuse_unknown"]
 
 
 class Stage(IntEnum):
@@ -133,3 +133,22 @@ class Rule:
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+def refuse_unknown(rules: Iterable[Rule], known: Collection[str], of: str) -> None:
+    """Refuse two rules of one name, and a symbol that there is not.
+
+    ``known`` are the symbols of what the rules are about, ``of`` what that is called.  Raises
+    :class:`~vtacsp.errors.RuleError`.
+    """
+    names: set[str] = set()
+    for rule in rules:
+        if rule.name in names:
+            raise RuleError(f"two rules have the name {rule.name}")
+        names.add(rule.name)
+        unknown = sorted(rule.holds.symbols - set(known))
+        if unknown:
+            raise RuleError(
+                f"rule {rule.name}: {unknown[0]} is no symbol of {of}; "
+                f"known are {', '.join(sorted(known))}"
+            )

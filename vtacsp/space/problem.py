@@ -19,7 +19,7 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.catalogue import catalogue
 from vtacsp.operators.knobs import BLOCK, Knob, KnobSpace
 from vtacsp.operators.workload import Workload
-from vtacsp.rules import Rule
+from vtacsp.rules.rule import Rule, refuse_unknown
 
 __all__ = ["MAX_GRID", "OK", "OfProblem", "Problem", "Space", "layer_and_machine"]
 
@@ -107,7 +107,8 @@ class Problem:
         self.user_rules = tuple(rules)
         self.rules: tuple[Rule, ...] = (*self._catalogue(), *self.user_rules)
         self.constants = {**workload.symbols(hardware), **hardware.symbols}
-        self._check_rules()
+        known = {*self.constants, *self.knob_space.names}
+        refuse_unknown(self.rules, known, self.workload.op)
         self._check_numbers()
 
     @property
@@ -123,19 +124,6 @@ class Problem:
 
     def _catalogue(self) -> tuple[Rule, ...]:
         return catalogue(self.workload.op, stack_only=self.stack_only)
-
-    def _check_rules(self) -> None:
-        names = [rule.name for rule in self.rules]
-        known = {*self.constants, *self.knob_space.names}
-        for rule in self.rules:
-            if names.count(rule.name) > 1:
-                raise RuleError(f"two rules have the name {rule.name}")
-            unknown = sorted(rule.holds.symbols - known)
-            if unknown:
-                raise RuleError(
-                    f"rule {rule.name}: {unknown[0]} is no symbol of {self.workload.op}; "
-                    f"known are {', '.join(sorted(known))}"
-                )
 
     def _check_numbers(self) -> None:
         """Refuse what 64 bits do not hold."""
