@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import vtacsp.bundle
+from tests.support import ROOT
 from tests.support.layers import random_layer
 from vtacsp import Conv2DTranspose, Dense, GroupConv2D, VTAConfig, workload_from_dict
 from vtacsp.bundle import Bundle, pack
@@ -328,6 +330,14 @@ def test_cycles_are_those_that_a_profiler_counts(folder, tmp_path):
     assert run(folder, tsim).cycles == 0
     with pytest.raises(DriverError, match=r"cannot load other\.so as the hardware"):
         run(folder, tsim, tsim="other.so")
+
+
+@needs_cc
+def test_the_example_runs_its_bundle(driver):
+    example = ROOT / "examples" / "layer_to_bundle.py"
+    done = subprocess.run([sys.executable, example, driver], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{driver}: 6272 of 6272 bytes right" in done.stdout
 
 
 @needs_cc

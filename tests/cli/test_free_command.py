@@ -64,6 +64,19 @@ def test_best_free_is_a_table_of_80_columns(layers):
         assert any(layer.name in line for line in rows)
 
 
+def test_of_one_layer_the_result_is_said_in_a_sentence(tmp_path):
+    path = tmp_path / "layer.json"
+    path.write_text(json.dumps(LAYERS[0].to_dict()))
+    options = ["--free", "--gap", "80", "--jobs", "1"]
+    text = " ".join(run("best", path, *options).stdout.split())
+    (row,) = json.loads(run("best", path, *options, "--format", "json").stdout)
+    assert (
+        f"{row['cycles']:,} cycles; no program of this instruction set needs fewer than "
+        f"{row['limit']:,} ({row['gap']:.1%})"
+    ) in text
+    assert "total" not in text
+
+
 @pytest.mark.parametrize(
     "option", [["--gap", "1"], ["--seed", "3"], ["--save", "x.json"], ["--resume", "x"]]
 )

@@ -25,7 +25,7 @@ from vtacsp.errors import (
 )
 from vtacsp.machine.instructions import Opcode
 from vtacsp.program import Stream
-from vtacsp.report.timeline import timeline_figure
+from vtacsp.report.timeline import timeline_figure, timelines_figure
 from vtacsp.timing import PYNQ, RTL, TimingModel, simulate_all, simulate_timing, trace
 from vtacsp.timing.model import constants
 from vtacsp.timing.trace import write_trace
@@ -262,6 +262,10 @@ def test_the_trace_has_every_instruction_once_and_no_overlap(tmp_path):
 def test_the_picture_is_drawn(tmp_path):
     result = simulator(small_case()).run(46)
     timeline_figure(result, tmp_path / "timeline.svg")
+    timelines_figure({"one": result, "other": result}, tmp_path / "both.svg")
+    both = (tmp_path / "both.svg").read_text(encoding="utf-8")
+    assert both.count("<!-- memory reads -->") == 2
+    assert "<!-- one -->" in both
     text = (tmp_path / "timeline.svg").read_text()
     assert "<svg" in text
     with pytest.raises(VtacspError, match="cannot write"):

@@ -167,15 +167,14 @@ def free_text(
         )  # fmt: skip
     columns = [c for c in TABLE if c != "n" or counted]
     text = table([{c: r.get(c) for c in columns} for r in shown], columns, title, to_file=to_file)
-    if not counted:
-        return text
-    if total["cycles"] and not total["missing"]:
+    alone = len(rows) == 1 and not counted  # of several layers that nobody counts there is no sum
+    if (counted or alone) and total["cycles"] and not total["missing"]:
         sentence = (
             f"{total['cycles']:,} cycles; no program of this instruction set needs fewer than "
             f"{total['limit']:,} ({total['gap']:.1%})"
         )
         text += fill(sentence, width()) + "\n"
-    if total["missing"]:
+    if counted and total["missing"]:
         text += f"not in the total: {', '.join(map(short, total['missing']))}\n"
     hosted = sum(node.count for node in network.host) if network is not None else 0
     return text + (f"on the host: {hosted:,} nodes, see `vtacsp network`\n" if hosted else "")

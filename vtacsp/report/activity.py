@@ -91,6 +91,13 @@ class Stretch:
         if len(gemms) > GEMMS:
             middle = len(gemms) // 2 - GEMMS // 2
             first, last = int(gemms[middle]), int(gemms[middle + GEMMS])
+        return cls.between(result, first, last)
+
+    @classmethod
+    def between(cls, result: TimingResult, first: int, last: int) -> Stretch:
+        """Those cycles of the first launch."""
+        launch, segment = result.launches[0], result.program.segments[0]
+        kind = kinds(result.program)[segment.start : segment.stop]
         lanes: dict[str, list[Part]] = {}
         for module in MODULES:
             lanes[module] = parts = []

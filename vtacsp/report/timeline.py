@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["timeline_figure"]
+__all__ = ["timeline_figure", "timelines_figure"]
 
 INK, SOFT = "#1d2428", "#5d6a71"
 NARROW = 0.045  # a share too small for its label
@@ -35,7 +36,34 @@ def timeline_figure(result: TimingResult, path: str | Path, *, dpi: int = 150) -
     _shares(above, result)
     _stretch(below, result)
     _headline(figure, result)
-    _legend(figure, result)
+    _legend(figure, legend(result))
+    _save(figure, path, dpi)
+
+
+def timelines_figure(
+    results: Mapping[str, TimingResult], path: str | Path, *, dpi: int = 150
+) -> None:
+    """Save whole programs in order of time, one under the other, on one axis of cycles.
+
+    ``results`` are by their titles; a program of several launches is drawn up to the second.
+    Raises :class:`~vtacsp.errors.VtacspError` when the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 2.4 * len(results) + 0.8), layout="constrained")
+    axes = figure.subplots(len(results), 1, squeeze=False)[:, 0]
+    last = max(result.cycles for result in results.values())
+    labels: dict[str, str] = {}
+    for axis, (title, result) in zip(axes, results.items(), strict=True):
+        _spans(axis, Stretch.between(result, 0, int(result.launches[0].cycles)))
+        axis.set_xlim(0, last)
+        axis.set_title(title, fontsize=10, color=INK, loc="left")
+        labels |= legend(result)
+    _legend(figure, labels)
+    _save(figure, path, dpi)
+
+
+def _save(figure: Figure, path: str | Path, dpi: int) -> None:
     try:
         picture = io.BytesIO()
         suffix = Path(path).suffix[1:] or None
@@ -82,6 +110,12 @@ def _shares(axis: Axes, result: TimingResult) -> None:
 
 def _stretch(axis: Axes, result: TimingResult) -> None:
     stretch = Stretch.of(result)
+    _spans(axis, stretch)
+    axis.set_xlim(stretch.first, stretch.last)
+    axis.set_title(stretch.title, fontsize=9, color=SOFT, loc="left")
+
+
+def _spans(axis: Axes, stretch: Stretch) -> None:
     for lane, (name, parts) in enumerate(stretch.lanes.items()):
         for part in parts:
             seam = name in MODULES and not part.waits
@@ -91,9 +125,7 @@ def _stretch(axis: Axes, result: TimingResult) -> None:
                 edgecolor="white" if seam else "none", lw=0.3 if seam else 0,
             )  # fmt: skip
     _lanes(axis, list(stretch.lanes))
-    axis.set_xlim(stretch.first, stretch.last)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    axis.set_title(stretch.title, fontsize=9, color=SOFT, loc="left")
 
 
 def _lanes(axis: Axes, names: list[str]) -> None:
@@ -104,8 +136,8 @@ def _lanes(axis: Axes, names: list[str]) -> None:
         spine.set_visible(False)
 
 
-def _legend(figure: Figure, result: TimingResult) -> None:
+def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=colour, label=label) for label, colour in legend(result).items()]
+    handles = [Patch(color=colour, label=label) for label, colour in labels.items()]
     figure.legend(handles=handles, loc="outside lower left", ncols=7, fontsize=8, frameon=False)
