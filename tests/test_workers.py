@@ -14,7 +14,7 @@ import pytest
 LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 
 SCRIPT = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 
 from numba import njit
@@ -35,6 +35,7 @@ def work(index):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what nohup starts ignores it
     list(ExecutorMeasurer(work, jobs=2, timeout=600).measure(range(4)))
 """
 
