@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
 from vtacsp.errors import HardwareError, RuleError, shortened
 from vtacsp.expr import Bool, Int, const, evaluate, if_else, minimum, pow2
@@ -263,9 +262,7 @@ def budgets_of(texts: Iterable[str], costs: Mapping[str, Cost] = COSTS) -> tuple
     return tuple(budgets.values())
 
 
-def within(
-    space: MachineSpace, budgets: Iterable[Budget]
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
+def within(space: MachineSpace, budgets: Iterable[Budget]) -> tuple[BoolArray, dict[str, int]]:
     """Which machines are within all budgets, and how many are not, by the first that they break."""
     left = np.ones(len(space), dtype=np.bool_)
     over = {}
