@@ -25,6 +25,7 @@ from tests.support.imports import (
     reached,
     tree,
 )
+from vtacsp.causes import CAUSES
 
 ORDER = list(LAYERS)
 SECOND_ORACLE = [module for module in modules() if fits(module, INDEPENDENT)]
@@ -150,3 +151,29 @@ def test_a_file_name_says_one_thing():
             places.setdefault(path.name, []).append(module)
     assert len(places) > 150
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+SHARED = re.compile(r"NDArray\[np\.(int64|bool_|float32|float64)\]")
+
+
+def test_the_types_of_arrays_are_named_once():
+    found = {m for m, path in modules().items() if SHARED.search(path.read_text(encoding="utf-8"))}
+    assert found == {"vtacsp.arrays"}
+
+
+WORDS_TOO = {"ok", "other", "shape", "race"}
+"""Labels of causes that are words of other things as well: a status, a key, a term."""
+
+
+def test_causes_have_names():
+    """A cause is a constant of ``vtacsp.causes``; the audit's findings have words of their own."""
+    labels = set(CAUSES) - WORDS_TOO | {"sram:", "dma_2d:"}
+    found = [
+        (module, node.lineno, node.value)
+        for module in modules()
+        if module != "vtacsp.causes" and not module.startswith("vtacsp.audit.")
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in labels
+    ]
+    assert not found
+    assert {"sram:acc", "uop_hazard", "wrong_result"} <= labels

@@ -1,6 +1,8 @@
 """Compiled functions: kept where something can be written, made again when damaged."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +13,13 @@ import pytest
 import vtacsp.free.walk
 import vtacsp.functional.interpreter
 import vtacsp.timing.engine
+from tests.support.imports import modules, tree
 from vtacsp.jit import _what
 
 PACKAGE = Path(vtacsp.__file__).parent
+
+LONG = 70
+"""Lines of a compiled function from which on its steps are numbered."""
 
 # a small function compiled the way that all are: the simulators would take 20 s each time
 TIMES_SEVEN = "from vtacsp.jit import jit\n\n\n@jit\ndef times_seven(x):\n    return 7 * x\n"
@@ -270,3 +276,23 @@ def test_workers_find_what_is_compiled_already():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+def long_functions():
+    """Compiled functions that are long, with the numbers of their steps in comments."""
+    for module, path in modules().items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(tree(module)):
+            marks = getattr(node, "decorator_list", ())
+            if any(ast.unparse(mark) == "jit" for mark in marks):
+                own = lines[node.lineno : node.end_lineno]
+                if len(own) > LONG:
+                    yield node.name, re.findall(r"^ *# (\d)\. \w", "\n".join(own), re.M)
+
+
+def test_long_compiled_functions_have_numbered_steps():
+    found = dict(long_functions())
+    assert {"_issue", "_schedule", "walk", "demand", "follow"} <= found.keys()
+    for name, steps in found.items():
+        assert len(steps) > 1, name
+        assert steps == [str(number) for number in range(1, len(steps) + 1)], name

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import vtacsp
 from tests.support.commands import run
 from tests.support.golden import cycle_case, simulator
 from vtacsp import VTAConfig
@@ -79,6 +81,24 @@ def test_the_best_is_the_minimum_of_all(files):
         (p["scratchpad_bytes"] for p in points), reverse=True
     )
     assert str(points[0]["index"]) in run("best", workload).output
+
+
+def test_the_winner_is_built_once(files, tmp_path, monkeypatch):
+    case, workload, _ = files("d-small")
+    device, built = simulator(case), []
+
+    def build(workload, hardware, config, **options):
+        built.append(config)
+        return vtacsp.build(workload, hardware, config, **options)
+
+    monkeypatch.setattr("vtacsp.timing.simulator.build", build)
+    pictures = ["--plot", tmp_path / "a.svg", "--trace", tmp_path / "a.json"]
+    run("simulate", workload, "--best", "--jobs", "1", *pictures)
+    assert built == device.space.collapsed().indices.tolist()
+    alone = device.fastest()
+    with ThreadPoolExecutor(1) as executor:
+        index, result = device.fastest(executor)
+    assert (index, result.cycles) == (alone[0], alone[1].cycles)
 
 
 def test_best_of_several_layers_names_what_it_skips(files, tmp_path):

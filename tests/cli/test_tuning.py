@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.commands import CONV, DENSE, TIGHT, run, tuned
 from vtacsp import Simulator, VTAConfig, find_workloads, workload_from_dict
-from vtacsp.cli import tuning
+from vtacsp.cli.tuning_search import AskedSearch
+from vtacsp.network.layer_search import INITIAL, SEARCHERS
 from vtacsp.tune import SimulatorMeasurer, load_records
 from vtacsp.tune.bound import cycle_bounds
 
@@ -108,7 +109,7 @@ def test_a_torn_log_is_mended(here):
     assert len(load_records(log)) == 6
 
 
-@pytest.mark.parametrize("searcher", tuning.SEARCHERS)
+@pytest.mark.parametrize("searcher", SEARCHERS)
 @pytest.mark.parametrize("initial", ["uniform", "none"])
 def test_seeds_reproduce_whatever_the_searcher(here, searcher, initial):
     options = ["conv.json", "--trials", 20, "--searcher", searcher, "--init", initial]
@@ -119,7 +120,7 @@ def test_seeds_reproduce_whatever_the_searcher(here, searcher, initial):
         assert indices("a.log") != indices("c.log")
 
 
-@pytest.mark.parametrize("initial", tuning.INITIAL)
+@pytest.mark.parametrize("initial", INITIAL)
 def test_the_first_batch_is_what_was_asked_for(here, initial):
     tuned("conv.json", "--trials", 6, "--searcher", "grid", "--init", initial)
     device = simulator()
@@ -168,7 +169,7 @@ class Interrupted(SimulatorMeasurer):
 
 def test_ctrl_c_keeps_everything_and_prints_the_table(here, monkeypatch):
     monkeypatch.setattr(
-        tuning._Search, "measurer", lambda _, s: Interrupted(s.workload, s.hardware, s.timing)
+        AskedSearch, "measurer", lambda _, s: Interrupted(s.workload, s.hardware, s.timing)
     )
     options = ["net.json", "--trials", 12, "--format", "json"]
     result = run("tune", *options, "--html", "page.html", code=130)

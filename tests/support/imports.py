@@ -80,13 +80,16 @@ SPLIT = {
 
 INDEPENDENT = (
     "program.*|operators.builder|operators.?.program|operators.?.tiling|epilogue.program|"
-    "functional.*|timing.engine|timing.plan|timing.model|operators.?.reference|operators.convolve"
+    "functional.*|timing.engine|timing.plan|timing.model|operators.?.reference|operators.convolve|"
+    "alu.program|free.emit|free.walk|free.dependences|free.micro_ops|free.multiply|free.table|"
+    "free.tiles|free.transfers|free.epilogue"
 )
 """The second oracle: what makes, executes and times a program."""
 
 RULES = (
     "rules.*|operators.nest|operators.?.nest|operators.?.rules|operators.?.overflow|"
-    "operators.catalogue|epilogue.rules|space.*|free.rules|free.schedule_fields|free.demand|free.kernel_demand"
+    "operators.catalogue|epilogue.rules|space.*|alu.nest|alu.rules|free.rules|free.schedule_fields|"
+    "free.demand|free.kernel_demand"
 )
 """The first oracle: what says whether a configuration is feasible."""
 

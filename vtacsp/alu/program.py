@@ -1,4 +1,4 @@
-"""Programs of the operators of the ALU: ours, made by doing, without the rules."""
+"""Programs of the operators of the ALU: ours, made by doing, independent of the rules."""
 
 from __future__ import annotations
 

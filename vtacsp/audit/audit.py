@@ -9,8 +9,8 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.audit import vector_clocks as clocks
 from vtacsp.audit.findings import ERROR, Finding
 from vtacsp.audit.instruction_checks import check_fields
@@ -38,8 +38,6 @@ __all__ = ["Audit", "audit"]
 MOST_STEPS = 2_000_000_000  # accesses that are followed
 MOST_GRANULES = 1 << 24  # of DRAM
 QUEUES = ("load->compute", "compute->load", "store->compute", "compute->store")
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

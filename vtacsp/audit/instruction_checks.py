@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray
 from vtacsp.audit.findings import Finding
 from vtacsp.audit.target import Target
 from vtacsp.machine.instructions import AluOp, Memory, Opcode, encode, fits
 
 __all__ = ["check_fields"]
 
-Mask = NDArray[np.bool_]
 LOADED = (Memory.UOP, Memory.WGT, Memory.INP, Memory.ACC)
 
 
@@ -33,7 +32,7 @@ def check_fields(target: Target) -> Iterator[Finding]:
         yield from _each("unused_bits", (again != target.words).any(axis=1), "bits are set")
 
 
-def _each(kind: str, mask: Mask, text: str) -> Iterator[Finding]:
+def _each(kind: str, mask: BoolArray, text: str) -> Iterator[Finding]:
     """One finding for all instructions that are alike: the first of them, and how many."""
     found = np.flatnonzero(mask)
     if len(found):

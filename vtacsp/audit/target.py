@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode, Records
 
@@ -63,7 +64,7 @@ class Target:
     bundle: Bundle | None = field(default=None, repr=False)
     remarks: tuple[str, ...] = ()
 
-    def moves(self, memory: Memory) -> NDArray[np.bool_]:
+    def moves(self, memory: Memory) -> BoolArray:
         """Which instructions move something of a memory type; stores are OUT."""
         ins = self.instructions
         some = (ins["x_size"] > 0) & (ins["y_size"] > 0)
@@ -72,7 +73,7 @@ class Target:
         load = (ins["opcode"] == Opcode.LOAD) & (ins["memory_type"] == memory)
         return np.asarray(some & load)
 
-    def boxes(self, memory: Memory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def boxes(self, memory: Memory) -> tuple[IntArray, IntArray]:
         """First byte, and the one past the last, that each instruction of a memory type moves."""
         ins, size = self.instructions, self.hardware.element_bytes(memory.name.lower())
         first = ins["dram_base"].astype(np.int64)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.jit import jit
 from vtacsp.machine import rows as r
 from vtacsp.machine.instructions import AluOp, Memory, Opcode
@@ -72,7 +73,6 @@ _NONE, _NO, _YES = np.int64(-1), np.int64(0), np.int64(1)
 _BY_LOAD, _BY_COMPUTE = np.int64(0), np.int64(1)  # who reads DRAM
 
 Names = NDArray[np.uint64]
-IntArray = NDArray[np.int64]
 
 
 class Pads(NamedTuple):
@@ -85,7 +85,7 @@ class Pads(NamedTuple):
     """
 
     uop: IntArray
-    loaded: NDArray[np.bool_]
+    loaded: BoolArray
     inp: Names
     inp_taint: Names
     inp_changed: IntArray
@@ -201,6 +201,7 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
     one is at DRAM element ``image_base``; ``place`` (n,) granule of the first element that an
     instruction moves, ``granules`` (5,) granules of an element by memory type.
     """
+    # 1. the queues of the modules; how many stores and pops there are before an instruction
     n = stop - start
     queue = np.zeros((3, n), np.int64)
     length = np.zeros(3, np.int64)
@@ -219,6 +220,7 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
         stores[i + 1] = stores[i]
         if row[r.OP] == _STORE and row[r.X] * row[r.Y] > 0:
             stores[i + 1] += 1
+    # 2. what is left of launches before: tokens, which all know of everything
     begun = np.array([state.clock[m, m] for m in range(3)])
     head = np.zeros(3, np.int64)
     clock = state.clock
@@ -234,6 +236,7 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
     where = np.full(3, -1, np.int64)
     store_tick = np.zeros(stores[n] + 1, np.int64)  # progress after the kth store
     store_index = np.zeros(stores[n] + 1, np.int64)
+    # 3. rounds, until no module moves: each runs until it lacks a token, compute after the others
     moved = True
     while moved:
         moved = False
@@ -282,6 +285,7 @@ def follow(table, module, start, stop, image, image_base, place, granules, pads,
                             _note(state, TOKENS, i, _NONE, q, most, _NO)
                 if m == r.C:
                     break  # the others first
+    # 4. what is left over, and where modules wait
     for q in range(4):
         held[q] = pushed[q] - popped[q]
     for m in range(3):

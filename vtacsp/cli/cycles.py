@@ -123,14 +123,9 @@ def simulate(
             return
 
         def run(simulator: Simulator) -> list[tuple[int, TimingResult]]:
-            space = simulator.space
             if fastest:
-                mine = space.indices
-                if len(mine):
-                    place = int(simulator.cycles_many(mine.tolist(), executor).argmin())
-                    mine = mine[place : place + 1]
-            else:
-                mine = chosen(space.knob_space, indices, knobs, None)
+                return [simulator.fastest(executor)] if len(simulator.space) else []
+            mine = chosen(simulator.space.knob_space, indices, knobs, None)
             return [(index, simulator.run(index)) for index in mine.tolist()]
 
         done = each(simulators, run)

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from vtacsp.cli.budget import Budget
 from vtacsp.cli.cycles import pack_all
 from vtacsp.cli.free import FREE_GAP
 from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
-from vtacsp.cli.knob_columns import CONFIG, config_rows, config_text
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
 from vtacsp.cli.network import (
     Asked,
-    layers_of,
     network_options,
-    print_answer,
     suite_total,
 )
 from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
-from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.output import check_outputs, emit, table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_client
 from vtacsp.cli.terminal import say
+from vtacsp.cli.tuned_network import Outputs, tune_network_here
+from vtacsp.cli.tuned_rows import COLUMNS, SHOWN, best_index, row_of, shown_row
+from vtacsp.cli.tuning_search import AskedSearch, say_measured, say_nameless, shown_on
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError
-from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.layer_search import (
-    BATCH,
     FIRST,
     INITIAL,
     SEARCHERS,
@@ -47,88 +42,17 @@ from vtacsp.network.layer_search import (
 from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
-    from vtacsp.network.answer import LayerAnswer
-    from vtacsp.network.lanes import Lanes, Watch
-    from vtacsp.operators.workload import Workload
+    from vtacsp.network.lanes import Lanes
     from vtacsp.report.tuned import TunedLayer
-    from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
-    from vtacsp.tune import Measurer, TuningLog, TuningResult
+    from vtacsp.tune import TuningLog, TuningResult
 
 __all__ = ["COMMANDS"]
 
 ENDLESS = 1 << 40  # trials of a layer when time is what ends it
 
-COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
-           "failed", "count")  # fmt: skip
-TUNED = ("best_possible", "gap", "found_at", "measured", "from_log", "failed")
-NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "gap", "measured", "failed")
-SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
-         "failed")  # fmt: skip
 GAP = 0.5  # per cent
 YEAR = 525_600  # minutes
-
-
-@dataclass(frozen=True)
-class _Search:
-    """What the options say about how to search a layer."""
-
-    layer: LayerSearch
-    jobs: int
-    log: str
-    assumed: str | None
-    budget: Budget
-    client: Any = None  # of Dask
-
-    @property
-    def executor(self) -> Executor | None:
-        """That of the scheduler, None without one."""
-        return None if self.client is None else self.client.get_executor()
-
-    def measurer(self, simulator: Simulator) -> Measurer:
-        """What measures a layer: this process, others, or the scheduler's workers."""
-        from vtacsp.timing.simulator import ready
-        from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
-
-        here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
-        if self.client is not None:
-            return ExecutorMeasurer(here, self.executor, jobs=BATCH)
-        if self.jobs == 1:
-            return here
-        ready()  # a worker's clock runs while it compiles
-        return ExecutorMeasurer(here, jobs=self.jobs)
-
-    def run(
-        self,
-        simulator: Simulator,
-        live: Live,
-        log: TuningLog,
-        keep: Callable[[TuningResult], None],
-    ) -> None:
-        """Search a layer; ``keep`` has what was found before workers are stopped."""
-        total = min(self.layer.trials, len(self.layer.space_of(simulator)))
-        with (
-            live.layer(simulator, total) as callback,
-            self.measurer(simulator) as measurer,
-        ):
-            keep(
-                self.layer.search(
-                    simulator, log, measurer=measurer, stop=self.budget.share(), callback=callback
-                )
-            )
-
-    @contextmanager
-    def lanes(self, layers: int) -> Iterator[Lanes | None]:
-        """Workers to search several layers at once; None when they are searched in turn."""
-        from vtacsp.network.lanes import Lanes
-
-        if layers < 2 or (self.client is None and self.jobs < 2):
-            yield None
-        elif self.client is not None:
-            yield Lanes.of_dask(self.client)
-        else:
-            with Lanes.processes(min(self.jobs, layers)) as lanes:
-                yield lanes
 
 
 @click.command()
@@ -271,16 +195,16 @@ def tune(
     budget = Budget(minutes)
     most = trials or (TRIALS if minutes is None else ENDLESS)
     layer_search = LayerSearch(most, seed, searcher, initial, space, gap, early_stopping)
-    search = _Search(layer_search, jobs, log, assumed, budget)
+    search = AskedSearch(layer_search, jobs, log, assumed, budget)
     timing, beyond = timing_model(preset, overrides), None
     found, machine = asked.find(workload, hardware_file, timing)
     if free:
         beyond = BesideLog.of(log, machine, timing, free_gap, seed, jobs, budget.over)
     if isinstance(found, Network):
-        outputs = _Outputs(form, output, html, best_log)
+        outputs = Outputs(form, output, html, best_log)
         with scheduler_client(scheduler) as client:
             there = replace(search, client=client)
-            _tune_network(there, found, machine, timing, outputs, beyond)
+            tune_network_here(there, found, machine, timing, outputs, beyond)
         return
     if best_log is not None:
         raise VtacspError("--best-log goes with a network; `vtacsp log --best --merge` with logs")
@@ -292,7 +216,7 @@ def tune(
         tuned, interrupted = _tune_all(there, layers)
         more = BeyondRows()
         if beyond is not None and not interrupted:
-            bests = {x.workload.name: (_index(x), x.best_cycles) for x in tuned}
+            bests = {x.workload.name: (best_index(x), x.best_cycles) for x in tuned}
             more = beyond.rows(simulators, bests, there.executor)
             interrupted = more.interrupted
     _print_tuned(tuned, more, form, output, _title(workload, tuned, interrupted), beyond)
@@ -304,7 +228,7 @@ def tune(
         page = more.page()
         write(render(workload, tuned, machine, timing, origin, beyond=page), html)
         wrote(html)
-    _say_measured(tuned, search)
+    say_measured(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
     if all(layer.result.best is None for layer in tuned):
@@ -336,149 +260,20 @@ def _print_tuned(
     if not tuned:
         return
     if form != "table":
-        rows = [{**_row(layer), **more.keys(layer.workload.name)} for layer in tuned]
+        rows = [{**row_of(layer), **more.keys(layer.workload.name)} for layer in tuned]
         emit(rows, (*COLUMNS, *BEYOND), form, output)
         return
-    rows, to_file = [_shown(layer) for layer in tuned], output is not None
+    rows, to_file = [shown_row(layer) for layer in tuned], output is not None
     columns = [column for column in SHOWN if any(column in row for row in rows)]
     source = None if beyond is None else beyond.saved.target
     below = more.text(source, to_file=to_file)
     write(table(rows, columns, title, to_file=to_file) + below, output)
 
 
-def _say_measured(tuned: Sequence[TunedLayer], search: _Search) -> None:
-    """How much was measured; which layers ended before their trials, and why."""
-    from vtacsp.tune.loop import EARLY, STOPPED
-
-    fresh = sum(layer.result.measured for layer in tuned)
-    known = sum(len(layer.result.trials) for layer in tuned) - fresh
-    say(f"{search.log}: {fresh:,} measured now, {known:,} known from before")
-    proven = sum(layer.result.proven for layer in tuned)
-    if proven:
-        say(
-            f"{proven} of {len(tuned)} layers ended early: no configuration is more than "
-            f"{search.layer.gap:g}% faster than what was found"
-        )
-    early = sum(layer.result.ended == EARLY for layer in tuned)
-    if early:
-        say(
-            f"{early} of {len(tuned)} layers ended after {search.layer.early_stopping:,} "
-            "measurements without a new best"
-        )
-    late = sum(layer.result.ended == STOPPED for layer in tuned)
-    if late:
-        say(
-            f"{late} of {len(tuned)} layers were cut short by --minutes "
-            f"{search.budget.minutes:g}; the same command goes on from the log"
-        )
-
-
 COMMANDS = (tune,)
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Where the answer of a network goes."""
-
-    form: str
-    output: str | None
-    html: str | None
-    best_log: str | None
-
-
-def _tune_network(
-    search: _Search,
-    network: Network,
-    machine: VTAConfig,
-    timing: TimingModel,
-    out: _Outputs,
-    beyond: BesideLog | None,
-) -> None:
-    """Every distinct layer searched once; what shares an AutoTVM task gets one configuration."""
-    from vtacsp.network.tuner import tune_network
-    from vtacsp.report.tuned import TunedLayer
-    from vtacsp.timing.simulator import Simulator
-    from vtacsp.tune import TuningLog, write_records
-
-    search.budget.layers = len(layers_of(network))
-
-    class Shown(LayerSearch):
-        """The search that the options ask for, with its progress."""
-
-        def search(self, simulator: Simulator, log: TuningLog | None, **_: Any) -> TuningResult:
-            assert log is not None
-            found: list[TuningResult] = []
-            try:
-                search.run(simulator, live, log, found.append)
-            except KeyboardInterrupt:  # after the last measurement, while workers were stopped
-                if not found:
-                    raise
-                return replace(found[0], interrupted=True)
-            return found[0]
-
-        def measurer(self, simulator: Simulator) -> Measurer:
-            return search.measurer(simulator)
-
-    with (
-        TuningLog(search.log, search.assumed) as log,
-        Live(len(network.layers)) as live,
-        search.lanes(len(network.layers)) as lanes,
-    ):
-        _say_nameless(log, network.workloads, machine, timing)
-        mine = Shown(**vars(search.layer)) if lanes is None else search.layer
-        found = tune_network(
-            *(network, machine, timing), search=mine, log=log, done=live.done, lanes=lanes,
-            watch=_shown_on(live, search.budget),
-        )  # fmt: skip
-    answer = found.answer
-    tuned = {name: TunedLayer(*pair) for name, pair in found.results.items()}
-    interrupted, more = found.interrupted, BeyondRows()
-    known = [x for x in answer.layers if x.space is not None]
-    simulators = [Simulator(x.space, timing=timing) for x in known if x.space is not None]
-    if beyond is not None and simulators and not interrupted:
-        bests = {x.layer.name: (x.index, x.cycles) for x in known}
-        counts = {x.layer.name: x.layer.count for x in known}
-        more = beyond.rows(simulators, bests, search.executor, counts)
-        interrupted = more.interrupted
-
-    def extra(layer: LayerAnswer) -> Row:
-        mine = tuned.get(layer.layer.name)
-        if mine is None:
-            return {}
-        row = _shown(mine) if out.form == "table" else _row(mine)
-        row["best_possible"] = row.pop("bound", None)
-        names = ("gap", "measured", "failed") if out.form == "table" else TUNED
-        return {name: row[name] for name in names if name in row}
-
-    def extra_and_beyond(layer: LayerAnswer) -> Row:
-        return {**extra(layer), **({} if out.form == "table" else more.keys(layer.layer.name))}
-
-    source = None if beyond is None else beyond.saved.target
-    print_answer(
-        answer, out.form, out.output, NETWORK, extra_and_beyond, (*TUNED, *BEYOND),
-        total=more.total(),
-        below=more.text(source, to_file=out.output is not None),
-    )  # fmt: skip
-    if out.best_log is not None:
-        write_records(out.best_log, found.records)
-        wrote(out.best_log)
-    if out.html is not None:
-        from vtacsp.report.origin import Origin
-        from vtacsp.report.tuning_page import render
-
-        origin = Origin.now(typed_command(), search.layer.seed)
-        page = more.page()
-        layers = [*tuned.values()]
-        write(render(network.name, layers, machine, timing, origin, answer, page), out.html)
-        wrote(out.html)
-    _say_measured([*tuned.values()], search)
-    if interrupted:
-        raise KeyboardInterrupt("interrupted; the same command goes on from the log")
-    if not answer.answered:
-        exit_infeasible()
-
-
-def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
+def _tune_all(search: AskedSearch, layers: list[Simulator]) -> tuple[list[TunedLayer], bool]:
     """Layers in order, until the last one or Ctrl-C."""
     from vtacsp.report.tuned import TunedLayer
     from vtacsp.tune import TuningLog
@@ -490,7 +285,7 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
         search.lanes(len(layers)) as lanes,
     ):
         first = layers[0]
-        _say_nameless(log, (s.workload for s in layers), first.hardware, first.timing)
+        say_nameless(log, (s.workload for s in layers), first.hardware, first.timing)
         if lanes is not None:
             return _side_by_side(search, layers, log, live, lanes)
         for simulator in layers:
@@ -511,51 +306,16 @@ def _tune_all(search: _Search, layers: list[Simulator]) -> tuple[list[TunedLayer
 
 
 def _side_by_side(
-    search: _Search, layers: list[Simulator], log: TuningLog, live: Live, lanes: Lanes
+    search: AskedSearch, layers: list[Simulator], log: TuningLog, live: Live, lanes: Lanes
 ) -> tuple[list[TunedLayer], bool]:
     """The layers on workers, twins one after the other: the second is known from the first."""
     from vtacsp.network.lanes import Chain
     from vtacsp.report.tuned import TunedLayer
 
     chains = Chain.of(layers, search.layer)
-    whole = lanes.search(chains, log, live.done, _shown_on(live, search.budget))
+    whole = lanes.search(chains, log, live.done, shown_on(live, search.budget))
     found = {id(s): result for chain in chains for s, result in chain.results}
     return [TunedLayer(s, found[id(s)]) for s in layers if id(s) in found], not whole
-
-
-def _shown_on(live: Live, budget: Budget) -> Watch:
-    """Progress and time of layers that are searched side by side."""
-    from vtacsp.network.lanes import Watch
-
-    class Shown(Watch):
-        def layer(self, simulator: Simulator, total: int) -> AbstractContextManager[Any]:
-            return live.layer(simulator, total)
-
-        def share(self, lanes: int) -> Callable[[], float] | None:
-            return None if budget.minutes is None else budget.share(lanes).left
-
-    return Shown()
-
-
-def _say_nameless(
-    log: TuningLog, layers: Iterable[Workload], hardware: VTAConfig, timing: TimingModel
-) -> None:
-    """What becomes of the records that do not say what measured them: a board may have."""
-    from vtacsp.tune import Task, device_of
-
-    tasks = {task.key: task for task in (Task.of(layer, hardware) for layer in layers)}
-    count = sum(map(log.nameless, tasks.values()))
-    if not count:
-        return
-    here = device_of(timing)
-    named = "records name" if count > 1 else "record names"
-    if not log.assume:
-        fate = f'left out; --assume DEVICE says which, such as "{here}"'
-    elif log.assume == here:
-        fate = f'taken as "{here}"'
-    else:
-        fate = f'taken as "{log.assume}", which is not what measures here ("{here}"): left out'
-    say(f"{log.path}: {count:,} {named} no device: {fate}")
 
 
 def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
@@ -566,47 +326,3 @@ def _with_something_feasible(simulators: list[Simulator]) -> list[Simulator]:
         if not len(simulator.space):
             say(f"skipped: {simulator.workload.name}: nothing is feasible; see `vtacsp advise`")
     return found
-
-
-def _index(layer: TunedLayer) -> int | None:
-    return None if layer.result.best is None else layer.result.best.index
-
-
-def _row(layer: TunedLayer) -> Row:
-    """A layer for programs: what was not found is empty."""
-    best, result = layer.result.best, layer.result
-    row: Row = {"workload": layer.workload.name}
-    if best is not None:
-        index = np.array([best.index], dtype=np.int64)
-        (row,) = config_rows(layer.simulator.space.problem, index)
-    return row | {
-        "cycles": layer.best_cycles,
-        "seconds": None if best is None else best.result.seconds,
-        "gops": layer.gops,
-        "bound": layer.bound,
-        "gap": layer.gap,
-        "found_at": None if best is None else best.number,
-        "measured": result.measured,
-        "from_log": len(result.trials) - result.measured,
-        "failed": result.failed,
-        "count": layer.workload.extra.get("count"),
-    }
-
-
-def _shown(layer: TunedLayer) -> Row:
-    """A layer for people, in 80 columns."""
-    best, result = layer.result.best, layer.result
-    row: Row = {
-        "layer": layer.workload.name,
-        "configuration": "nothing that was measured runs",
-    }
-    if best is not None:
-        config = result.space.config(best.index)
-        row["index"] = best.index
-        row["configuration"] = config_text(config)
-        row["cycles"] = layer.best_cycles
-        row["GOPS"] = f"{layer.gops:.1f}"
-        row["gap"] = f"{layer.gap:.2%}"
-    known = len(result.trials) - result.measured
-    row["measured"] = f"{result.measured}, {known} known" if known else result.measured
-    return row | ({"failed": result.failed} if result.failed else {})

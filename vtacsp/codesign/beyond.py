@@ -17,9 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.costs import preferred, within
 from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Level
@@ -46,8 +45,6 @@ BATCH = 8
 _GROUP = slice(0, 3)  # of KEYS: batch, block, bus
 _PADS = slice(3, 7)  # of KEYS: SCRATCHPADS
 _LIMITED_BY = [0, 1, 2, KEYS.index("LOG_ACC_BUFF_SIZE")]  # keys that a limit depends on
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
 from vtacsp.errors import HardwareError, RuleError, shortened
 from vtacsp.expr import Bool, Int, const, evaluate, if_else, minimum, pow2
 from vtacsp.expr.bounds import LARGEST, largest
+from vtacsp.machine.fields import UOP
 from vtacsp.rules.symbols import (
     LOG_ACC_BUFF_SIZE,
     LOG_ACC_WIDTH,
@@ -100,7 +100,7 @@ def _up(total: Int, unit: int) -> Int:
 
 # bits of an element
 _ELEMENT: dict[str, Int] = {
-    "uop": const(32),
+    "uop": const(UOP),
     "inp": pow2(LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH),
     "wgt": pow2(LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH),
     "acc": pow2(LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH),
@@ -263,9 +263,7 @@ def budgets_of(texts: Iterable[str], costs: Mapping[str, Cost] = COSTS) -> tuple
     return tuple(budgets.values())
 
 
-def within(
-    space: MachineSpace, budgets: Iterable[Budget]
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
+def within(space: MachineSpace, budgets: Iterable[Budget]) -> tuple[BoolArray, dict[str, int]]:
     """Which machines are within all budgets, and how many are not, by the first that they break."""
     left = np.ones(len(space), dtype=np.bool_)
     over = {}

@@ -17,9 +17,8 @@ from itertools import product
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.machines import SCRATCHPADS
 from vtacsp.errors import SearchError
 from vtacsp.expr import Bool, Env, Int, const, maximum, pow2, truth
@@ -46,7 +45,7 @@ from vtacsp.timing.model import TimingModel
 from vtacsp.timing.simulator import simulate_timing
 from vtacsp.tune.bound import cycle_bounds
 
-__all__ = ["FAR", "Table", "compile_table", "prove", "work_bound"]
+__all__ = ["FAR", "CycleTable", "compile_table", "prove", "work_bound"]
 
 FAR = 1 << 60
 """Cycles of a machine on which nothing is feasible."""
@@ -56,11 +55,9 @@ ANY = -1
 
 _UOP = BUFFER_FIELDS["uop"]
 
-BoolArray = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
-class Table:
+class CycleTable:
     """Configurations of a layer that run with some scratchpads, one row per program.
 
     ``index`` is the AutoTVM index, ``program`` the index of its program (idle knobs at their first
@@ -142,7 +139,7 @@ def compile_table(
     hardware: VTAConfig,
     sizes: Mapping[str, tuple[int, ...]],
     timings: Sequence[TimingModel],
-) -> Table:
+) -> CycleTable:
     """The table of a layer; ``hardware`` says everything but the scratchpads.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
@@ -178,7 +175,7 @@ def compile_table(
     indices = indices[rows]
     packed = np.concatenate([np.packbits(table, axis=1) for _, table in tables], axis=1)
     _, first, kind = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    return Table(
+    return CycleTable(
         workload=workload,
         hardware=hardware,
         sizes=dict(sizes),
@@ -254,7 +251,7 @@ def _variants(
 
 
 def prove(
-    table: Table,
+    table: CycleTable,
     timing: TimingModel,
     values: IntArray,
     known: BoolArray,
@@ -290,7 +287,7 @@ def prove(
     return done
 
 
-def simulate_row(table: Table, timing: TimingModel, row: int, sizes: Mapping[str, int]) -> int:
+def simulate_row(table: CycleTable, timing: TimingModel, row: int, sizes: Mapping[str, int]) -> int:
     """Cycles of a row's program, built for a machine with these scratchpads."""
     program = build(table.workload, table.hardware.replace(**sizes), int(table.index[row]))
     return int(simulate_timing(program, timing).cycles)

@@ -15,10 +15,9 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
-from vtacsp.codesign.cycle_table import FAR, Table, compile_table, prove, work_bound
+from vtacsp.arrays import BoolArray, IntArray
+from vtacsp.codesign.cycle_table import FAR, CycleTable, compile_table, prove, work_bound
 from vtacsp.codesign.machines import BUS, SCRATCHPADS, MachineSpace
 from vtacsp.codesign.store import Key, Store
 from vtacsp.codesign.workloads import Layer
@@ -71,7 +70,7 @@ class Evidence:
 
     group: Group
     layer: int
-    table: Table
+    table: CycleTable
     row: int
     cycles: int
 
@@ -80,16 +79,16 @@ class Evidence:
 class _State:
     """A table on one bus: cycles where known, else bounds."""
 
-    table: Table
+    table: CycleTable
     values: IntArray
-    known: NDArray[np.bool_]
+    known: BoolArray
 
 
 class Evaluator:
     """Bounds and cycles of a network on the machines of a space.
 
     ``lower`` and ``level``, of shape (machines,), say what is known; ``lower`` is
-    :data:`~.table.FAR` where a layer has nothing that runs.  ``executor`` is any of
+    :data:`~.cycle_table.FAR` where a layer has nothing that runs.  ``executor`` is any of
     :mod:`concurrent.futures`; ``store`` keeps what was simulated, also between runs.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a layer that no machine of the space can pack.
@@ -175,11 +174,11 @@ class Evaluator:
         return list(found.items()), twin
 
     @property
-    def feasible(self) -> NDArray[np.bool_]:
+    def feasible(self) -> BoolArray:
         """Where nothing says that a layer has no configuration."""
         return self.lower < FAR
 
-    def short_of(self, machines: NDArray[np.bool_]) -> dict[str, int]:
+    def short_of(self, machines: BoolArray) -> dict[str, int]:
         """How many of these cannot run a layer, by the first such layer."""
         numbers, counts = np.unique(self._short[machines & ~self.feasible], return_counts=True)
         names = [layer.name for layer in self.network]
@@ -199,7 +198,7 @@ class Evaluator:
             self._prove(rest)
 
     def prove(self, machines: IntArray) -> IntArray:
-        """Cycles of machines, :data:`~.table.FAR` where the network cannot run, shape (n,)."""
+        """Cycles of machines, (n,): :data:`~.cycle_table.FAR` where the network cannot run."""
         for _ in Level:
             self.refine(machines)
         return self.lower[machines]
@@ -303,7 +302,7 @@ class Evaluator:
                 state.values[row], state.known[row] = cycles, True
                 self.recalled += 1
 
-    def _key(self, group: Group, number: int, table: Table, row: int) -> Key:
+    def _key(self, group: Group, number: int, table: CycleTable, row: int) -> Key:
         layer = self._layers[group[:2]][number][0]
         return (self.store.layer(layer), *group, int(table.program[row]), int(table.uop[row]))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.errors import HardwareError, SpaceError, shortened
 from vtacsp.expr import Env, Symbol
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
@@ -176,7 +176,7 @@ class MachineSpace:
 
 def legal(
     symbols: Mapping[str, Any], count: int, refused: dict[str, int] | None = None
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Which of ``count`` machines can be built; ``refused`` counts the others by the first rule."""
     env = Env(symbols)
     left = np.ones(count, dtype=np.bool_)

@@ -13,9 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs, preferred, within
 from vtacsp.codesign.evaluator import Best, Evaluator, Level
 from vtacsp.codesign.machines import MachineSpace
@@ -261,6 +260,6 @@ def lowest(cycles: IntArray, costs: IntArray, rank: IntArray | None = None) -> I
     while len(order):
         best = order[0]
         found.append(int(best))
-        cheaper: NDArray[np.bool_] = (costs[order] < costs[best]).any(axis=1)
+        cheaper: BoolArray = (costs[order] < costs[best]).any(axis=1)
         order = order[cheaper]
     return np.array(found, dtype=np.int64)

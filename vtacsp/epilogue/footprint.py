@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from vtacsp.epilogue.steps import CHANNEL, NARROW, TENSOR, Epilogue, Pass
 
-__all__ = ["NEVER", "epilogue_symbols"]
+__all__ = ["CUT_IMMEDIATE", "NEVER", "OTHER_WIDTH", "UNCAST", "epilogue_symbols"]
 
 NEVER = 99
 """Position of a stage that a chain does not have; the first stage is 1."""
+
+UNCAST = "the epilogue does not end with a cast: the store is not recognised"
+OTHER_WIDTH = "the last cast of the epilogue is to another width than VTA's output values have"
+CUT_IMMEDIATE = (
+    "a constant of the epilogue is outside of -32,768 to 32,767, is cut to 16 bits, and the "
+    "program computes wrong numbers"
+)
+"""What the symbols STORES, STORES_RIGHT and CUT refuse an epilogue for, in words.
+
+The rules of the templates say it, and so does what makes free schedules, which knows no rule.
+"""
 
 _IMMEDIATE, _TENSOR, _CHANNEL, _SELF = range(1, 5)
 _BASE = 5

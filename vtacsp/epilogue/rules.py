@@ -7,7 +7,7 @@ take the epilogue out of place.
 from __future__ import annotations
 
 from vtacsp.causes import ALU_PATTERN, OTHER, WRONG_RESULT
-from vtacsp.epilogue.footprint import NEVER
+from vtacsp.epilogue.footprint import CUT_IMMEDIATE, NEVER, OTHER_WIDTH, UNCAST
 from vtacsp.expr import Bool, Int, if_else, minimum, named, truth
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import (
@@ -83,7 +83,7 @@ NO_CAST = Rule(
     cause=OTHER,
     checks=(Check(Stage.STORE_CAST, STORES == 1),),
     title="the last step of the epilogue is a cast",
-    message="the epilogue does not end with a cast: the store is not recognised",
+    message=UNCAST,
     mechanism="The store is a copy that narrows; the last stage must do nothing else.",
 )
 
@@ -92,10 +92,7 @@ IMMEDIATE = Rule(
     cause=WRONG_RESULT,
     checks=(Check(Stage.RESULT, CUT == 0),),
     title="constants fit the immediate of an ALU instruction",
-    message=(
-        "a constant of the epilogue is outside of -32,768 to 32,767, is cut to 16 bits, and the "
-        "program computes wrong numbers"
-    ),
+    message=CUT_IMMEDIATE,
     mechanism=(
         "The runtime keeps the constant as a signed number of 16 bits and does not check. It does "
         "no harm where only sums, products and left shifts follow: the store keeps the low bits."
@@ -107,6 +104,6 @@ WIDTH = Rule(
     cause=WRONG_RESULT,
     checks=(Check(Stage.RESULT, STORES_RIGHT == 1),),
     title="the last cast is to the width of the output",
-    message="the last cast of the epilogue is to another width than VTA's output values have",
+    message=OTHER_WIDTH,
     mechanism="The store writes values of the output's width, whatever the tensor's type is.",
 )

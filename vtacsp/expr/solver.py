@@ -12,10 +12,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.expr.evaluate import Env
 from vtacsp.expr.nodes import Apply, Bool, Const, Int, Node, Relation, Symbol, Table, Truth
 
@@ -123,9 +122,7 @@ class Encoder:
         self.model.add(fails).only_enforce_if(~result)
         return result
 
-    def _truth_table(
-        self, node: Bool
-    ) -> tuple[list[cp_model.IntVar], IntArray, NDArray[np.bool_]] | None:
+    def _truth_table(self, node: Bool) -> tuple[list[cp_model.IntVar], IntArray, BoolArray] | None:
         """A condition with procedures under it, over the variables themselves.
 
         Procedures are then computed only where the formulas beside them leave it open.  None

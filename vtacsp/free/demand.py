@@ -69,6 +69,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     pass takes; ``preload``: whether a tensor takes the place of the reset; ``most``: micro-ops that
     fit.
     """
+    # 1. tiles and sizes; nothing more of what is no schedule
     (batch, groups, inputs, outputs), y, x = layer
     (
         channels,
@@ -103,6 +104,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     many_wgt = max(len(begin), 1)
     many_acc = -(-end_rows // (c.load_rows or end_rows)) + len(finish) + len(finish_rows)
 
+    # 2. the state: kernels that are known, what modules did, the chunks that slots hold
     widths = np.zeros(k.END, np.int64)
     kept_widths = np.zeros(k.END, np.int64)
     known, done = k.empty_set(), k.empty_set()
@@ -113,6 +115,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     wanted_inp, wanted_wgt = np.zeros(7, np.int64), np.zeros(4, np.int64)
     one, one_row = np.zeros(1, np.int64), np.zeros(1, np.int64)
     ahead = min(c.clear_ahead, c.acc - 1, len(tiles) - 1)
+    # 3. the walk, tile by tile
     for t in range(len(tiles)):
         image, channel, depth, row0, high0, column0, across0 = tiles[t]
         bottom = row0 + high0
@@ -120,6 +123,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
         acc = t % c.acc * acc_size
         acc_piece = t % c.acc * many_acc
         wide = _wide(groups, inputs, outputs, depth)
+        # 3a. what the tile starts with: operands, or a reset, of some tiles ahead
         if channel_operands:
             found[_SIZE] = max(found[_SIZE], depth)
         if preload:
@@ -137,6 +141,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 k.loops_over(widths, tiles[cleared, 2], size, size)
                 own = slot * many_acc, (slot + 1) * many_acc
                 events, count = _note(events, count, _COMPUTES, _NONE, _NONE, own)
+        # 3b. step by step: the weights, unless they are in a slot or come in pieces
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2
         finishes = t == len(tiles) - 1 and len(finish) > 0
@@ -158,6 +163,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 events, count = _note(
                     events, count, _LOADS, _NONE, (wgt_piece, wgt_piece + many_wgt), _NONE
                 )
+            # 3c. load by load: inputs, alike
             low = row0
             while low < bottom:
                 high = min(low + (c.load_rows or high0), bottom)
@@ -175,6 +181,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 if fresh and not begins:
                     _load(found, blocks, tall0, across, y, x, c.gap_y, c.gap_x)
                     events, count = _note(events, count, _LOADS, all_inp, _NONE, _NONE)
+                # 3d. piece by piece: loads of the beginning, the product
                 at_end = ends and finishes and high == bottom
                 if begins and finishes and ends:
                     found[:] = 0
@@ -236,6 +243,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                             events, count = _note(
                                 events, count, _COMPUTES, own_inp, own_wgt, own_acc
                             )
+                        # 3e. the epilogue and the store, of this piece or of the whole tile
                         whole = at_channel + some == depth and at_row + tall == bottom
                         if ends and (finishes or whole):
                             row, of, many, plane = at_row, some, tall, at_channel
@@ -272,6 +280,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                 low = high
             if not backwards:
                 at += steps
+    # 4. what all of it asks for
     found[_UOPS] = known[2][1]
     found[_LOOP : _LOOP + k.END] = widths
     pieces = c.inp * many_inp, c.wgt * many_wgt, c.acc * many_acc

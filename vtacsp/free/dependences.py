@@ -3,7 +3,7 @@
 A module reads what another one wrote, or writes where another one read: then it waits for the
 last instruction of that module which touched the same slot.  Tokens are counted, so the ``k``-th
 pop takes the ``k``-th push; a wait that an earlier one implies gets no token, and those that are
-left are in the same order at both ends.
+left are in the same order at both ends.  Independent of rules on purpose.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     table, inp_pieces, wgt_pieces, acc_pieces
 ):
     """Flags of the instructions of a table, and the most tokens that a queue can hold."""
+    # 1. the state: who touched what last, what has been waited for
     n = len(table)
     flags = np.zeros(n, np.uint8)
     module = np.empty(n, np.int64)
@@ -40,6 +41,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     known = np.full((3, 3), -1)
     pushes, pops = np.empty((4, n), np.int64), np.empty((4, n), np.int64)
     count = np.zeros(4, np.int64)
+    # 2. instruction by instruction: what it waits for becomes a token, unless that is implied
     for i in range(n):
         opcode, memory = table[i, 0], table[i, 1]
         me = _COMPUTE
@@ -89,6 +91,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             wgt[me, piece] = i
         for piece in some_acc:
             acc[me, piece] = i
+    # 3. how far the modules may be apart
     most = 0
     for queue in range(4):
         back = queue ^ 2

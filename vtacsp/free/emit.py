@@ -1,4 +1,8 @@
-"""From a schedule to its program."""
+"""From a schedule to its program.
+
+Independent of the rules of free schedules (:mod:`.rules`, :mod:`.demand`) on purpose, as all that
+makes programs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD
+from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.epilogue import Chain, chain_of
@@ -69,7 +73,7 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
         need = p.sizes[name] * getattr(schedule, name) + more
         if need > depth[name]:
             raise ProgramError(
-                f"sram:{name}", f"the slots take {need} elements, the scratchpad has {depth[name]}"
+                too_large(name), f"the slots take {need} elements, the scratchpad has {depth[name]}"
             )
     rows = int(p.tiles[-1, TILE.index("rows")])
     loads = -(-rows // (schedule.load_rows or rows))

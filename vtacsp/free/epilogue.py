@@ -4,6 +4,7 @@ A channel operand is loaded once per image, into a place of its own behind the r
 tensor operand is loaded when its pass comes, into a place that all of them share: the compute
 module loads it and the ALU reads it, one after the other, so no token is needed.  When the very
 first pass adds a tensor, that is loaded into the accumulators in place of the reset.
+Independent of rules on purpose.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
+from vtacsp.epilogue.footprint import CUT_IMMEDIATE, OTHER_WIDTH, UNCAST
 from vtacsp.epilogue.program import ALU_OPS, operand_bases
-from vtacsp.epilogue.rules import IMMEDIATE, NO_CAST, WIDTH
 from vtacsp.epilogue.steps import CHANNEL, Pass
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
@@ -70,13 +71,13 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
             raise WorkloadError(
                 f"{at}stage {number} of the epilogue subtracts an operand, and the ALU does not"
             )
-    for wrong, rule in (
-        (not symbols["STORES"], NO_CAST),
-        (not symbols["STORES_RIGHT"], WIDTH),
-        (symbols["CUT"], IMMEDIATE),
+    for wrong, why in (
+        (not symbols["STORES"], UNCAST),
+        (not symbols["STORES_RIGHT"], OTHER_WIDTH),
+        (symbols["CUT"], CUT_IMMEDIATE),
     ):
         if wrong:
-            raise WorkloadError(f"{at}{rule.message}")
+            raise WorkloadError(f"{at}{why}")
     sizes = [_size(g, kind) for kind in chain.operands]
     starts, end = operand_bases(sizes, hardware)
     passes, preload = list(chain.passes), -1

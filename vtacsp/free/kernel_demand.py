@@ -150,6 +150,7 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     taken = np.zeros(4, np.bool_)
     for turn_y in range(y[2] if each_y else 1):
         for turn_x in range(x[2] if each_x else 1):
+            # 1. the loops that may run in hardware
             pixel_y[:], pixel_x[:] = 0, 0
             pixel_y[0] = pixel_x[0] = 1
             if each_y:
@@ -163,6 +164,7 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                     continue
                 pixel_x[:3] = many, far, far * x[3] // gap_x
             loops = _nest(taken, channel, pixel_y, pixel_x, over_blocks, over_steps)
+            # 2. everything else is unrolled: a hash of the micro-ops, whether one rewrites too soon
             value, size = np.uint64(1), np.int64(0)
             head0 = head1 = one = two = np.int64(-1)  # its first two, its last two accumulators
             rewritten = False
@@ -191,6 +193,7 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                                         head0 = dst
                                     elif size == 2:
                                         head1 = dst
+            # 3. the kernel, and how wide the instruction is
             if size == 0:
                 continue
             if rewritten or _again(loops, size, head0, head1, one, two):

@@ -1,10 +1,14 @@
-"""Micro-op kernels of a free schedule: those that are alike are kept once."""
+"""Micro-op kernels of a free schedule: those that are alike are kept once.
+
+Independent of rules on purpose.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 
 __all__ = ["FULL", "empty", "find", "forget", "pack", "rewrites", "unpack"]
@@ -28,7 +32,7 @@ def pack(dst, src, wgt):  # type: ignore[no-untyped-def]
     return dst | src << _BITS | wgt << 2 * _BITS
 
 
-def unpack(packed: NDArray[np.int64]) -> NDArray[np.uint32]:
+def unpack(packed: IntArray) -> NDArray[np.uint32]:
     """Packed micro-ops as three columns, shape (n, 3)."""
     mask = (1 << _BITS) - 1
     columns = [packed & mask, packed >> _BITS & mask, packed >> 2 * _BITS]

@@ -2,6 +2,7 @@
 
 An instruction has two loops and a list of micro-ops.  What a form leaves to the loops (a row of
 outputs, channel blocks) runs in hardware, everything else is unrolled into the list.
+Independent of rules on purpose.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     outer_x = taps_x if form in (_COLUMN, _TAP) else 1
     for part_y in range(outer_y):
         for part_x in range(outer_x):
+            # 1. which taps and outputs an instruction has
             y_from, y_to = (part_y, part_y + 1) if outer_y > 1 else (0, taps_y)
             x_from, x_to = (part_x, part_x + 1) if outer_x > 1 else (0, taps_x)
             y_loops = y_to - y_from == 1 and form in (_ROW, _TAP)
@@ -54,7 +56,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             w0, nw, dw = taps(x, x_from, column0, column0 + tile_columns)
             if (y_loops and nh == 0) or (x_loops and nw == 0):
                 continue
-            # the loops that may run in hardware, those over pixels first
+            # 2. the loops that may run in hardware, those over pixels first
             many = 0
             src_y, src_x = dh * stride_y // gap_y * width, dw * stride_x // gap_x
             if y_loops and nh > 1:
@@ -89,7 +91,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 loops[0], loops[1] = found[0], found[1]
             elif many == 1:
                 loops[1] = found[0]
-            # everything else is unrolled
+            # 3. everything else is unrolled
             size = 0
             for step in range(1 if in_steps else steps):
                 for ky in range(y_from, y_to):
@@ -108,6 +110,7 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                                     src = line + (w * stride_x + kx - pad_x - left) // gap_x
                                     scratch[size] = k.pack(dst + w, src, weight)
                                     size += 1
+            # 4. the kernel, and the instruction
             if size == 0:
                 continue
             if k.rewrites(scratch, size, loops):

@@ -10,10 +10,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import BoolArray, IntArray
-from vtacsp.causes import OK
+from vtacsp.arrays import BoolArray, DoubleArray, IntArray
+from vtacsp.causes import OK, SRAM_INP
 from vtacsp.errors import SpaceError
 from vtacsp.expr import Env
 from vtacsp.free.epilogue import chain_of
@@ -224,7 +223,7 @@ class FreeSpace:
 
     def _fitting(
         self, schedules: Sequence[Schedule], rng: Random
-    ) -> tuple[NDArray[np.float64], list[Schedule]]:
+    ) -> tuple[DoubleArray, list[Schedule]]:
         """Which share of all slots fits, and each schedule with some that do, at random."""
         env = Env({**self.constants, **columns_of([replace(s, acc=1) for s in schedules])})
         need = env.evaluate(ACC.quantities["need"])
@@ -332,7 +331,7 @@ class FreeSpace:
         env = Env({**self.constants, **values})
         broken: list[Rule] = []
         for rule in self.rules:
-            if broken and rule.name == "sram:inp" and _is_none(broken):
+            if broken and rule.name == SRAM_INP and _is_none(broken):
                 break
             if not env.evaluate(rule.holds):
                 broken.append(rule)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.free.moves import balanced, fitted
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.machine.configuration import VTAConfig
@@ -64,9 +63,7 @@ def _needed(axis: Axis, outputs: IntArray) -> IntArray:
     return np.minimum((outputs - 1) * axis.stride + axis.kernel, axis.size)
 
 
-def _estimate(
-    grid: IntArray, g: Geometry, hardware: VTAConfig, t: TimingModel
-) -> NDArray[np.float64]:
+def _estimate(grid: IntArray, g: Geometry, hardware: VTAConfig, t: TimingModel) -> DoubleArray:
     """Cycles of plain schedules, about; infinite for what does not fit."""
     tiles_c, tiles_y, tiles_x, steps, form, loop = grid
     channels, rows = -(-g.outputs // tiles_c), -(-g.y.out // tiles_y)

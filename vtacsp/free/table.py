@@ -1,4 +1,7 @@
-"""The instructions of a free schedule while they are made: rows of numbers."""
+"""The instructions of a free schedule while they are made: rows of numbers.
+
+Independent of rules on purpose.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, field_bits
@@ -38,7 +42,7 @@ KERNEL, INP, _, WGT, _, ACC, _ = range(len(FIELDS), len(COLUMNS))
 
 
 @lru_cache(maxsize=64)
-def largest(hardware: VTAConfig) -> NDArray[np.int64]:
+def largest(hardware: VTAConfig) -> IntArray:
     """The largest value of each of :data:`FIELDS` on a machine."""
     bits = field_bits(hardware)
     return np.array([(1 << min(bits[name], 31)) - 1 for name in FIELDS], dtype=np.int64)
@@ -83,7 +87,7 @@ def alu(table, n, operation, use_imm, immediate, loops, kernel, begin):  # type:
     return n + 1
 
 
-def records(table: NDArray[np.int64]) -> NDArray[np.void]:
+def records(table: IntArray) -> NDArray[np.void]:
     """The instructions of a table, dtype ``INSTRUCTION``, without dependency flags."""
     result = np.zeros(len(table), dtype=INSTRUCTION)
     for number, name in enumerate(FIELDS):

@@ -1,4 +1,7 @@
-"""The tiles of a free schedule, and the chunks of input that they need."""
+"""The tiles of a free schedule, and the chunks of input that they need.
+
+Independent of rules on purpose.
+"""
 
 from __future__ import annotations
 

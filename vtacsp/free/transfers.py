@@ -1,4 +1,7 @@
-"""Loads of input chunks and stores of tiles, in as few instructions as there can be."""
+"""Loads of input chunks and stores of tiles, in as few instructions as there can be.
+
+Independent of rules on purpose.
+"""
 
 from __future__ import annotations
 

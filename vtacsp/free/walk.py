@@ -1,7 +1,7 @@
 """The walk over tiles, steps and pieces of a free schedule that notes its instructions.
 
 Nothing here waits for anything: an instruction says what it touches, and the tokens follow from
-that (:mod:`.tokens`).
+that (:mod:`.dependences`).  Independent of rules on purpose.
 """
 
 from __future__ import annotations
@@ -145,9 +145,15 @@ def _slot(keys, key, state):  # type: ignore[no-untyped-def]
 def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
+    ``layer``: (batch, groups, input blocks, output blocks, channel operands) and both axes;
+    ``chain``: the passes of the epilogue and the tensor in place of the reset
+    (:class:`.epilogue.Chain`); ``cut``: the tiles; ``parts``: how sums, the first loads and the
+    last stores are cut; ``cuts``: :class:`Cuts`.
+
     Returns how the walk ended, the number of instructions (0: ``table`` is too short) and where
     the kernels begin in the pool.
     """
+    # 1. the state: kernels, the chunks that slots hold, where operands lie, calls that are known
     sizes, y, x = layer
     reduction, lead, begin, begin_rows, finish, finish_rows = parts
     _, groups, in_blocks, out_blocks, channel_operands = sizes
@@ -176,6 +182,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
     # the first tiles wait for their operands anyway
     ahead = min(c.clear_ahead, c.acc_slots - 1, len(cut) - 1)
     spare += ahead
+    # 2. the walk, tile by tile
     n = 0
     for t in range(len(cut)):
         tile = cut[t]
@@ -187,6 +194,8 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
         wide = spans(sizes, depth)
         if n + spare > len(table):
             return OK, 0, starts[:1]
+        # 2a. what the tile starts with: channel operands, then a tensor or a reset, of some tiles
+        # ahead
         if image_of[channel] != batch:
             image_of[channel] = batch
             for p in range(len(passes)):
@@ -205,6 +214,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                 n = _clear(table, n, c, cut[i], i, loops, uops)
                 if n < 0:
                     return UOPS, 0, starts[:1]
+        # 2b. step by step: the weights, unless they are in a slot or come in pieces
         sums = lead if t == 0 and len(lead) else reduction
         backwards = c.snake and t % 2 == 1
         finishes = t == len(cut) - 1 and len(finish) > 0
@@ -228,6 +238,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                     in_blocks * taps_all,
                 )  # fmt: skip
                 _touch(table, n - 1, n, WGT, wgt_piece, c.wgt_pieces)
+            # 2c. load by load: inputs, alike
             low = row0
             while low < bottom_row:
                 end = min(low + (c.load_rows if c.load_rows else rows), bottom_row)
@@ -263,6 +274,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                         # the first piece also takes the slot from the chunk before, all of it
                         many = c.wgt_pieces if i == 0 else 1
                         _touch(table, n - 1, n, WGT, wgt_piece + i, many)
+                    # 2d. piece by piece: loads of the beginning, the product
                     one_row[0] = end - low
                     cut_rows = one_row
                     if begins and low == row0 and len(begin_rows):
@@ -314,6 +326,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                             _touch(table, at, n, WGT, wgt_piece, c.wgt_pieces)
                         acc_piece = acc_slot * c.acc_pieces + piece
                         _touch(table, at, n, ACC, acc_piece, 1)
+                        # 2e. the epilogue and the store
                         # its own epilogue, or at the very end that of the whole tile
                         done, row, channels, lines = finishes, at_row, some, high
                         plane = at_channel

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.jit import jit
 from vtacsp.machine import rows as r
 from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
@@ -80,7 +80,7 @@ class Scratchpads(NamedTuple):
     inp: Values
     wgt: Values
     acc: Values
-    loaded: NDArray[np.bool_]
+    loaded: BoolArray
     inp_changed: IntArray
     wgt_changed: IntArray
     stored: IntArray

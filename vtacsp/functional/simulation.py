@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import Integers
+from vtacsp.arrays import IntArray, Integers
 from vtacsp.causes import OK, WRONG_RESULT
 from vtacsp.epilogue.program import operand_bases
 from vtacsp.errors import (
@@ -190,7 +189,7 @@ def _rows(operand: Integers, element: tuple[int, int]) -> Integers:
     return np.ascontiguousarray(operand, dtype=np.int32).reshape(-1, *element)
 
 
-def _counters(counters: NDArray[np.int64], hardware: VTAConfig) -> dict[str, int]:
+def _counters(counters: IntArray, hardware: VTAConfig) -> dict[str, int]:
     elements = dict(zip(_COUNTERS, counters[:5].tolist(), strict=True))
     result = {
         f"{name}_load_nbytes": elements[name] * hardware.element_bytes(name)
@@ -207,7 +206,7 @@ def _report(
     at: int,
     detail: Sequence[int],
     start: int,
-    where: NDArray[np.int64],
+    where: IntArray,
 ) -> None:
     """Raise the error of a segment that begins at instruction ``start``."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import (
     ALU_FIELDS,
@@ -176,7 +177,7 @@ def _layout(opcode: Opcode, hardware: VTAConfig) -> tuple[tuple[str, int, int, i
 
 
 @lru_cache(maxsize=64)
-def places(columns: tuple[str, ...], hardware: VTAConfig) -> NDArray[np.int64]:
+def places(columns: tuple[str, ...], hardware: VTAConfig) -> IntArray:
     """Where records hold the columns of a table, by opcode: int64 of shape (5, columns, 3).
 
     The 64-bit word of the record, the shift and the mask, which is 0 when instructions of this

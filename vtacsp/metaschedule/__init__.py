@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from typing import Any
 
 from vtacsp.errors import (
     ConfigError,
@@ -29,10 +30,12 @@ from vtacsp.metaschedule.design_space import Feasible, FeasibleMove, feasible_sp
 from vtacsp.metaschedule.runner import Cycles, SimulatorBuilder, SimulatorRunner, simulated_cycles
 from vtacsp.metaschedule.strategy import FeasibleSearch, Initial
 from vtacsp.metaschedule.traces import apply, config_of, with_config
-from vtacsp.metaschedule.tune import TARGET, TuningResult, best, tune
+from vtacsp.metaschedule.tune import TARGET, BestRecord, best, tune
+from vtacsp.moved import old_name
 
 __all__ = [
     "TARGET",
+    "BestRecord",
     "Cycles",
     "Feasible",
     "FeasibleMove",
@@ -40,7 +43,6 @@ __all__ = [
     "Initial",
     "SimulatorBuilder",
     "SimulatorRunner",
-    "TuningResult",
     "apply",
     "best",
     "config_of",
@@ -70,3 +72,7 @@ def _name_frozen_modules() -> None:
 
 
 _name_frozen_modules()
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, {"TuningResult": "vtacsp.metaschedule.tune:BestRecord"})

@@ -8,13 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tvm.ir.utils import derived_object
 from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm_ffi import structural_equal
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.errors import SpaceError
 from vtacsp.metaschedule.design_space import feasible_space
 from vtacsp.metaschedule.traces import config_of, with_config
@@ -189,7 +188,7 @@ class FeasibleSearch(ms.search_strategy.PySearchStrategy):
         near = self.space.neighbours(self.space[rank])
         return self.space.rank(near[self.rng.integers(len(near))]) if near else rank
 
-    def _scores(self, ranks: IntArray) -> NDArray[np.float64]:
+    def _scores(self, ranks: IntArray) -> DoubleArray:
         if self.cost_model is None:
             return self.rng.random(len(ranks))
         candidates = [self.candidate(int(rank)) for rank in ranks]

@@ -31,7 +31,7 @@ from vtacsp.space.problem import Problem, Space
 from vtacsp.timing.model import RTL
 from vtacsp.tune.initial import uniform
 
-__all__ = ["TARGET", "TuningResult", "best", "tune"]
+__all__ = ["TARGET", "BestRecord", "best", "tune"]
 
 TARGET = {"kind": "llvm", "num-cores": 1}
 """The target of a task: the CPU on which the scheduled TIR can be run and checked.
@@ -43,7 +43,7 @@ TARGET = {"kind": "llvm", "num-cores": 1}
 
 
 @dataclass(frozen=True)
-class TuningResult:
+class BestRecord:
     """The best configuration in a database, its cycles, and the database.
 
     >>> import tempfile
@@ -73,7 +73,7 @@ def tune(
     cycles: Cycles = simulated_cycles,
     cost_model: Any = None,
     seed: int = 0,
-) -> TuningResult:
+) -> BestRecord:
     """Tune one layer with ``ms.tune_tir``; every trial is a feasible configuration.
 
     ``workload`` is a space, whose machine and rules hold, or a bare workload on ``hardware``, the
@@ -126,7 +126,7 @@ def tune(
 
 def best(
     database: ms.Database, workload: Workload | Space, hardware: VTAConfig | None = None
-) -> TuningResult:
+) -> BestRecord:
     """The best record of a layer on a machine, which are as in :func:`tune`.
 
     Raises :class:`~vtacsp.errors.SpaceError` when the database has no successful one.
@@ -150,4 +150,4 @@ def best(
         name, machine = problem.workload.name, problem.hardware.model
         raise SpaceError(f"the database has no measurement of {name} on {machine} that succeeded")
     seconds = min(float(second) for second in record.run_secs)
-    return TuningResult(config_of(record.trace), RTL.cycles_of(seconds), database)
+    return BestRecord(config_of(record.trace), RTL.cycles_of(seconds), database)

@@ -146,7 +146,7 @@ class NetworkAnswer:
         multiplied = sum(n * x.result.counters["gemm_counter"] for n, x in runs if x.result)
         padded = sum(n * x.layer.workload.macs for n, x in runs)
         macs = sum(x.layer.macs for x in ran)
-        seconds = self.cycles / self.timing.clock_hz
+        seconds = self.timing.seconds_of(self.cycles)
         return {
             "layers": len(self.layers),
             "count": sum(layer.layer.count for layer in self.layers),

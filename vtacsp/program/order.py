@@ -13,8 +13,8 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import IntArray
 from vtacsp.program.loops import VARIABLES, Call, Loop, Node, Scope, Token, simplify
 from vtacsp.program.tokens import inject_tokens
 
@@ -32,7 +32,7 @@ class Steps(NamedTuple):
     ``inside`` counts the steps by the loops around them.
     """
 
-    steps: NDArray[np.int64]
+    steps: IntArray
     calls: tuple[str, ...]
     inside: Mapping[tuple[str, ...], int]
 

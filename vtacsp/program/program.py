@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import (
     MICRO_OP,
@@ -103,7 +104,7 @@ class Program:
         work = ins["iter_out"].astype(np.int64) * ins["iter_in"]
         work = work * (ins["uop_end"].astype(np.int64) - ins["uop_bgn"])
 
-        def total(mine: NDArray[np.bool_], amount: NDArray[np.int64] | int = 1) -> int:
+        def total(mine: BoolArray, amount: IntArray | int = 1) -> int:
             return int((times * amount)[mine].sum())
 
         inputs = ("inp", "wgt", "acc", "uop")

@@ -62,7 +62,8 @@ class Calls(NamedTuple):
     A row of ``rows``: the module of a DMA call, or 0 for a kernel; the number of its row in
     ``moves`` or ``kernels``; SRAM and DRAM element that are added to it; per loop variable, what
     one iteration adds to the DRAM address, or to the number of the kernel.  ``moves`` has the
-    columns ``MOVE``, ``kernels`` has the columns ``KERNEL``; see :func:`~.isa.places`.
+    columns ``MOVE``, ``kernels`` has the columns ``KERNEL``; see
+    :func:`vtacsp.machine.instructions.places`.
 
     A row of ``tables`` says what a variable adds to a DMA call besides: the row of the call, the
     variable, where the table begins in ``which`` and ``dram``, where its shapes begin in
@@ -371,6 +372,7 @@ def _issue(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             start = n
             events += 1
             cached = cursor = sram_end = 0
+    # 4. what is handed back: the records of the loaded kernels follow those of the DMA calls
     leaves = (pops >> 2 * _COMPUTE + 1) & 1 == 1
     more = np.zeros((2 * loaded, words.shape[1]), np.uint64)
     fields = np.zeros(moves.shape[1], np.int64)

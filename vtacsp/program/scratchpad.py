@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vtacsp.causes import too_large
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import depths
@@ -38,5 +39,5 @@ class Scratchpads:
 
     def _refuse(self, name: str, elements: int) -> None:
         raise ProgramError(
-            f"sram:{name}", f"{elements} elements, {name.upper()} holds {self._depth[name]}"
+            too_large(name), f"{elements} elements, {name.upper()} holds {self._depth[name]}"
         )

@@ -11,30 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vtacsp.causes import OK
+from vtacsp import causes
 
 __all__ = ["COLOURS", "ORDER", "colours"]
 
 COLOURS: dict[str, str] = {
-    OK: "#066640",
-    "sram:acc": "#e9602a",
-    "sram:inp": "#fbae5b",
-    "sram:wgt": "#fee657",
-    "sram:uop": "#c7875a",
-    "dma_pad": "#b8defb",
-    "dma_clip": "#18a7b4",
-    "dma_2d:inp": "#82b4d9",
-    "dma_2d:wgt": "#6de7c2",
-    "dma_2d:acc": "#4085dc",
-    "uop_signature": "#c7b2ff",
-    "uop_hazard": "#d461a5",
-    "vthread_split": "#e8e8e8",
-    "tensorize": "#a0aaaa",
-    "alu_pattern": "#cebf9f",
-    "other": "#7560f3",
-    "lowering": "#988d86",
-    "race": "#60006c",
-    "wrong_result": "#1f2022",
+    causes.OK: "#066640",
+    causes.SRAM_ACC: "#e9602a",
+    causes.SRAM_INP: "#fbae5b",
+    causes.SRAM_WGT: "#fee657",
+    causes.SRAM_UOP: "#c7875a",
+    causes.DMA_PAD: "#b8defb",
+    causes.DMA_CLIP: "#18a7b4",
+    causes.DMA_2D_INP: "#82b4d9",
+    causes.DMA_2D_WGT: "#6de7c2",
+    causes.DMA_2D_ACC: "#4085dc",
+    causes.UOP_SIGNATURE: "#c7b2ff",
+    causes.UOP_HAZARD: "#d461a5",
+    causes.VTHREAD_SPLIT: "#e8e8e8",
+    causes.TENSORIZE: "#a0aaaa",
+    causes.ALU_PATTERN: "#cebf9f",
+    causes.OTHER: "#7560f3",
+    causes.LOWERING: "#988d86",
+    causes.RACE: "#60006c",
+    causes.WRONG_RESULT: "#1f2022",
 }
 """Cause -> colour; the order is the order of legends."""
 

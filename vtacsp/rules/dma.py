@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD, WRONG_RESULT
+from vtacsp.causes import DMA_2D_ACC, DMA_2D_INP, DMA_CLIP, DMA_PAD, WRONG_RESULT
 from vtacsp.expr import Bool, all_of, choose
 from vtacsp.rules.patterns import Copy2D, PaddedCopy
 from vtacsp.rules.rule import Check, Rule, Stage
@@ -81,7 +81,7 @@ def store_pattern(tile: Copy2D, left: Bool, right: Bool) -> Rule:
         Check(Stage.OPERAND_2D, right.implies(tile.is_2d)),
         Check(Stage.STORE_2D, tile.is_2d),
     )
-    return _pattern("dma_2d:acc", checks, "the store is a 2-D pattern", "output", tile)
+    return _pattern(DMA_2D_ACC, checks, "the store is a 2-D pattern", "output", tile)
 
 
 def _pattern(name: str, checks: tuple[Check, ...], title: str, what: str, tile: Copy2D) -> Rule:

@@ -17,9 +17,8 @@ from itertools import accumulate, product
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.errors import HardwareError, SpaceError
 from vtacsp.expr import Env
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
@@ -99,7 +98,7 @@ class JointPoint:
 class _Layer:
     problem: Problem
     indices: IntArray  # configurations feasible on some machine, ascending
-    runs: NDArray[np.bool_]  # (configurations, machines)
+    runs: BoolArray  # (configurations, machines)
 
     @cached_property
     def counts(self) -> list[int]:
@@ -246,7 +245,7 @@ def _compile_layer(problem: Problem, hardware: HardwareSpace) -> _Layer:
 
 def _decide(
     problem: Problem, rules: Sequence[Rule], indices: IntArray, hardware: HardwareSpace
-) -> tuple[IntArray, NDArray[np.bool_]]:
+) -> tuple[IntArray, BoolArray]:
     """The configurations that meet the rules on some machine, and on which."""
     sizes = hardware.columns()
     columns = {k: v[:, None] for k, v in problem.knob_space.columns(indices).items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray
 from vtacsp.causes import too_large
 from vtacsp.expr import Env
 from vtacsp.operators.knobs import BLOCK
@@ -23,7 +23,7 @@ class Occupancy:
 
     buffer: str
     depth: int
-    shares: NDArray[np.float64]
+    shares: DoubleArray
 
     @property
     def name(self) -> str:

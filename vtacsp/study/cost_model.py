@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.study.recorded_layer import StudyLayer
 from vtacsp.tune.costmodel import XGBoostModel
 
@@ -26,8 +26,6 @@ SIZE = 64
 
 K = 10
 """Places that precision and NDCG look at."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -109,12 +107,12 @@ def judge(layer: StudyLayer, seed: int) -> list[Training]:
     return found
 
 
-def top_of(scores: Floats, k: int) -> NDArray[np.int64]:
+def top_of(scores: DoubleArray, k: int) -> IntArray:
     """Positions of the ``k`` highest scores, the first of equals."""
     return np.argsort(-scores, kind="stable")[:k]
 
 
-def pairwise(scores: Floats, truth: Floats) -> float:
+def pairwise(scores: DoubleArray, truth: DoubleArray) -> float:
     """Share of the pairs with different truth that the scores order right; a tie is half right.
 
     NaN without such a pair.
@@ -127,14 +125,14 @@ def pairwise(scores: Floats, truth: Floats) -> float:
     return float((agreement.sum() / pairs + 1) / 2)
 
 
-def precision(scores: Floats, truth: Floats, k: int) -> float:
+def precision(scores: DoubleArray, truth: DoubleArray, k: int) -> float:
     """Share of the ``k`` highest scores that are as good as the truly k-th best."""
     k = min(k, len(truth))
     worst = np.sort(truth)[-k]
     return float(np.mean(truth[top_of(scores, k)] >= worst))
 
 
-def ndcg(scores: Floats, truth: Floats, k: int) -> float:
+def ndcg(scores: DoubleArray, truth: DoubleArray, k: int) -> float:
     """Normalised discounted cumulative gain at ``k`` (Järvelin and Kekäläinen 2002).
 
     The gain is the speed itself, the discount of place i (from 1) is log2(1 + i).

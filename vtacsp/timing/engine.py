@@ -5,7 +5,7 @@ number of cycles that its fields and the place of its data in a burst give.  Wha
 fetch) competes for one port: requests are granted in the order of time, and a granted request
 knows when its data come, because the memory answers in order.  A load that finds the memory idle
 and has it for itself takes as long as the last one that was alike, and is not served again.
-State machines: tvm-vta's Chisel design, see :mod:`.timing`.
+State machines: tvm-vta's Chisel design, see :mod:`.model`.
 
 It reads instructions only: independent of rules and nests on purpose.
 """

@@ -1,6 +1,6 @@
 """What the cycle engine knows of an instruction before it runs.
 
-State machines: tvm-vta's Chisel design, see :mod:`.timing`.
+State machines: tvm-vta's Chisel design, see :mod:`.model`.
 
 It reads instructions only: independent of rules and nests on purpose.
 """

@@ -11,7 +11,7 @@ from itertools import repeat
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.errors import ProgramError
+from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.builder import build
 from vtacsp.operators.dense.workload import Dense
@@ -118,6 +118,26 @@ class Simulator:
         """Cycles of a configuration; raises as :meth:`program`."""
         return simulate_timing(self.program(config), self.timing).cycles
 
+    def fastest(self, executor: Executor | None = None) -> tuple[int, TimingResult]:
+        """AutoTVM index and simulation of the fastest feasible configuration.
+
+        The lowest index among equals.  Without ``executor`` (see :meth:`cycles_many`) every program
+        is built once; with one the fastest is built here again, since programs are larger than
+        cycles.  Raises :class:`~vtacsp.errors.SpaceError` when nothing is feasible.
+
+        >>> index, result = Simulator(vtacsp.suite("resnet18")[9]).fastest()
+        >>> index, result.cycles
+        (219, 465099)
+        """
+        indices = self.space.collapsed().indices.tolist()
+        if not indices:
+            raise SpaceError(f"{self.workload.name}: nothing is feasible, so nothing is fastest")
+        if executor is not None:
+            index = indices[int(self.cycles_many(indices, executor).argmin())]
+            return index, self.run(index)
+        results = ((index, self.run(index)) for index in indices)
+        return min(results, key=lambda found: found[1].cycles)
+
     def cycles_many(
         self,
         configs: Iterable[Choice],
@@ -142,7 +162,7 @@ class Simulator:
         found = [cycles for part in results for cycles in part]
         return np.array(found, dtype=np.int64)[place]
 
-    def sequence(self, indices: Sequence[int]) -> IntArray:
+    def sequence(self, configs: Iterable[Choice]) -> IntArray:
         """Cycles of feasible programs that run one after the other in one process, shape (n,).
 
         Upstream, a program may leave a token that the next one pops first
@@ -150,8 +170,8 @@ class Simulator:
         were measured like this.
         """
         found, waits = [], False
-        for index in indices:
-            program = self.program(index, waits=waits)
+        for config in configs:
+            program = self.program(config, waits=waits)
             found.append(simulate_timing(program, self.timing).cycles)
             waits = program.leaves
         return np.array(found, dtype=np.int64)

@@ -6,15 +6,12 @@ import heapq
 from collections.abc import Callable, Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.errors import SearchError
 from vtacsp.tune.search_space import SearchSpace
 
 __all__ = ["SimulatedAnnealing"]
-
-Scores = NDArray[np.float64]
 
 
 class SimulatedAnnealing:
@@ -55,7 +52,7 @@ class SimulatedAnnealing:
 
     def find_maximums(
         self,
-        score: Callable[[IntArray], Scores],
+        score: Callable[[IntArray], DoubleArray],
         num: int,
         exclude: Collection[int],
         rng: np.random.Generator,
@@ -97,7 +94,7 @@ class _Best:
         heapq.heapify(self._heap)
         self._taken = set(exclude)
 
-    def offer(self, scores: Scores, points: IntArray) -> bool:
+    def offer(self, scores: DoubleArray, points: IntArray) -> bool:
         """Take what is better than the worst; whether anything was."""
         changed = False
         for place in np.flatnonzero(scores > self._heap[0][0]):

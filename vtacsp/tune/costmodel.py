@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtacsp.arrays import DoubleArray, FloatArray
 from vtacsp.errors import SearchError
 
 __all__ = ["LOSSES", "XGBoostModel"]
@@ -54,8 +55,8 @@ class XGBoostModel:
 
     def fit(
         self,
-        features: NDArray[np.float32],
-        speeds: NDArray[np.float64],
+        features: FloatArray,
+        speeds: DoubleArray,
         plan_size: int,
         rng: np.random.Generator,
     ) -> None:
@@ -89,7 +90,7 @@ class XGBoostModel:
             self._parameters, data, num_boost_round=_ROUNDS, callbacks=[Stop()]
         )
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, features: FloatArray) -> DoubleArray:
         """Scores, shape (n,): higher is faster."""
         import xgboost
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -20,6 +20,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from vtacsp.errors import MeasureError
+from vtacsp.operators.knobs import Choice
 from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.workers import process_pool, stop_workers
@@ -83,9 +84,9 @@ class ExecutorMeasurer(Measurer):
         else:
             self._make = executor
 
-    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
-        """Results as they complete; see :meth:`Measurer.measure`."""
-        run = _Run(deque(indices))
+    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+        """Results as they complete: of indices, or of configurations of :attr:`task`."""
+        run = _Run(deque(self._indices(indices)))
         while run.waiting or run.suspects or run.flying:
             try:
                 self._submit(run)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.operators.knobs import Choice
 from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import OfProblem, Problem, Space
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
 from vtacsp.tune.task import Task, device_of
+from vtacsp.tune.task_knobs import knobs_of
 
 __all__ = ["FunctionMeasurer", "Measurer", "SimulatorMeasurer", "TableMeasurer"]
 
@@ -50,6 +52,16 @@ class Measurer(ABC):
     def close(self) -> None:  # noqa: B027 - optional
         """Stop what is under way."""
 
+    def _indices(self, configs: Iterable[Choice]) -> list[int]:
+        """AutoTVM indices of what is to be measured: configurations are of :attr:`task`."""
+        return [self._index(c) if isinstance(c, Mapping) else c for c in configs]
+
+    def _index(self, config: Choice) -> int:
+        knobs = None if self.task is None else knobs_of(self.task)
+        if knobs is None:
+            raise MeasureError("this measurer knows of no layer: give it the configuration's index")
+        return knobs.index(config)
+
     def __enter__(self) -> Measurer:
         return self
 
@@ -77,9 +89,9 @@ class FunctionMeasurer(Measurer):
         """Measure one configuration."""
         return measured(self.function, index)
 
-    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
-        """One after the other, in this process."""
-        for index in indices:
+    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+        """One after the other, in this process: indices, or configurations of :attr:`task`."""
+        for index in self._indices(indices):
             yield index, self(index)
 
 
@@ -125,14 +137,20 @@ class SimulatorMeasurer(OfProblem, FunctionMeasurer):
 class TableMeasurer(Measurer):
     """Answers from recorded results; what is not in the table is an error of the caller.
 
+    ``results`` are by AutoTVM index.  With the ``task`` that they are of it takes configurations
+    too.
+
     >>> measurer = TableMeasurer({7: Result((2e-3,))})
     >>> [result.seconds for _, result in measurer.measure([7])]
     [0.002]
     """
 
-    def __init__(self, results: Mapping[int, Result], parallel: int = 1) -> None:
+    def __init__(
+        self, results: Mapping[int, Result], parallel: int = 1, task: Task | None = None
+    ) -> None:
         self.results = results
         self.parallel = parallel
+        self.task = task
 
     @classmethod
     def of(
@@ -143,9 +161,9 @@ class TableMeasurer(Measurer):
         bad = {i: Result(error=error_of(c), timestamp=0.0, cause=c) for i, c in causes.items()}
         return cls({**bad, **good})
 
-    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
         """Look up; raises :class:`~vtacsp.errors.MeasureError` for what was not recorded."""
-        for index in indices:
+        for index in self._indices(indices):
             if index not in self.results:
                 raise MeasureError(f"index {index} is not among the {len(self.results)} recorded")
             yield index, self.results[index]

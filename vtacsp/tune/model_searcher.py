@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.arrays import IntArray
+from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.errors import SearchError
-from vtacsp.tune.annealing import Scores, SimulatedAnnealing
+from vtacsp.operators.knobs import Choice
+from vtacsp.tune.annealing import SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result
 from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
@@ -53,7 +54,7 @@ class ModelSearcher(Searcher):
         space: SearchSpace,
         *,
         seed: int = 0,
-        initial: Iterable[int] = (),
+        initial: Iterable[Choice] = (),
         loss: str = "reg",
         plan_size: int | None = None,
         diversity_filter_ratio: float | None = None,
@@ -125,7 +126,7 @@ class ModelSearcher(Searcher):
         scores = self._score(everything)
         return lambda indices: scores[np.searchsorted(everything, indices)]
 
-    def _score(self, indices: IntArray) -> Scores:
+    def _score(self, indices: IntArray) -> DoubleArray:
         scores = self.model.predict(self.space.features(indices))
         if len(self._biased):
             place = np.minimum(np.searchsorted(self._biased, indices), len(self._biased) - 1)

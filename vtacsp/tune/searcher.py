@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import SearchError
+from vtacsp.operators.knobs import Choice
 from vtacsp.tune.result import Result
 from vtacsp.tune.search_space import SearchSpace
 
@@ -18,10 +19,10 @@ __all__ = ["Searcher"]
 class Searcher(ABC):
     """Base of all searchers; yours needs :meth:`propose`, and :meth:`learn` if it learns.
 
-    ``initial`` are the AutoTVM indices to propose first, in order (see
-    :mod:`vtacsp.tune.initial`).  The same space, seed, batch sizes and results give the same
-    proposals.  Raises :class:`~vtacsp.errors.SearchError` for an initial index that is not of
-    the space.
+    ``initial`` are the configurations to propose first, in order, each as such or by its AutoTVM
+    index (see :mod:`vtacsp.tune.initial`).  The same space, seed, batch sizes and results give the
+    same proposals.  Raises :class:`~vtacsp.errors.SearchError` for an initial configuration that is
+    not of the space.
 
     >>> class Backwards(Searcher):
     ...     def propose(self, n):
@@ -32,12 +33,16 @@ class Searcher(ABC):
     [243, 242]
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int = 0, initial: Iterable[int] = ()) -> None:
+    def __init__(
+        self, space: SearchSpace, *, seed: int = 0, initial: Iterable[Choice] = ()
+    ) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)
         self.visited: set[int] = set()
         """Indices proposed so far, or measured by somebody else."""
-        self._initial = [int(index) for index in dict.fromkeys(initial)]
+        knobs = space.knob_space
+        first = [knobs.index(c) if isinstance(c, Mapping) else int(c) for c in initial]
+        self._initial = list(dict.fromkeys(first))
         strangers = [index for index in self._initial if index not in space]
         if strangers:
             raise SearchError(f"initial: index {strangers[0]} is not of {space!r}")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from vtacsp.errors import NetworkError, shortened
 from vtacsp.network.onnx.package import onnx_module
+from vtacsp.operators.workload import Shape
 
 __all__ = ["Array", "Graph", "Op", "Shape"]
 
 Array = NDArray[Any]
-Shape = tuple[int, ...]
 
 SMALL = 1 << 22
 """Values of the largest constant that is computed."""

@@ -181,7 +181,7 @@ def _out_copy(t: Tiling) -> Copy:
         raise ProgramError(VTHREAD_SPLIT, "the copy of an output tile keeps a guard")
     s = t.s
     area = s["OH"] * s["OW"]
-    shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], "dma_2d:acc")
+    shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], DMA_2D_ACC)
     strides = {"b": s["CO"] * area, "h": t.h1 * s["OW"], "co": t.co1 * area, "w": t.w1}
     return Copy(shape, strides)
 
