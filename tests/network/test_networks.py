@@ -381,7 +381,12 @@ def test_pages_have_a_bar_per_layer(network_file, tmp_path):
         assert "Look at these first" in section
         assert "no pooling" in section
     told = run("tune", "--trials", 2, "--log", tmp_path / "l", network_file, "--format", "json")
-    total = json.loads(told.stdout)["total"]["cycles"]
+    sums = json.loads(told.stdout)["total"]
+    total = sums["cycles"]
+    last = section[section.index("<tfoot>") :]
+    for words in (f">{total:,}<", f">{sums['bytes']:,}<", f">{sums['gemm_utilisation']:.1%}<",
+                  f">{sums['ms']:,.3f} ms at 100 MHz; {sums['share']:.1%} of the"):  # fmt: skip
+        assert words in last
     head = text[: text.index('id="network"')]
     assert f"<b>{total:,}</b><span>cycles, all runs of all layers" in head
 
