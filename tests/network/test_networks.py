@@ -336,6 +336,29 @@ def test_a_node_can_be_kept_on_the_host(network_file):
             assert "go with ONNX models" in run("best", name, *words, code=2).stderr
 
 
+def test_configurations_of_a_network_have_counts_and_shares(network_file):
+    rows = json.loads(run("enumerate", network_file, "--format", "json").stdout)
+    network = load_network(str(network_file))
+    assert {r["workload"]: r["count"] for r in rows} == {x.name: x.count for x in network.layers}
+    spaces = [compile(workload) for workload in network.workloads]
+    assert len(rows) == sum(map(len, spaces))
+    (first, *_) = run("enumerate", network_file, "--format", "csv").stdout.splitlines()
+    assert first.startswith("workload,count,index,tile_b")
+    below = run("enumerate", network_file).stdout.partition("n: how often")[2].splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in below]
+    grid, feasible = (sum(map(f, spaces)) for f in (lambda s: len(s.knob_space), len))
+    count = sum(layer.count for layer in network.layers)
+    share = f"{feasible / grid:.1%}"
+    assert ["total", str(count), f"{grid:,}", f"{feasible:,}", share] in cells
+    assert below[-1].startswith(f"on the host: {len(network.host)} nodes")
+    # one node less on VTA
+    fewer = run("enumerate", network_file, "--host", "other").stdout
+    assert f"on the host: {len(network.host) + 1} nodes" in fewer
+    # a suite stays the list that it was, and becomes a network when asked
+    (first, *_) = run("enumerate", "mlperf_tiny.kws.P1", "--format", "csv").stdout.splitlines()
+    assert first.startswith("index,")
+
+
 def test_the_nodes_of_a_network_and_a_file_to_write(network_file, tmp_path):
     target = tmp_path / "out.json"
     rows = json.loads(run("network", network_file, "--format", "json", "--write", target).stdout)
@@ -358,7 +381,12 @@ def test_pages_have_a_bar_per_layer(network_file, tmp_path):
         assert "Look at these first" in section
         assert "no pooling" in section
     told = run("tune", "--trials", 2, "--log", tmp_path / "l", network_file, "--format", "json")
-    total = json.loads(told.stdout)["total"]["cycles"]
+    sums = json.loads(told.stdout)["total"]
+    total = sums["cycles"]
+    last = section[section.index("<tfoot>") :]
+    for words in (f">{total:,}<", f">{sums['bytes']:,}<", f">{sums['gemm_utilisation']:.1%}<",
+                  f">{sums['ms']:,.3f} ms at 100 MHz; {sums['share']:.1%} of the"):  # fmt: skip
+        assert words in last
     head = text[: text.index('id="network"')]
     assert f"<b>{total:,}</b><span>cycles, all runs of all layers" in head
 

@@ -108,6 +108,11 @@ def test_a_key_that_would_be_ignored_is_refused(change, key):
         replace(C8, extra=change)
 
 
+def test_a_dilation_is_refused_with_the_reason():
+    with pytest.raises(WorkloadError, match=r"valid; VTA's templates have no dilation: the host"):
+        workload_from_dict({**C8.to_dict(), "dilation": [2, 2]})
+
+
 def test_annotations_and_keys_are_in_the_documentation():
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     for key in (*ANNOTATIONS, *Conv2DTranspose(**TRANSPOSED).to_dict()):

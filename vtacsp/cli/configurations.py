@@ -12,6 +12,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import OK
 from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import NOTHING_FEASIBLE, compile_all, each
+from vtacsp.cli.network import Asked, layers_of, network_options, short
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
@@ -22,8 +23,9 @@ from vtacsp.cli.options import (
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit
+from vtacsp.cli.output import Row, check_outputs, emit, table, write
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
+from vtacsp.network.value import Network
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Problem
@@ -39,19 +41,66 @@ LONGEST_TABLE = 200_000  # rows; a terminal keeps less
 @hardware_option
 @stack_only_option
 @output_options
+@network_options
 def enumerate_(
-    workload: str, hardware_file: str | None, stack_only: bool, form: str, output: str | None
+    workload: str,
+    hardware_file: str | None,
+    stack_only: bool,
+    form: str,
+    output: str | None,
+    asked: Asked,
 ) -> None:
-    """Every feasible configuration, by ascending AutoTVM index."""
-    layers, hardware = load_layers(workload, hardware_file)
+    """Every feasible configuration, by ascending AutoTVM index.
+
+    Of a network: of every distinct layer, with how often the network has it; the table ends with
+    the feasible share of each layer and of all, and what the host has.
+    """
+    found, hardware = asked.find(workload, hardware_file)
+    network = found if isinstance(found, Network) else None
+    if isinstance(found, Network):
+        layers_of(found)
+        layers = found.workloads
+    else:
+        layers = found
     check_outputs(output)
 
     done = compile_all(layers, hardware, stack_only)
-    several = len(layers) > 1
+    several = len(layers) > 1 or network is not None
     listed = sum(map(len, done.results))
     rows = (row for space in done.results for row in config_rows(space.problem, space.indices))
-    _list(rows, listed, config_columns(done.results, several), form, output, several)
+    columns = config_columns(done.results, several)
+    if network is None or form == "table":
+        below = "" if network is None else _shares(network, done.results, output is not None)
+        _list(rows, listed, columns, form, output, several, below)
+    else:
+        count = {layer.name: layer.count for layer in network.layers}
+        counted = ({**row, "count": count[row["workload"]]} for row in rows)
+        emit(counted, [columns[0], "count", *columns[1:]], form, output)
     done.end(feasible=listed > 0)
+
+
+def _shares(network: Network, spaces: Sequence[FeasibleSpace], to_file: bool) -> str:
+    """The feasible share of every layer of a network and of all, and how many nodes the host has.
+
+    A layer is counted once here, however often the network has it: it is one space.
+    """
+    count = {layer.name: layer.count for layer in network.layers}
+    rows = [
+        _share(s.workload.name, count[s.workload.name], len(s.knob_space), len(s)) for s in spaces
+    ]
+    sums = [sum(row[name] for row in rows) for name in ("n", "grid", "feasible")]
+    rows.append(_share("total", *sums))
+    title = f"{network.name}; n: how often the network has the layer"
+    host = sum(node.count for node in network.host)
+    return (
+        table(rows, list(rows[0]), title, to_file=to_file)
+        + f"on the host: {host:,} nodes (`vtacsp network` says which, and why)\n"
+    )
+
+
+def _share(name: str, count: int, grid: int, feasible: int) -> Row:
+    share = feasible / grid if grid else None
+    return {"layer": short(name), "n": count, "grid": grid, "feasible": feasible, "share": share}
 
 
 @click.command()
@@ -157,8 +206,12 @@ def _list(
     form: str,
     output: str | None,
     named: bool,
+    below: str = "",
 ) -> None:
-    """Configurations with a column per knob, or for people with one for all of them."""
+    """Configurations with a column per knob, or for people with one for all of them.
+
+    ``below`` stands under the table.
+    """
     if form == "table":
         if number > LONGEST_TABLE:
             raise VtacspError(
@@ -167,6 +220,8 @@ def _list(
             )
         rows = [config_shown(row, named) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row)) or ["index"]
+        write(table(rows, columns, to_file=output is not None) + below, output)
+        return
     emit(rows, columns, form, output)
 
 

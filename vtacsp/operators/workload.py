@@ -25,6 +25,11 @@ MAX_SIZE = 2**31 - 1
 ANNOTATIONS = ("comment", "count", "hardware", "space", "valid")
 """Keys of a JSON file that are not part of the operator: kept, and no meaning for its result."""
 
+NO_KEY = dict.fromkeys(
+    ("dilation", "dilations"), "; VTA's templates have no dilation: the host computes such a layer"
+)
+"""What a network may have and no operator has -> why."""
+
 
 @dataclass(frozen=True)
 class PackedShapes:
@@ -101,9 +106,10 @@ class Workload(ABC):
             )
         for key in self.extra:
             if key not in ANNOTATIONS:
+                why = NO_KEY.get(key, "")
                 raise WorkloadError(
                     f"{self.name}: {shortened(key)} is no key of {self.op}; known are "
-                    f"{', '.join(self.keys())}, and the annotations {', '.join(ANNOTATIONS)}"
+                    f"{', '.join(self.keys())}, and the annotations {', '.join(ANNOTATIONS)}{why}"
                 )
         if self.epilogue is not None:
             self._check_epilogue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from vtacsp.network.answer import LayerAnswer, NetworkAnswer
@@ -18,6 +19,7 @@ NUMBERS = (  # and whether a narrow screen shows them too
     ("Cycles", False),
     ("All runs", True),
     ("GEMM", False),
+    ("Bytes moved", False),
 )
 
 
@@ -47,9 +49,10 @@ def network_section(answer: NetworkAnswer) -> str:
     return (
         '<section id="network"><h2>The network, layer by layer</h2>'
         f'<p class="note">A bar is the cycles of all runs of a layer, in network order; its colour '
-        f"is what bounds the layer: {keys}</p>"
+        f"is what bounds the layer: {keys}. Bytes are of all runs.</p>"
         '<table class="bars network"><thead><tr><th>Layer</th>'
-        f"{head}<th>Share of the network</th></tr></thead><tbody>{body}</tbody></table>"
+        f"{head}<th>Share of the network</th></tr></thead><tbody>{body}</tbody>{_sums(answer)}"
+        "</table>"
         f"{_first(answer)}{_missing(answer)}{_host(answer)}{_remarks(answer)}</section>"
     )
 
@@ -63,7 +66,7 @@ def _row(place: int, layer: LayerAnswer, most: int, marked: bool) -> str:
         reason = escape(layer.refused or "nothing is feasible")
         return (
             f'<tr class="refused"><td>{escape(_short(name))}</td><td class="n">'
-            f'{layer.layer.count:,}</td><td colspan="4"><span class="reason">{reason}</span>'
+            f'{layer.layer.count:,}</td><td colspan="5"><span class="reason">{reason}</span>'
             "</td></tr>"
         )
     cells = (
@@ -71,17 +74,38 @@ def _row(place: int, layer: LayerAnswer, most: int, marked: bool) -> str:
         f"{run.cycles:,}",
         f"{layer.total_cycles:,}",
         f"{run.gemm_utilisation:.0%}",
-    )
-    numbers = "".join(
-        f"<td{number_class(narrow)}>{cell}</td>"
-        for cell, (_, narrow) in zip(cells, NUMBERS, strict=True)
+        f"{layer.layer.count * (layer.bytes or 0):,}",
     )
     width = 100 * (layer.total_cycles or 0) / most
     bar = (
         f'<div class="bar" title="{escape(title)}; bound by {run.bound}">'
         f'<i style="width:{width:.2f}%;background:{BOUNDS[run.bound]}"></i></div>'
     )
-    return f'<tr><td>{link}</td>{numbers}<td class="track">{bar}</td></tr>'
+    return f'<tr><td>{link}</td>{_numbers(cells)}<td class="track">{bar}</td></tr>'
+
+
+def _numbers(cells: Sequence[str]) -> str:
+    return "".join(
+        f"<td{number_class(narrow)}>{cell}</td>"
+        for cell, (_, narrow) in zip(cells, NUMBERS, strict=True)
+    )
+
+
+def _sums(answer: NetworkAnswer) -> str:
+    """The last row: all runs of all layers."""
+    total = answer.total()
+    gemm, share = total["gemm_utilisation"], total["share"]
+    cells = (
+        f"{total['count']:,}",
+        "",
+        f"{total['cycles']:,}",
+        "" if gemm is None else f"{gemm:.1%}",
+        f"{total['bytes']:,}",
+    )
+    words = f"{total['ms']:,.3f} ms at {total['clock_hz'] / 1e6:g} MHz"
+    if share is not None:
+        words += f"; {share:.1%} of the configurations feasible"
+    return f"<tfoot><tr><td>total</td>{_numbers(cells)}<td>{words}</td></tr></tfoot>"
 
 
 def _short(name: str) -> str:

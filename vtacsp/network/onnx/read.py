@@ -252,6 +252,7 @@ def _fix_inputs(
             raise NetworkError(
                 f"{where}: the input {shortened(value.name)} is {shown}: fix it with "
                 f"--shape {value.name}={','.join(w if w.isdigit() else '1' for w in words) or '1'}"
+                " (for a command without it: vtacsp network, with --write network.json)"
             )
 
 
