@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.codesign import described
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import exit_infeasible
@@ -59,6 +60,8 @@ def compare(
     layers = load_network(network)
     machines = [described(load_hardware(path), timing, overrides) for path in (a, b)]
     check_outputs(output, html)
+    for path, machine in zip((a, b), machines, strict=True):
+        say_limits(machine.hardware, machine.timing, path)
     rows = ask(layers, *machines)
     if form == "table":
         title = f"{network}: A is {machines[0].hardware}, bus {machines[0].timing.bus_bytes} bytes"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.codesign import described, freed
 from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.options import load_layers
@@ -56,12 +57,17 @@ def _faster(
     output: str | None,
 ) -> None:
     """The smallest change of hardware that makes the network so much faster."""
-    from vtacsp.codesign.machines import KEYS
+    from vtacsp.codesign.machines import KEYS, MachineSpace
     from vtacsp.codesign.upgrade import faster
 
     answer = faster(
         layers, machine.hardware, machine.timing, percent=percent, free=freed(ranges) or None
     )
+    if answer.sizes is not None:
+        then = MachineSpace(
+            machine.hardware, {key: [size] for key, size in answer.sizes.items()}, machine.timing
+        )
+        say_limits(then.hardware(0), then.timing_of(0))
     if form == "table":
         write(printable(f"{network}: {answer}\n"), output)
     else:

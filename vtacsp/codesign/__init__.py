@@ -1,9 +1,9 @@
 """Which machine: the exact front of a network's cycles against what the hardware costs.
 
-``machines`` is the space of machines, ``costs`` what one costs, ``network`` the layers and how
-often each runs.  ``table`` compiles a layer once for all scratchpad sizes, ``evaluator`` bounds and
-proves the cycles of machines, ``search`` finds the front and ``certificate`` writes the proof down
-and checks it again.
+``machines`` is the space of machines, ``costs`` what one costs, ``workloads`` the layers and how
+often each runs.  ``cycle_table`` compiles a layer once for all scratchpad sizes, ``evaluator``
+bounds and proves the cycles of machines, ``pareto`` finds the front and ``certificate`` writes the
+proof down and checks it again.
 """
 
 from vtacsp.codesign.certificate import certificate, check
