@@ -128,8 +128,9 @@ def codesign(
 ) -> None:
     """The machines that no other one beats in cycles of NETWORK and in cost, with the proof.
 
-    NETWORK is a suite, a member of one or a JSON file of layers, whose `count` says how often a
-    layer runs.  Cheapest first; smallest kib first when several costs are compared.
+    NETWORK is a suite, a member of one, an ONNX model, a network.json or a JSON file of layers,
+    whose `count` says how often a layer runs.  Cheapest first; smallest kib first when several
+    costs are compared.
     """
     if verify is not None:
         _verify(verify, network, ranges)
@@ -154,8 +155,8 @@ def codesign(
             raise HardwareError(f"no cost {shortened(name)}; costs are {', '.join(COSTS)}")
     free = freed(ranges)
     timing = timing_model(preset, overrides)
-    layers = load_network("/dev/stdin" if network == "-" else network)
     machine = described(load_hardware(hardware_file), timing, overrides)
+    layers = load_network("/dev/stdin" if network == "-" else network, machine.hardware)
     space = MachineSpace(machine.hardware, free, machine.timing, buildable=buildable)
     check_outputs(output, certificate, html)
     _check_folder(folder)

@@ -57,8 +57,8 @@ def compare(
     from vtacsp.codesign.workloads import load_network
 
     timing = timing_model(preset, overrides)
-    layers = load_network(network)
     machines = [described(load_hardware(path), timing, overrides) for path in (a, b)]
+    layers = load_network(network, machines[0].hardware)
     check_outputs(output, html)
     for path, machine in zip((a, b), machines, strict=True):
         say_limits(machine.hardware, machine.timing, path)
