@@ -80,6 +80,10 @@ def test_a_preset_is_written_and_every_command_takes_it(here):
         options = [*command, "d-small.json", "--format", "json"]
         by_file = json.loads(run(*options, "--preset", "board.json").stdout)
         assert by_file["total"]["cycles"] > json.loads(run(*options).stdout)["total"]["cycles"]
+    refusal = run("report", "d-small.json", "--preset", "board.json", code=2).stderr
+    assert "nothing is timed" in refusal
+    run("report", "d-small.json", "--preset", "board.json", "--html", "page.html")
+    assert "fitted to 32 programs" in (here / "page.html").read_text()
     tune = ("tune", "d-small.json", "--trials", 2, "--preset", "board.json", "--log", "new.log")
     run(*tune, "--searcher", "random")
     assert f"clock_hz={timing.clock_hz}" in (here / "new.log").read_text()

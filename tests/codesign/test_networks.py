@@ -48,6 +48,11 @@ def test_a_model_is_as_its_layers_say(tmp_path):
     path = tmp_path / "model.onnx"
     float_cnn(path, batch=1)
     found = load_network(str(path))
+    float_cnn(path)
+    assert load_network(str(path), shapes={"x": (1, 3, 8, 8)}) == found
+    with pytest.raises(NetworkError, match="--shape goes with ONNX models"):
+        load_network("resnet18", shapes={"x": (1, 3, 8, 8)})
+    float_cnn(path, batch=1)
     filled = {layer.name: layer.workload for layer in found}
     assert any(layer.macs < other.macs for layer, other in _pairs(path, filled))
 

@@ -17,6 +17,7 @@ import click
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.layers import NOTHING_FEASIBLE
+from vtacsp.cli.network import input_shapes, shape_option
 from vtacsp.cli.options import hardware_option, load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.preset import timing_model, timing_options
@@ -84,6 +85,7 @@ _SHORT = {
     "of the stack do.",
 )
 @timing_options
+@shape_option
 @jobs_option
 @click.option(
     "--free-schedules",
@@ -117,6 +119,7 @@ def codesign(
     buildable: bool,
     preset: str,
     overrides: tuple[str, ...],
+    shapes: tuple[str, ...],
     jobs: int | None,
     simulations: int | None,
     searched: int | None,
@@ -156,7 +159,8 @@ def codesign(
     free = freed(ranges)
     timing = timing_model(preset, overrides)
     machine = described(load_hardware(hardware_file), timing, overrides)
-    layers = load_network("/dev/stdin" if network == "-" else network, machine.hardware)
+    reference = "/dev/stdin" if network == "-" else network
+    layers = load_network(reference, machine.hardware, input_shapes(shapes))
     space = MachineSpace(machine.hardware, free, machine.timing, buildable=buildable)
     check_outputs(output, certificate, html)
     _check_folder(folder)

@@ -77,6 +77,15 @@ class Asked:
         return found, machine
 
 
+shape_option = click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=1,3,224,224",
+    help="Fixes the shape of an input of an ONNX model (repeatable).",
+)
+
+
 def network_options(function: F) -> F:
     """``--network``, ``--host`` and the choices for ONNX models, as one argument ``asked``."""
 
@@ -103,13 +112,7 @@ def network_options(function: F) -> F:
         return function(*args, asked=Asked(as_network, options), **others)
 
     for option in (
-        click.option(
-            "--shape",
-            "shapes",
-            multiple=True,
-            metavar="NAME=1,3,224,224",
-            help="Fixes the shape of an input of an ONNX model (repeatable).",
-        ),
+        shape_option,
         click.option(
             "--residual",
             type=click.Choice(RESIDUAL),

@@ -96,6 +96,12 @@ def report(
             raise VtacspError("--stack-only and --verbose go with workloads, this is a network")
         _network(layers, hardware, timing, form, output, html, beyond, schedules)
         return
+    if html is None and beyond is None and (overrides or preset != "rtl"):
+        given = f"--timing {overrides[0]}" if overrides else f"--preset {preset}"
+        raise VtacspError(
+            f"{given:.80}: nothing is timed; --preset and --timing go with networks, --html, "
+            "--free and --schedules"
+        )
     if beyond is not None and stack_only:
         raise VtacspError("--stack-only does not go with --free and --schedules")
 

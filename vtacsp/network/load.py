@@ -86,13 +86,19 @@ def load_file(
     return workloads_from(data, reference)
 
 
-def load_unfilled(reference: str, hardware: VTAConfig) -> list[Workload]:
+def load_unfilled(
+    reference: str, hardware: VTAConfig, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> list[Workload]:
     """The layers of a suite or a file as their network has them, for machines of any block.
 
     Of a network it is the distinct layers that are on VTA on ``hardware``, each with its count,
     before anything fills its blocks; dense layers of an ONNX model are those of the dense template.
+    ``shapes`` fixes inputs of a model, by name.
     Raises as :func:`load_network`, and for a network of which no node runs on VTA.
     """
+    options = Options(dense="dense", shapes=shapes or {})
+    if options.shapes and not is_model(reference):
+        raise NetworkError(f"{shortened(reference)}: --shape goes with ONNX models")
     known = in_suite(reference)
     if known is not None:
         return known
@@ -100,7 +106,7 @@ def load_unfilled(reference: str, hardware: VTAConfig) -> list[Workload]:
     if is_model(reference):
         from vtacsp.network.onnx.importer import import_onnx
 
-        imported = import_onnx(reference, hardware, Options(dense="dense"))
+        imported = import_onnx(reference, hardware, options)
         network = imported.network
         own = {name: placed.layer.workload for name, placed in imported.placed.items()}
     else:
