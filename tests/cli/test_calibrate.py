@@ -13,6 +13,7 @@ from tests.support.calibrated import programs, record, simulated, tables
 from tests.support.commands import run
 from vtacsp import RTL, Simulator, TimingModel, VTAConfig
 from vtacsp.calibrate import load_preset
+from vtacsp.cli import main
 from vtacsp.tune import write_records
 
 HIDDEN = {"memory_latency": 61, "write_latency": 18, "launch_delay": 2500, "clock_hz": 90_000_000}
@@ -75,6 +76,14 @@ def test_a_preset_is_written_and_every_command_takes_it(here):
         assert by_file == run(*options, *words).stdout
         assert by_file != run(*options).stdout
     assert "fitted to 32 programs" in run("best", "d-small.json", "--preset", "board.json").stdout
+    for command in (["report", "--network"], ["best", "--network"]):  # cycles of a network
+        options = [*command, "d-small.json", "--format", "json"]
+        by_file = json.loads(run(*options, "--preset", "board.json").stdout)
+        assert by_file["total"]["cycles"] > json.loads(run(*options).stdout)["total"]["cycles"]
+    refusal = run("report", "d-small.json", "--preset", "board.json", code=2).stderr
+    assert "nothing is timed" in refusal
+    run("report", "d-small.json", "--preset", "board.json", "--html", "page.html")
+    assert "fitted to 32 programs" in (here / "page.html").read_text()
     tune = ("tune", "d-small.json", "--trials", 2, "--preset", "board.json", "--log", "new.log")
     run(*tune, "--searcher", "random")
     assert f"clock_hz={timing.clock_hz}" in (here / "new.log").read_text()
@@ -83,6 +92,19 @@ def test_a_preset_is_written_and_every_command_takes_it(here):
     assert again["constants"]["launch_delay"]["value"] == 2500
     assert again["constants"]["launch_delay"]["status"] == "held"
     assert again["constants"]["memory_latency"]["start"] == timing.memory_latency
+
+
+def test_every_command_about_cycles_takes_a_preset():
+    without = {
+        name
+        for name, command in main.commands.items()
+        if not any(option.name == "preset" for option in command.params)
+    }
+    # none of these says cycles of the model, but `study`, whose cycles are recorded ones of the RTL
+    assert without == {
+        "check", "enumerate", "explain", "glossary", "hardware", "log", "program", "run", "sample",
+        "study",
+    }  # fmt: skip
 
 
 def test_text_fits_80_columns_and_names_what_matters(here):

@@ -98,6 +98,46 @@ def test_the_bus_of_a_description_holds_unless_an_option_says_more(network, tmp_
     )
 
 
+def test_only_machines_that_the_design_can_be_built_for(tmp_path):
+    net, machine = tmp_path / "net.json", tmp_path / "machine.json"
+    net.write_text(json.dumps(replace(POINT, batch=4).to_dict()))
+    small = VTAConfig(log_block=3, log_wgt_buff_size=14, log_acc_buff_size=16)
+    machine.write_text(json.dumps(small.to_dict()))
+    words = ("codesign", net, "--hardware", machine, "--cost", "multipliers",
+             "--free", "LOG_BATCH=1..2", "--free", "LOG_BUS_WIDTH=6..7")  # fmt: skip
+    every = json.loads(run(*words, "--format", "json").stdout)
+    batch_four = [row for row in every if row["machine"]["LOG_BATCH"] == 2]
+    assert {row["machine"]["LOG_BUS_WIDTH"] for row in batch_four} == {7}
+    for row in every:
+        expected = ["rtl:store_row"] * (row in batch_four)
+        assert row["design"]["cannot_be_built"] == expected
+        assert "rtl:batch" in row["design"]["sources_changed"]
+    assert "cannot be built for 1 of these: rtl:store_row" in run(*words).stdout
+    proof, page = tmp_path / "proof.json", tmp_path / "page.html"
+    text = run(*words, "--buildable", "--certificate", proof, "--html", page).stdout
+    assert "4 machines: 1 cannot be built" in text
+    assert "cannot be built for" not in text
+    assert "needs its own sources changed: LOG_BATCH is 1" in page.read_text()
+    data = json.loads(proof.read_text())
+    assert data["proof"]["illegal"] == {"rtl:store_row": 1}
+    assert "the certificate holds" in run("codesign", "--verify", proof).stderr
+    proof.write_text(json.dumps({**data, "buildable": False}))
+    assert "may be on the front" in run("codesign", "--verify", proof, code=1).stderr
+    proof.write_text(json.dumps({**data, "buildable": 1}))
+    assert "buildable is 1, allowed are" in run("codesign", "--verify", proof, code=2).stderr
+
+
+def test_the_description_of_a_machine_says_what_the_design_gets_wrong(tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps({**VTAConfig(log_inp_buff_size=13).to_dict(), "bus_bytes": 64}))
+    text = run("hardware", path).stdout
+    assert "bus 64 bytes: a request for the UOP scratchpad needs a tag of 23 bits" in text
+    assert "the runtime writes fields of 13/9/10/11 bits" in text
+    assert "a load of the whole WGT scratchpad, 2^12 beats" in text
+    assert "the whole INP" not in text  # an element fits the bus
+    assert "the whole INP" in run("hardware").stdout
+
+
 def test_a_run_is_continued(network, tmp_path):
     path = tmp_path / "run.jsonl"
     first = run("codesign", network, *WORDS, "--resume", path)
@@ -285,3 +325,16 @@ def test_compare_on_the_command_line(network, tmp_path):
     nothing.write_text(json.dumps(tiny.to_dict()))
     (row, _) = rows(run("compare", paths[0], nothing, network, "--format", "csv").stdout)
     assert counted([POINT])[0].name == row["layer"]
+
+
+def test_a_machine_that_cannot_be_built_is_named(network, tmp_path):
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    a.write_text(json.dumps(VTAConfig().to_dict()))
+    b.write_text(json.dumps({**VTAConfig().to_dict(), "bus_bytes": 64}))
+    said = run("compare", a, b, network).stderr
+    assert said.count("the Chisel design cannot be built: a request for the UOP") == 1
+    assert f"{b}: the Chisel design" in said
+    said = run("advise", network, "--faster", 1, "--free", "LOG_BUS_WIDTH=9").stderr
+    assert "cannot be built: a request for the UOP" in said
+    said = run("advise", network, "--faster", 1, "--free", "LOG_BUS_WIDTH=7").stderr
+    assert "cannot be built" not in said

@@ -353,7 +353,7 @@ def test_the_outlook_counts_the_set_that_the_page_shows():
 def test_the_outlook_simulates_few_programs(monkeypatch):
     made = []
     monkeypatch.setattr(
-        "vtacsp.report.outlook.Fastest", lambda problem: made.append(Fastest(problem)) or made[-1]
+        "vtacsp.report.outlook.Fastest", lambda *args: made.append(Fastest(*args)) or made[-1]
     )
     best_change([CONV])
     assert 0 < made[0].simulated < len(vtacsp.compile(CONV)) / 2

@@ -17,6 +17,7 @@ import click
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.layers import NOTHING_FEASIBLE
+from vtacsp.cli.network import input_shapes, shape_option
 from vtacsp.cli.options import hardware_option, load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, emit, wrote
 from vtacsp.cli.preset import timing_model, timing_options
@@ -77,7 +78,14 @@ _SHORT = {
     metavar="COST",
     help="Compare this cost, without a limit (repeatable); kib when nothing else is compared.",
 )
+@click.option(
+    "--buildable",
+    is_flag=True,
+    help="Only machines and buses that the Chisel design elaborates for: its rules count as those "
+    "of the stack do.",
+)
 @timing_options
+@shape_option
 @jobs_option
 @click.option(
     "--free-schedules",
@@ -108,8 +116,10 @@ def codesign(
     ranges: tuple[str, ...],
     budgets: tuple[str, ...],
     costs: tuple[str, ...],
+    buildable: bool,
     preset: str,
     overrides: tuple[str, ...],
+    shapes: tuple[str, ...],
     jobs: int | None,
     simulations: int | None,
     searched: int | None,
@@ -121,8 +131,9 @@ def codesign(
 ) -> None:
     """The machines that no other one beats in cycles of NETWORK and in cost, with the proof.
 
-    NETWORK is a suite, a member of one or a JSON file of layers, whose `count` says how often a
-    layer runs.  Cheapest first; smallest kib first when several costs are compared.
+    NETWORK is a suite, a member of one, an ONNX model, a network.json or a JSON file of layers,
+    whose `count` says how often a layer runs.  Cheapest first; smallest kib first when several
+    costs are compared.
     """
     if verify is not None:
         _verify(verify, network, ranges)
@@ -147,9 +158,10 @@ def codesign(
             raise HardwareError(f"no cost {shortened(name)}; costs are {', '.join(COSTS)}")
     free = freed(ranges)
     timing = timing_model(preset, overrides)
-    layers = load_network("/dev/stdin" if network == "-" else network)
     machine = described(load_hardware(hardware_file), timing, overrides)
-    space = MachineSpace(machine.hardware, free, machine.timing)
+    reference = "/dev/stdin" if network == "-" else network
+    layers = load_network(reference, machine.hardware, input_shapes(shapes))
+    space = MachineSpace(machine.hardware, free, machine.timing, buildable=buildable)
     check_outputs(output, certificate, html)
     _check_folder(folder)
     store = None if resume is None else Store(resume, circumstances(space))
@@ -236,6 +248,8 @@ def _verify(path: str, network: str | None, ranges: Sequence[str]) -> None:
 def _print(
     front: Front, free: FreeFront | None, network: str, form: str, output: str | None
 ) -> None:
+    from vtacsp.machine.design import design_rules
+
     freed_keys = list(front.space.free)
     costs = [cost.name for cost in front.costs]
     points: Sequence[Point | FreePoint] = front.points if free is None else free.points
@@ -248,12 +262,18 @@ def _print(
                 "cycles": point.cycles,
                 **{name: getattr(point, name) for name in more},
                 "machine": point.sizes,
+                "design": design_rules(point.hardware, point.timing),
                 "layers": _layer_rows(point),
             }
             for point in points
         ]
         columns = [*freed_keys, *costs, "cycles", *more]
-        emit(rows, [*columns, "machine", "layers"] if form == "json" else columns, form, output)
+        emit(
+            rows,
+            [*columns, "machine", "design", "layers"] if form == "json" else columns,
+            form,
+            output,
+        )
         return
     title = f"{network}: {front.space.timing.note}\n{front.proof}"
     if free is not None:
@@ -261,6 +281,7 @@ def _print(
     estimates = [cost.name for cost in front.costs if cost.estimate]
     if estimates:
         title += f"\nestimates by a rule (docs/codesign.md): {', '.join(estimates)}"
+    title += _design(points)
     if free is None:
         fastest = min((p.cycles for p in front.points), default=1)
         last: list[Row] = [{"slower": p.cycles / fastest - 1} for p in front.points]
@@ -278,6 +299,25 @@ def _print(
         for point, more in zip(points, last, strict=True)
     ]
     emit(shown, list(shown[0]) if shown else [], form, output, printable(title))
+
+
+def _design(points: Sequence[Point | FreePoint]) -> str:
+    """Lines about what the Chisel design cannot do on the machines of the front."""
+    from vtacsp.machine.design import design_rules
+
+    words = {
+        "cannot_be_built": "cannot be built for",
+        "sources_changed": "needs its own sources changed for",
+        "may_be_wrong": "may get programs wrong on",
+    }
+    found = [design_rules(point.hardware, point.timing) for point in points]
+    text = ""
+    for kind, word in words.items():
+        broken = [rules[kind] for rules in found if rules[kind]]
+        names = ", ".join(dict.fromkeys(name for rules in broken for name in rules))
+        if broken:
+            text += f"\nthe Chisel design {word} {len(broken):,} of these: {names}"
+    return text
 
 
 def _layer_rows(point: Point | FreePoint) -> list[Row]:

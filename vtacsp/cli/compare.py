@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.codesign import described
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import exit_infeasible
+from vtacsp.cli.network import input_shapes, shape_option
 from vtacsp.cli.options import load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, emit, render, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
@@ -35,6 +37,7 @@ COLUMNS = (
 @click.argument("network", shell_complete=complete_workload)
 @output_options
 @timing_options
+@shape_option
 @click.option("--html", metavar="FILE", help="Also write a page.")
 def compare(
     a: str,
@@ -44,6 +47,7 @@ def compare(
     output: str | None,
     preset: str,
     overrides: tuple[str, ...],
+    shapes: tuple[str, ...],
     html: str | None,
 ) -> None:
     """Two machines side by side, for every layer of NETWORK: feasible sets, the best, and why.
@@ -56,9 +60,11 @@ def compare(
     from vtacsp.codesign.workloads import load_network
 
     timing = timing_model(preset, overrides)
-    layers = load_network(network)
     machines = [described(load_hardware(path), timing, overrides) for path in (a, b)]
+    layers = load_network(network, machines[0].hardware, input_shapes(shapes))
     check_outputs(output, html)
+    for path, machine in zip((a, b), machines, strict=True):
+        say_limits(machine.hardware, machine.timing, path)
     rows = ask(layers, *machines)
     if form == "table":
         title = f"{network}: A is {machines[0].hardware}, bus {machines[0].timing.bus_bytes} bytes"

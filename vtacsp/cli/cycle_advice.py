@@ -6,17 +6,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.codesign import described, freed
 from vtacsp.cli.layers import NOTHING_FEASIBLE
-from vtacsp.cli.options import load_layers
+from vtacsp.cli.options import load_hardware
 from vtacsp.cli.output import Row, check_outputs, emit, write
 from vtacsp.cli.preset import timing_model
 from vtacsp.cli.terminal import printable
-from vtacsp.errors import SpaceError
-from vtacsp.operators.workload import Workload
+from vtacsp.errors import SpaceError, VtacspError
 
 if TYPE_CHECKING:
     from vtacsp.codesign.side_by_side import Machine
+    from vtacsp.codesign.workloads import Layer
 
 __all__ = ["advise_cycles", "check_alone"]
 
@@ -34,8 +35,12 @@ def advise_cycles(
     output: str | None,
 ) -> None:
     """Answer ``--faster`` (``percent``) or ``--smallest`` (``size``), whichever is given."""
-    layers, hardware = load_layers(network, hardware_file)
-    machine = described(hardware, timing_model(preset, overrides), overrides)
+    from vtacsp.codesign.workloads import load_network
+
+    if network == hardware_file == "-":
+        raise VtacspError("NETWORK and --hardware cannot both be read from standard input")
+    machine = described(load_hardware(hardware_file), timing_model(preset, overrides), overrides)
+    layers = load_network("/dev/stdin" if network == "-" else network, machine.hardware)
     check_outputs(output)
     if percent is not None:
         _faster(network, layers, machine, percent, ranges, form, output)
@@ -48,7 +53,7 @@ def advise_cycles(
 
 def _faster(
     network: str,
-    layers: Sequence[Workload],
+    layers: Sequence[Layer],
     machine: Machine,
     percent: float,
     ranges: Sequence[str],
@@ -56,12 +61,17 @@ def _faster(
     output: str | None,
 ) -> None:
     """The smallest change of hardware that makes the network so much faster."""
-    from vtacsp.codesign.machines import KEYS
+    from vtacsp.codesign.machines import KEYS, MachineSpace
     from vtacsp.codesign.upgrade import faster
 
     answer = faster(
         layers, machine.hardware, machine.timing, percent=percent, free=freed(ranges) or None
     )
+    if answer.sizes is not None:
+        then = MachineSpace(
+            machine.hardware, {key: [size] for key, size in answer.sizes.items()}, machine.timing
+        )
+        say_limits(then.hardware(0), then.timing_of(0))
     if form == "table":
         write(printable(f"{network}: {answer}\n"), output)
     else:
@@ -81,7 +91,7 @@ def _faster(
 
 def _smallest(
     network: str,
-    layers: Sequence[Workload],
+    layers: Sequence[Layer],
     machine: Machine,
     word: str,
     percent: float,

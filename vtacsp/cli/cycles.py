@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import numpy as np
 
+from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
 from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
@@ -339,11 +340,9 @@ def pack_all(
     layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
 ) -> Done[Simulator]:
     """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
-    from vtacsp.machine.design import design_limits
     from vtacsp.timing.simulator import Simulator
 
-    for line in design_limits(machine, timing):
-        say(f"the Chisel design cannot be built: {line}; the cycles are the model's")
+    say_limits(machine, timing)
 
     def pack(layer: Workload) -> Simulator:
         simulator = Simulator(layer, machine, timing)

@@ -176,28 +176,35 @@ class ReportBeyond:
     saved: Saved
     fresh: bool
     jobs: int
+    timing: TimingModel
 
     @classmethod
     def of(
-        cls, free: bool, schedules: str | None, jobs: int | None, machine: VTAConfig
+        cls,
+        free: bool,
+        schedules: str | None,
+        jobs: int | None,
+        machine: VTAConfig,
+        timing: TimingModel,
     ) -> ReportBeyond | None:
         """What the options ask for, None when they do not."""
-        from vtacsp.timing.model import RTL
-
         if not free and jobs is not None:
             raise VtacspError("--jobs goes with --free")
         if not free and schedules is None:
             return None
-        saved = Saved.read(None, schedules, machine, RTL, shared=True)
+        saved = Saved.read(None, schedules, machine, timing, shared=True)
         if saved.entries and not any(saved.entries):
-            raise ScheduleError(f"{schedules} has schedules of other machines than {machine} only")
-        return cls(saved, free, jobs or os.cpu_count() or 1)
+            raise ScheduleError(
+                f"{schedules} has schedules of other machines than {machine}, or of other timing "
+                f"models than {timing.name}, only"
+            )
+        return cls(saved, free, jobs or os.cpu_count() or 1, timing)
 
     def rows(self, spaces: Sequence[FeasibleSpace]) -> BeyondRows:
         """The rows of some layers."""
         from vtacsp.timing.simulator import Simulator
 
-        return self._rows([Simulator(space) for space in spaces], None, None)
+        return self._rows([Simulator(space, timing=self.timing) for space in spaces], None, None)
 
     def rows_of(self, answer: NetworkAnswer) -> BeyondRows:
         """The rows of a network, whose template's best are known."""
@@ -207,7 +214,8 @@ class ReportBeyond:
         spaces = [x.space for x in known.values() if x.space is not None]
         bests = {name: (x.index, x.cycles) for name, x in known.items()}
         counts = {name: x.layer.count for name, x in known.items()}
-        return self._rows([Simulator(space) for space in spaces], bests, counts)
+        simulators = [Simulator(space, timing=self.timing) for space in spaces]
+        return self._rows(simulators, bests, counts)
 
     def _rows(
         self,

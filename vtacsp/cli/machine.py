@@ -33,8 +33,8 @@ def hardware(
     file: str | None, form: str, output: str | None, target: str | None, force: bool
 ) -> None:
     """What follows from a vta_config.json: scratchpad depths, elements, instruction fields."""
-    from vtacsp.machine.design import design_changes, design_limits
-    from vtacsp.timing.model import RTL
+    from vtacsp.codesign.side_by_side import machine_of
+    from vtacsp.machine.design import design_changes, design_hazards, design_limits
 
     machine = load_hardware(file)
     check_outputs(output, target)
@@ -55,8 +55,13 @@ def hardware(
     if form == "table":
         fields = ", ".join(f"{name} {bits}" for name, bits in machine.isa_fields.items())
         text += printable(f"instruction fields (bits): {fields}\n")
-        for line in (*design_limits(machine, RTL), *design_changes(machine, RTL)):
-            text += printable(f"the Chisel design: {line}\n")
+        described = machine_of(machine)
+        about = (machine, described.timing)
+        lines = (*design_limits(*about), *design_changes(*about), *design_hazards(*about))
+        for line in lines:
+            text += printable(
+                f"the Chisel design, bus {described.timing.bus_bytes} bytes: {line}\n"
+            )
     write(text, output)
 
 

@@ -22,6 +22,7 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.terminal import printable, width
 from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
@@ -76,6 +77,15 @@ class Asked:
         return found, machine
 
 
+shape_option = click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=1,3,224,224",
+    help="Fixes the shape of an input of an ONNX model (repeatable).",
+)
+
+
 def network_options(function: F) -> F:
     """``--network``, ``--host`` and the choices for ONNX models, as one argument ``asked``."""
 
@@ -102,13 +112,7 @@ def network_options(function: F) -> F:
         return function(*args, asked=Asked(as_network, options), **others)
 
     for option in (
-        click.option(
-            "--shape",
-            "shapes",
-            multiple=True,
-            metavar="NAME=1,3,224,224",
-            help="Fixes the shape of an input of an ONNX model (repeatable).",
-        ),
+        shape_option,
         click.option(
             "--residual",
             type=click.Choice(RESIDUAL),
@@ -183,6 +187,7 @@ def input_shapes(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
 @hardware_option
 @output_options
 @network_options
+@timing_options
 @click.option("--write", "target", metavar="FILE", help="Also write the network as network.json.")
 def network(
     workload: str,
@@ -190,11 +195,18 @@ def network(
     form: str,
     output: str | None,
     target: str | None,
+    preset: str,
+    overrides: tuple[str, ...],
     asked: Asked,
 ) -> None:
-    """Where every node of a network runs: on VTA, in an epilogue, on the host and why."""
+    """Where every node of a network runs: on VTA, in an epilogue, on the host and why.
+
+    What is chosen by cycles (--dense fastest, --first-layer fold) is by those of --preset and
+    --timing.
+    """
     check_outputs(output, target)
-    found, machine = Asked(True, asked.options).find(workload, hardware_file)
+    timing = timing_model(preset, overrides)
+    found, machine = Asked(True, asked.options).find(workload, hardware_file, timing)
     assert isinstance(found, Network)
     layer_of = {node: layer.name for layer in found.layers for node in layer.nodes}
     rows: list[Row] = [

@@ -18,6 +18,7 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
@@ -29,6 +30,7 @@ from vtacsp.space.statistics import SpaceStatistics, statistics
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer
+    from vtacsp.timing.model import TimingModel
 
 __all__ = ["COMMANDS"]
 
@@ -51,6 +53,7 @@ Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 @stack_only_option
 @output_options
 @network_options
+@timing_options
 @click.option("--html", metavar="FILE", help="Also write a page with maps, causes and occupancy.")
 @click.option("--verbose", is_flag=True, help="In the table: programs, and every cause.")
 @click.option(
@@ -76,17 +79,29 @@ def report(
     free: bool,
     schedules: str | None,
     jobs: int | None,
+    preset: str,
+    overrides: tuple[str, ...],
     asked: Asked,
 ) -> None:
-    """How much of each layer's grid is feasible, and what refuses the rest."""
-    layers, hardware = asked.find(workload, hardware_file)
+    """How much of each layer's grid is feasible, and what refuses the rest.
+
+    Cycles, of a network, on the page and with --free, are those of --preset and --timing.
+    """
+    timing = timing_model(preset, overrides)
+    layers, hardware = asked.find(workload, hardware_file, timing)
     check_outputs(output, html)
-    beyond = ReportBeyond.of(free, schedules, jobs, hardware)
+    beyond = ReportBeyond.of(free, schedules, jobs, hardware, timing)
     if isinstance(layers, Network):
         if stack_only or verbose:
             raise VtacspError("--stack-only and --verbose go with workloads, this is a network")
-        _network(layers, hardware, form, output, html, beyond, schedules)
+        _network(layers, hardware, timing, form, output, html, beyond, schedules)
         return
+    if html is None and beyond is None and (overrides or preset != "rtl"):
+        given = f"--timing {overrides[0]}" if overrides else f"--preset {preset}"
+        raise VtacspError(
+            f"{given:.80}: nothing is timed; --preset and --timing go with networks, --html, "
+            "--free and --schedules"
+        )
     if beyond is not None and stack_only:
         raise VtacspError("--stack-only does not go with --free and --schedules")
 
@@ -117,7 +132,10 @@ def report(
         from vtacsp.report.origin import Origin
 
         origin = Origin.now(typed_command())
-        write(render(workload, done.results, hardware, origin, beyond=more.page()), html)
+        write(
+            render(workload, done.results, hardware, origin, beyond=more.page(), timing=timing),
+            html,
+        )
         wrote(html)
     if not spaces and not done.interrupted:
         raise nothing_packed()
@@ -127,6 +145,7 @@ def report(
 def _network(
     network: Network,
     hardware: VTAConfig,
+    timing: TimingModel,
     form: str,
     output: str | None,
     html: str | None,
@@ -134,9 +153,7 @@ def _network(
     schedules: str | None,
 ) -> None:
     """Counts, causes and the fastest configuration of every layer, with the totals."""
-    from vtacsp.timing.model import RTL
-
-    answer, done = solve_all(network, hardware, RTL, None)
+    answer, done = solve_all(network, hardware, timing, None)
     more = BeyondRows()
     if beyond is not None and not done.interrupted:
         more = beyond.rows_of(answer)
@@ -156,7 +173,7 @@ def _network(
             for x in answer.layers
         ]
         origin = Origin.now(typed_command())
-        write(render(network.name, found, hardware, origin, answer, more.page()), html)
+        write(render(network.name, found, hardware, origin, answer, more.page(), timing), html)
         wrote(html)
     end(done, answer)
 

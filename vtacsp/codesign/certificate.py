@@ -50,6 +50,7 @@ def certificate(front: Front) -> dict[str, Any]:
         "network": [{**layer.workload.to_dict(), "count": layer.count} for layer in front.network],
         "hardware": space.base.to_dict(),
         "free": {key: list(values) for key, values in space.free.items()},
+        "buildable": space.buildable,
         "timing": {c.name: getattr(space.timing, c.name) for c in constants()},
         "objectives": [cost.name for cost in front.objectives],
         "budgets": [str(budget) for budget in front.budgets],
@@ -141,7 +142,10 @@ class _Checker:
         self.network = _network(data["network"])
         timing = replace(RTL, **{str(k): v for k, v in data["timing"].items()})
         base = VTAConfig.from_dict(data["hardware"])
-        self.space = MachineSpace(base, data["free"], timing)
+        buildable = data.get("buildable", False)
+        if not isinstance(buildable, bool):
+            raise LogError(f"buildable is {shortened(buildable)}, allowed are true and false")
+        self.space = MachineSpace(base, data["free"], timing, buildable=buildable)
         for name in data["objectives"]:
             if name not in costs:
                 raise LogError(f"the certificate is about the cost {shortened(name)}: give it")

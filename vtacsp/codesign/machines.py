@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise, product
@@ -16,6 +16,7 @@ from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.errors import HardwareError, SpaceError, shortened
 from vtacsp.expr import Env, Symbol
 from vtacsp.machine.configuration import BUFFER_FIELDS, MAX_LOG, VTAConfig
+from vtacsp.machine.design import BUILDABLE, LOG_BUS_BYTES
 from vtacsp.machine.legality import ISA_WIDTH, LEGALITY
 from vtacsp.rules import Rule
 from vtacsp.timing.model import RTL, TimingModel
@@ -63,7 +64,8 @@ class MachineSpace:
 
     ``free`` maps a key of :data:`KEYS` to the values to consider; what is not given is as in
     ``base`` and, for the bus, as in ``timing``.  ``total`` counts all combinations, ``illegal``
-    those that a rule refuses, by the first rule that does.
+    those that a rule refuses, by the first rule that does.  With ``buildable`` the rules of the
+    Chisel design are among them: machines and buses that it does not elaborate for are left out.
 
     Raises :class:`~vtacsp.errors.HardwareError` for another key or a bad range and
     :class:`~vtacsp.errors.SpaceError` for more than :data:`MAX_MACHINES` combinations.
@@ -73,6 +75,9 @@ class MachineSpace:
     (4, 2, {'hw:uop_width': 2})
     >>> [space.sizes(machine)["LOG_WGT_BUFF_SIZE"] for machine in range(len(space))]
     [17, 18]
+    >>> wide = {"LOG_BATCH": [2], "LOG_BLOCK": [3], "LOG_BUS_WIDTH": [6, 7]}
+    >>> MachineSpace(free=wide, buildable=True).illegal
+    {'rtl:store_row': 1}
     """
 
     def __init__(
@@ -80,7 +85,10 @@ class MachineSpace:
         base: VTAConfig | None = None,
         free: Mapping[str, Iterable[int]] | None = None,
         timing: TimingModel = RTL,
+        *,
+        buildable: bool = False,
     ) -> None:
+        self.buildable = buildable
         self.base = base or VTAConfig()
         self.timing = timing
         self.free = {key: _choices(key, values) for key, values in (free or {}).items()}
@@ -109,8 +117,9 @@ class MachineSpace:
                 yield part
 
     def _legal(self, part: ByteArray) -> ByteArray:
-        symbols = {**self.base.symbols, **_columns(part)}
-        left = legal(symbols, len(part), self.illegal)
+        columns = _columns(part)
+        symbols = {**self.base.symbols, **columns, LOG_BUS_BYTES.name: columns[BUS] - 3}
+        left = legal(symbols, len(part), self.illegal, self.rules)
         return part[left]
 
     def __len__(self) -> int:
@@ -171,16 +180,19 @@ class MachineSpace:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """What a machine has to meet."""
-        return _RULES
+        return (*_RULES, *BUILDABLE) if self.buildable else _RULES
 
 
 def legal(
-    symbols: Mapping[str, Any], count: int, refused: dict[str, int] | None = None
+    symbols: Mapping[str, Any],
+    count: int,
+    refused: dict[str, int] | None = None,
+    rules: Sequence[Rule] = _RULES,
 ) -> BoolArray:
     """Which of ``count`` machines can be built; ``refused`` counts the others by the first rule."""
     env = Env(symbols)
     left = np.ones(count, dtype=np.bool_)
-    for rule in _RULES:
+    for rule in rules:
         holds = np.broadcast_to(np.asarray(env.evaluate(rule.holds), dtype=np.bool_), left.shape)
         broken = int((left & ~holds).sum())
         if broken and refused is not None:

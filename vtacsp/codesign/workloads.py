@@ -5,11 +5,12 @@ This is the only place that knows where layers and counts come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vtacsp.errors import SpaceError, WorkloadError, shortened
-from vtacsp.network.find import find_workloads
+from vtacsp.machine.configuration import VTAConfig
+from vtacsp.network.load import load_unfilled
 from vtacsp.operators.workload import Workload
 
 __all__ = ["Layer", "counted", "load_network"]
@@ -44,15 +45,21 @@ class Layer:
         return self.workload.name
 
 
-def load_network(reference: str) -> list[Layer]:
-    """The layers that NETWORK names: a suite, a member of one, a JSON file.
+def load_network(
+    reference: str,
+    hardware: VTAConfig | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> list[Layer]:
+    """The layers that NETWORK names: a suite, a member of one, a JSON file, an ONNX model.
 
-    Raises :class:`~vtacsp.errors.WorkloadError`.
+    They are as the network has them: every machine fills its own blocks.  Which nodes of a network
+    are on VTA is decided on ``hardware`` (the default machine); ``shapes`` fixes inputs of a model.
+    Raises :class:`~vtacsp.errors.WorkloadError` and :class:`~vtacsp.errors.NetworkError`.
 
     >>> [(layer.name, layer.count) for layer in load_network("resnet18")][:2]
     [('resnet18.C2', 4), ('resnet18.C3', 1)]
     """
-    return counted(find_workloads(reference))
+    return counted(load_unfilled(reference, hardware or VTAConfig(), shapes))
 
 
 def counted(layers: Iterable[Layer | Workload | tuple[Workload, int]]) -> list[Layer]:

@@ -37,6 +37,7 @@ __all__ = [
     "design_changes",
     "design_hazards",
     "design_limits",
+    "design_rules",
 ]
 
 LOG_BUS_BYTES = Symbol("LOG_BUS_BYTES", "log2 of bytes of a beat of the memory bus")
@@ -205,6 +206,19 @@ def broken(rules: Iterable[Rule], hardware: VTAConfig, timing: TimingModel) -> t
     """Those of the rules that do not hold for a machine and the bus of a timing model."""
     env = _values(hardware, timing)
     return tuple(rule for rule in rules if not env.evaluate(rule.holds))
+
+
+def design_rules(hardware: VTAConfig, timing: TimingModel) -> dict[str, tuple[str, ...]]:
+    """Names of the rules that do not hold for a machine and a bus, by what follows.
+
+    ``cannot_be_built`` is :data:`BUILDABLE`, ``sources_changed`` :data:`UNCHANGED`, and
+    ``may_be_wrong`` :data:`WHOLE`.
+    """
+    kinds = {"cannot_be_built": BUILDABLE, "sources_changed": UNCHANGED, "may_be_wrong": WHOLE}
+    return {
+        kind: tuple(rule.name for rule in broken(rules, hardware, timing))
+        for kind, rules in kinds.items()
+    }
 
 
 def design_limits(hardware: VTAConfig, timing: TimingModel) -> tuple[str, ...]:

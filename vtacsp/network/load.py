@@ -19,7 +19,16 @@ from vtacsp.operators.loading import workloads_from
 from vtacsp.operators.suites import SUITES, host_nodes, in_suite
 from vtacsp.operators.workload import Workload
 
-__all__ = ["find", "is_model", "is_network", "load_file", "load_network", "network_of", "place"]
+__all__ = [
+    "find",
+    "is_model",
+    "is_network",
+    "load_file",
+    "load_network",
+    "load_unfilled",
+    "network_of",
+    "place",
+]
 
 
 def is_model(reference: str) -> bool:
@@ -66,11 +75,7 @@ def load_file(
     Raises as :func:`load_network`.
     """
     options = options or Options()
-    if not os.path.exists(reference):
-        raise WorkloadError(
-            f"{shortened(reference)} is no suite ({', '.join(SUITES)}), no suite member "
-            "(resnet18.C8), no JSON file and no ONNX model"
-        )
+    _check_there(reference)
     if is_model(reference):
         from vtacsp.network.onnx import load_onnx
 
@@ -79,6 +84,56 @@ def load_file(
     if is_network(data):
         return place(Network.from_dict(data, reference), hardware, options.host)
     return workloads_from(data, reference)
+
+
+def load_unfilled(
+    reference: str, hardware: VTAConfig, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> list[Workload]:
+    """The layers of a suite or a file as their network has them, for machines of any block.
+
+    Of a network it is the distinct layers that are on VTA on ``hardware``, each with its count,
+    before anything fills its blocks; dense layers of an ONNX model are those of the dense template.
+    ``shapes`` fixes inputs of a model, by name.
+    Raises as :func:`load_network`, and for a network of which no node runs on VTA.
+    """
+    options = Options(dense="dense", shapes=shapes or {})
+    if options.shapes and not is_model(reference):
+        raise NetworkError(f"{shortened(reference)}: --shape goes with ONNX models")
+    known = in_suite(reference)
+    if known is not None:
+        return known
+    _check_there(reference)
+    if is_model(reference):
+        from vtacsp.network.onnx.importer import import_onnx
+
+        imported = import_onnx(reference, hardware, options)
+        network = imported.network
+        own = {name: placed.layer.workload for name, placed in imported.placed.items()}
+    else:
+        data = read_json(reference, WorkloadError)
+        if not is_network(data):
+            return workloads_from(data, reference)
+        given = Network.from_dict(data, reference)
+        network = place(given, hardware)
+        own = {node.name: node.workload for node in given.nodes if node.workload is not None}
+    nodes = [
+        node if node.workload is None else replace(node, workload=own[node.name])
+        for node in network.nodes
+    ]
+    layers = replace(network, nodes=tuple(nodes)).workloads
+    if not layers:
+        raise NetworkError(
+            f"{network.name}: no node runs on VTA; `vtacsp network` says why of each"
+        )
+    return layers
+
+
+def _check_there(reference: str) -> None:
+    if not os.path.exists(reference):
+        raise WorkloadError(
+            f"{shortened(reference)} is no suite ({', '.join(SUITES)}), no suite member "
+            "(resnet18.C8), no JSON file and no ONNX model"
+        )
 
 
 def is_network(data: Any) -> bool:

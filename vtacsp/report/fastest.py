@@ -9,7 +9,7 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.builder import build
 from vtacsp.operators.knobs import BLOCK
 from vtacsp.space.problem import Problem
-from vtacsp.timing.model import RTL
+from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import simulate_timing
 from vtacsp.tune.bound import cycle_bounds
 
@@ -24,8 +24,9 @@ class Fastest:
     known per size of UOP.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, timing: TimingModel = RTL) -> None:
         self._problem = problem
+        self._timing = timing
         self._known: dict[tuple[int, int], int] = {}
         self._bounds = np.empty((2, 0), dtype=np.int64)  # programs, ascending, and their bounds
         self.simulated = 0
@@ -51,7 +52,7 @@ class Fastest:
         fresh = programs[~np.isin(programs, self._bounds[0], assume_unique=True)]
         for begin in range(0, len(fresh), BLOCK):
             part = fresh[begin : begin + BLOCK]
-            more = np.stack([part, cycle_bounds(self._problem, part, RTL)])
+            more = np.stack([part, cycle_bounds(self._problem, part, self._timing)])
             self._bounds = np.concatenate([self._bounds, more], axis=1)
         if len(fresh):
             self._bounds = self._bounds[:, np.argsort(self._bounds[0])]
@@ -63,5 +64,5 @@ class Fastest:
         if key not in self._known:
             self.simulated += 1
             program = build(self._problem.workload, machine, index)
-            self._known[key] = simulate_timing(program, RTL).cycles
+            self._known[key] = simulate_timing(program, self._timing).cycles
         return self._known[key]

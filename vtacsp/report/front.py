@@ -12,6 +12,7 @@ from vtacsp.codesign.costs import Cost
 from vtacsp.codesign.front_machine import Detail
 from vtacsp.codesign.machines import BUS, KEYS
 from vtacsp.codesign.pareto import Front, Point
+from vtacsp.machine.design import design_changes, design_hazards, design_limits
 from vtacsp.report.curve import short, ticks
 from vtacsp.report.drawing import text
 from vtacsp.report.origin import Origin
@@ -276,7 +277,22 @@ def _machine(front: Front, number: int, detail: Detail, fastest: int) -> str:
         f'<div class="stack" title="bound by {bounds}">{stack}</div>'
         f'<span class="soft">bound by {bounds}</span></summary>'
         f'<div class="columns"><div><h3>Layers</h3>{_layers(detail)}</div>'
-        f"<div><h3>What a size is worth</h3>{_sensitivity(detail)}</div></div></details>"
+        f"<div><h3>What a size is worth</h3>{_sensitivity(detail)}</div></div>{_design(point)}"
+        "</details>"
+    )
+
+
+def _design(point: Point) -> str:
+    """What the Chisel design cannot do on a machine."""
+    kinds = {
+        "cannot be built for this machine": design_limits,
+        "needs its own sources changed": design_changes,
+        "may compute wrong numbers": design_hazards,
+    }
+    return "".join(
+        f'<p class="note">The Chisel design {word}: {escape(line)}.</p>'
+        for word, lines in kinds.items()
+        for line in lines(point.hardware, point.timing)
     )
 
 

@@ -79,9 +79,10 @@ def outlook_card(outlook: Outlook, names: Sequence[str]) -> str:
         f"{_blocked(outlook)}"
         f'<p class="note">The {len(outlook.changes):,} machines that the stack can build within '
         "two doublings or halvings of a scratchpad; fewest cycles first, then fewest bytes. Best "
-        "cycles: the fastest configuration of each layer, simulated as the RTL runs it, all "
-        "layers together; no search can find a faster one. Bytes: all five scratchpads, UOP + INP "
-        "+ WGT + ACC + OUT. Feasible: configurations, all layers together.</p></section>"
+        "cycles: the fastest configuration of each layer, all layers together "
+        f"({escape(outlook.timing.note)}); no search can find a faster one. "
+        "Bytes: all five scratchpads, UOP + INP + WGT + ACC + OUT. "
+        "Feasible: configurations, all layers together.</p></section>"
     )
 
 

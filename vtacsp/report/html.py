@@ -20,6 +20,7 @@ from vtacsp.report.outlook import best_change
 from vtacsp.report.overview import anchor, overview, percent
 from vtacsp.report.page import header, page
 from vtacsp.space.feasible import FeasibleSpace
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["render", "write_html"]
 
@@ -50,11 +51,12 @@ def render(
     origin: Origin | None = None,
     network: NetworkAnswer | None = None,
     beyond: Sequence[Beyond] = (),
+    timing: TimingModel = RTL,
 ) -> str:
     """The page as text; see :func:`write_html`.
 
     ``network`` is the answer whose layers these are: its section comes first.  ``beyond`` is what
-    is known of them beyond the template.
+    is known of them beyond the template, and ``timing`` what cycles are of.
     """
     rows = [Layer.of(workload, outcome) for workload, outcome in layers]
     compiled = [
@@ -68,7 +70,7 @@ def render(
         workloads = [space.workload for _, space, _ in compiled]
         problem = compiled[0][1].problem
         outlook = best_change(
-            workloads, hardware, problem.user_rules, stack_only=problem.stack_only
+            workloads, hardware, problem.user_rules, stack_only=problem.stack_only, timing=timing
         )
         cards.append(outlook_card(outlook, [workload.name for workload in workloads]))
     details = [detail(space, counts, legend, name) for name, space, counts in compiled]

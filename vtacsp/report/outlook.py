@@ -13,6 +13,7 @@ from vtacsp.report.fastest import Fastest
 from vtacsp.rules import Rule
 from vtacsp.space.joint import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
+from vtacsp.timing.model import RTL, TimingModel
 
 __all__ = ["SCRATCHPADS", "Change", "Outlook", "best_change"]
 
@@ -73,13 +74,14 @@ class Outlook:
 
     ``blocked`` maps keys of which one step more is no legal machine to the reason.  ``unknown``
     maps layers (positions) of which cycles are left out, on every machine, to the reason: what is
-    left of the others is compared.
+    left of the others is compared.  ``timing`` is what the cycles are of.
     """
 
     now: Change
     changes: tuple[Change, ...]
     blocked: dict[str, str]
     unknown: dict[int, TooLongError] = field(default_factory=dict)
+    timing: TimingModel = RTL
 
     @property
     def better(self) -> tuple[Change, ...]:
@@ -132,13 +134,15 @@ def best_change(
     *,
     steps: int = 2,
     stack_only: bool = False,
+    timing: TimingModel = RTL,
 ) -> Outlook:
     """What runs, and how fast, on every legal machine up to ``steps`` doublings or halvings away.
 
-    Counts are exact and so are the cycles, those of the RTL: of the fastest configuration of each
-    layer.  Machines on which most layers run come first, then those with the fewest cycles, among
-    equals fewer bytes.  A layer of which a program that may be the fastest is too long to be built
-    counts without its cycles.  ``rules`` and ``stack_only`` are those of :func:`~vtacsp.compile`.
+    Counts are exact and so are the cycles, those of ``timing``: of the fastest configuration of
+    each layer.  Machines on which most layers run come first, then those with the fewest cycles,
+    among equals fewer bytes.  A layer of which a program that may be the fastest is too long to be
+    built counts without its cycles.  ``rules`` and ``stack_only`` are those of
+    :func:`~vtacsp.compile`.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when a layer cannot be packed.
     """
@@ -148,7 +152,8 @@ def best_change(
     unknown: dict[int, TooLongError] = {}
     for layer, workload in enumerate(workloads):  # one at a time: memory for one layer
         joint = compile_network([workload], near, rules, stack_only=stack_only)
-        fastest = Fastest(Problem(workload, near.base, rules, stack_only=stack_only))
+        problem = Problem(workload, near.base, rules, stack_only=stack_only)
+        fastest = Fastest(problem, timing)
         for machine in range(len(near)):
             indices = joint.feasible(machine)
             counts[machine].append(len(indices))
@@ -166,7 +171,7 @@ def best_change(
     ]
     now = next(change for change in found if not change.changes)
     changed = sorted((c for c in found if c.changes), key=lambda change: change.order)
-    return Outlook(now, tuple(changed), _blocked(near), unknown)
+    return Outlook(now, tuple(changed), _blocked(near), unknown, timing)
 
 
 def _blocked(near: _Near) -> dict[str, str]:
