@@ -64,9 +64,11 @@ def test_best_free_is_a_table_of_80_columns(layers):
         assert any(layer.name in line for line in rows)
 
 
-def test_of_one_layer_the_result_is_said_in_a_sentence(tmp_path):
+@pytest.mark.parametrize("count", [{}, {"count": 3}])
+def test_of_one_layer_the_result_is_said_in_a_sentence(tmp_path, count):
+    """Of one run of it, as in the table, also when a network has it several times."""
     path = tmp_path / "layer.json"
-    path.write_text(json.dumps(LAYERS[0].to_dict()))
+    path.write_text(json.dumps({**LAYERS[0].to_dict(), **count}))
     options = ["--free", "--gap", "80", "--jobs", "1"]
     text = " ".join(run("best", path, *options).stdout.split())
     (row,) = json.loads(run("best", path, *options, "--format", "json").stdout)

@@ -168,10 +168,11 @@ def free_text(
     columns = [c for c in TABLE if c != "n" or counted]
     text = table([{c: r.get(c) for c in columns} for r in shown], columns, title, to_file=to_file)
     alone = len(rows) == 1 and not counted  # of several layers that nobody counts there is no sum
-    if (counted or alone) and total["cycles"] and not total["missing"]:
+    proven = totals([{**r, "count": 1} for r in rows], clock_hz) if alone else total
+    if (counted or alone) and proven["cycles"] and not proven["missing"]:
         sentence = (
-            f"{total['cycles']:,} cycles; no program of this instruction set needs fewer than "
-            f"{total['limit']:,} ({total['gap']:.1%})"
+            f"{proven['cycles']:,} cycles; no program of this instruction set needs fewer than "
+            f"{proven['limit']:,} ({proven['gap']:.1%})"
         )
         text += fill(sentence, width()) + "\n"
     if counted and total["missing"]:
