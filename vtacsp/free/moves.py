@@ -9,7 +9,7 @@ from typing import Any
 from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
 from vtacsp.operators.geometry import Geometry
 
-__all__ = ["cross", "equal", "fitted", "mutate", "sample"]
+__all__ = ["cross", "equal", "fitted", "grown", "mutate", "sample"]
 
 Sizes = tuple[int, ...]
 

@@ -31,6 +31,7 @@ LONG = 300
 """Instructions of a program whose simulation counts twice; of twice as many, three times."""
 
 _PLAIN = 0.1  # share of the simulations for plain schedules
+_FEW = 60  # of a small number of simulations; half of them at most
 _APART = 0.85  # of these and of the islands
 _RACE = (24, 12, 6, 3)  # islands of each round, which take equal shares
 _WILD = 4  # of those of the first round, which begin with schedules at random
@@ -145,7 +146,7 @@ def search(
     bound = limit(workload, hardware, timing)
     enough = bound.cycles * (1 + gap)
     run = _Run(workload, hardware, timing, Random(seed), enough)
-    best = run.plain(int(simulations * _PLAIN))
+    best = run.plain(max(int(simulations * _PLAIN), min(_FEW, simulations // 2)))
     if not run.over(best):
         best = run.race(best, simulations)
     if not run.over(best):
