@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.options import hardware_option, load_layers, seed_option, workload_argument
 from vtacsp.cli.output import FORMATS, emit
 from vtacsp.cli.preset import timing_options
@@ -73,6 +74,7 @@ def export(
     size = sum(buffer.bytes for buffer in manifest.files.values())
     say(f"wrote {output}: {manifest.count:,} instructions, {manifest.cycles:,} cycles, "
         f"{size:,} bytes")  # fmt: skip
+    say_cut_loads([(manifest.layer.name, manifest.cut_short)])
 
 
 def _program(

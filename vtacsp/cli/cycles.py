@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from vtacsp.cli.buildable import say_limits
+from vtacsp.cli.cut_loads import first_cut, say_cut_loads
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
 from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
@@ -35,7 +36,6 @@ from vtacsp.cli.options import (
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
-from vtacsp.cli.terminal import say
 from vtacsp.errors import VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
@@ -51,7 +51,8 @@ __all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators", "workers"
 
 MANY = 400  # programs that are worth the start of worker processes
 LAYERS = 12  # and distinct layers of a network
-MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count")
+MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count",
+            "cut_short")  # fmt: skip
 NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "bound by")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 PICTURES = (".png", ".svg", ".pdf")
@@ -139,13 +140,10 @@ def simulate(
         rows = [(brief_row if form == "table" else detail_row)(*pair) for pair in found]
         emit(rows, BRIEF if form == "table" else detail_columns(), form, output)
     wrote(trace_file, plot_file)
-    for index, result in found:
-        for number in result.cut_short[:1]:
-            say(
-                f"note: {result.program.workload.name} index {index}: instruction {number} loads a "
-                "whole scratchpad; with this memory the Chisel design ends the load early and "
-                "computes wrong numbers"
-            )
+    say_cut_loads(
+        (f"{result.program.workload.name} index {index}", result.cut_short)
+        for index, result in found
+    )
     done.end(feasible=bool(found))
 
 
@@ -249,6 +247,7 @@ def best(
         search = FreeSearch(FREE_GAP if gap is None else gap / 100, seed or 0, saved)
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
             searched = search.rows(simulators, executor)
+        say_cut_loads(_templates_best(simulators, searched.results))
         network = found if isinstance(found, Network) else None
         title = f"{workload}: {timing.note}"
         print_free(searched, title, form, output, save, network, timing.clock_hz)
@@ -256,6 +255,11 @@ def best(
     with _executor(simulators, jobs) as executor:
         done = each(simulators, lambda simulator: _front(simulator, executor))
     rows = [row for front in done.results for row in front]
+    say_cut_loads(
+        (f"{row['workload']} index {row['index']}", [row["cut_short"]])
+        for row in rows
+        if row["cut_short"] is not None
+    )
     if form == "table":
         title = f"{workload}: {simulators[0].timing.note}"
         shown = [_point(row, packed.total > 1) for row in rows if row["slower"] <= SHOWN]
@@ -313,14 +317,32 @@ def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
         row["margin"] = found.margin if first else None
         row["simulated"] = len(space) if first else None
         row["count"] = space.workload.extra.get("count")
+        row["cut_short"] = first_cut(_timed(simulator, row["index"]))
     return rows
+
+
+def _timed(simulator: Simulator, index: int) -> TimingResult:
+    """The program of a configuration, of which nothing is simulated that nobody asks for."""
+    from vtacsp.timing.breakdown import TimingResult
+
+    return TimingResult(simulator.program(index), simulator.timing)
+
+
+def _templates_best(
+    simulators: Sequence[Simulator], rows: Sequence[Row]
+) -> Iterator[tuple[str, Sequence[int]]]:
+    """The template's best of each layer, and its loads that are cut short."""
+    for simulator, row in zip(simulators, rows, strict=False):
+        if row["index"] is not None:
+            name = f"{row['layer']} index {row['index']}"
+            yield name, _timed(simulator, row["index"]).cut_short
 
 
 def _point(row: Row, named: bool) -> Row:
     """A point of the Pareto set for people, in 80 columns: with several layers without GOPS."""
     shown = config_shown(row, named)
     size, gops, margin = (shown.pop(name) for name in ("scratchpad_bytes", "gops", "margin"))
-    del shown["simulated"], shown["count"]
+    del shown["simulated"], shown["count"], shown["cut_short"]
     speed = {} if named else {"GOPS": f"{gops:.1f}"}
     return {**shown, "bytes": size, **speed, "margin": margin}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from vtacsp.cli.cut_loads import first_cut
 from vtacsp.cli.knob_columns import CONFIG, config_text
 from vtacsp.cli.output import Row, table
 from vtacsp.cli.terminal import printable
@@ -34,14 +35,14 @@ def detail_columns() -> list[str]:
         for name in names[module]
     ]
     groups = [f"shares.{name}" for name in _SHARES] + [f"bytes.{name}" for name in _BYTES]
-    return [*CONFIG, *_NUMBERS, *groups, *modules]
+    return [*CONFIG, *_NUMBERS, "cut_short", *groups, *modules]
 
 
 def detail_row(index: int, result: TimingResult) -> Row:
     """Everything that the simulation of a configuration found."""
     program = result.program
     head = {"workload": program.workload.name, "index": index}
-    return {**head, **program.config, **result.to_dict()}
+    return {**head, **program.config, **result.to_dict(), "cut_short": first_cut(result)}
 
 
 def brief_row(index: int, result: TimingResult) -> Row:
