@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from vtacsp.causes import CRASH
 from vtacsp.errors import MeasureError
 from vtacsp.operators.knobs import Choice
 from vtacsp.tune.measure import Measurer, measured
@@ -152,7 +153,7 @@ class ExecutorMeasurer(Measurer):
         flights = list(run.flying.values())
         run.flying.clear()
         if len(flights) == 1 and flights[0].alone:
-            yield flights[0].index, _failed(flights[0], MeasureErrorNo.RUNTIME_DEVICE, "crash")
+            yield flights[0].index, _failed(flights[0], MeasureErrorNo.RUNTIME_DEVICE, CRASH)
         else:
             run.suspects.extend(flight.index for flight in flights)
 
