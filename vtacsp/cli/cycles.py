@@ -34,8 +34,10 @@ from vtacsp.cli.options import (
     workload_argument,
 )
 from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.cli.schedules import check_free, free_option, schedule_option, schedules_of
 from vtacsp.errors import VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
@@ -43,6 +45,7 @@ from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
     from vtacsp.operators.workload import Workload
+    from vtacsp.rules.rule import Rule
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
@@ -82,6 +85,8 @@ jobs_option = click.option(
     "measured: a program may leave a token that the next one pops first.",
 )
 @click.option("--alone", is_flag=True, help="With --all: each program on its own, as with --index.")
+@free_option
+@schedule_option
 @timing_options
 @jobs_option
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write a Perfetto trace.")
@@ -103,9 +108,15 @@ def simulate(
     jobs: int | None,
     trace_file: str | None,
     plot_file: str | None,
+    free: bool,
+    schedules: tuple[str, ...],
 ) -> None:
     """Cycles of configurations on the simulated accelerator, and where they go."""
-    if sum(map(bool, (indices, knobs, fastest, everything))) != 1:
+    others = {"--index": indices, "--knob": knobs, "--best": fastest, "--all": everything}
+    check_free(free, {"--schedule": schedules}, others)
+    if free and not schedules:
+        raise VtacspError("choose schedules with --schedule FILE or --schedule JSON")
+    if not free and sum(map(bool, others.values())) != 1:
         raise VtacspError("choose configurations with --index, --knob, --best or --all")
     if alone and not everything:
         raise VtacspError("--alone goes with --all")
@@ -124,7 +135,9 @@ def simulate(
             _all(packed, alone, executor, form, output)
             return
 
-        def run(simulator: Simulator) -> list[tuple[int, TimingResult]]:
+        def run(simulator: Simulator) -> list[tuple[int | None, TimingResult]]:
+            if free:
+                return [(None, x) for x in _of_schedules(simulator, schedules)]
             if fastest:
                 return [simulator.fastest(executor)] if len(simulator.space) else []
             mine = chosen(simulator.space.knob_space, indices, knobs, None)
@@ -143,8 +156,19 @@ def simulate(
     say_cut_loads(
         (f"{result.program.workload.name} index {index}", result.cut_short)
         for index, result in found
+        if index is not None
     )
     done.end(feasible=bool(found))
+
+
+def _of_schedules(simulator: Simulator, sources: Sequence[str]) -> Iterator[TimingResult]:
+    """The programs of free schedules, timed."""
+    from vtacsp.free import emit as emit_schedule
+    from vtacsp.timing.simulator import simulate_timing
+
+    layer, machine, timing = simulator.workload, simulator.hardware, simulator.timing
+    for schedule in schedules_of(sources, layer.name, machine, timing):
+        yield simulate_timing(emit_schedule(schedule, layer, machine), timing)
 
 
 def _all(
@@ -199,6 +223,7 @@ def _all(
     "is not searched again.",
 )
 @click.option("--resume", metavar="FILE", help="With --free: go on from schedules of --save.")
+@own_rules_options
 def best(
     workload: str,
     hardware_file: str | None,
@@ -213,6 +238,7 @@ def best(
     save: str | None,
     resume: str | None,
     asked: Asked,
+    own: OwnRules,
 ) -> None:
     """The fastest configuration of each layer, and what less scratchpad would cost.
 
@@ -222,7 +248,8 @@ def best(
 
     With --free there is a row per layer: the template's best, the fastest schedule that a search
     beyond the template found, and the limit below which no program of the instruction set gets;
-    of a network also the total over all runs.
+    of a network also the total over all runs.  With --rule and --fix it is the fastest schedule of
+    the space that they leave, and what no schedule of it gets below.
 
     Of a network (an ONNX model, a network.json, any with --network): a row per distinct layer
     with its fastest configuration, the total over all runs, and what the host has.
@@ -231,14 +258,29 @@ def best(
         if value is not None and not free:
             raise VtacspError(f"{name} {shortened(value)} goes with --free")
     check_outputs(output, save)
+    if own and free and resume is not None:
+        own.refuse("does not go with --resume, whose schedules were searched without it")
+    if own and save is not None and os.path.exists(save):
+        own.refuse(f"does not go on from {shortened(save)}, which is there already")
     timing = timing_model(preset, overrides)
     found, machine = asked.find(workload, hardware_file, timing)
     if isinstance(found, Network) and not free:
+        own.refuse("goes with layers and with --free, not with a network's configurations")
         _best_of_network(found, machine, timing, jobs, form, output)
         return
     layers = found.workloads if isinstance(found, Network) else found
-    packed = pack_all(layers, machine, timing)
+    packed = pack_all(layers, machine, timing, () if free else own.of_template())
     simulators = packed.results
+    if free and own:
+        from vtacsp.cli.free import FREE_GAP
+        from vtacsp.cli.free_under import best_under
+
+        with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
+            best_under(
+                simulators, own, FREE_GAP if gap is None else gap / 100, seed or 0, executor,
+                f"{workload}: {timing.note}", form, output, save,
+            )  # fmt: skip
+        return
     if free:
         from vtacsp.cli.free import FREE_GAP, FreeSearch, print_free
         from vtacsp.cli.free_saved import Saved
@@ -359,15 +401,25 @@ def packed_simulators(
 
 
 def pack_all(
-    layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
+    layers: Sequence[Workload],
+    machine: VTAConfig,
+    timing: TimingModel,
+    rules: Sequence[Rule] = (),
 ) -> Done[Simulator]:
-    """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
+    """A simulator per layer that the machine can pack; see :func:`packed_simulators`.
+
+    Its space is that under ``rules`` too.
+    """
+    from vtacsp.space.problem import Problem
     from vtacsp.timing.simulator import Simulator
 
     say_limits(machine, timing)
 
     def pack(layer: Workload) -> Simulator:
-        simulator = Simulator(layer, machine, timing)
+        if rules:
+            simulator = Simulator(Problem(layer, machine, rules), timing=timing)
+        else:
+            simulator = Simulator(layer, machine, timing)
         simulator.space  # noqa: B018 - compiles
         return simulator
 
