@@ -52,7 +52,7 @@ def parse(
 
     >>> n = Symbol("n")
     >>> to_text(parse("2 <= n < 9 and not n % 2 == 1", {"n": n}))
-    '2 <= n and n < 9 and n % 2 != 1'
+    'n >= 2 and n < 9 and n % 2 != 1'
     """
     try:
         return _Reader(text, words, functions or {}, literal, opaque).condition()
