@@ -17,7 +17,7 @@ from vtacsp import Conv2D, Simulator
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import MeasureError, SearchError
 from vtacsp.network import VTA, Lanes, LayerSearch, Network, Node, Watch, lanes, tune_network
-from vtacsp.network.lanes import Chain, in_order
+from vtacsp.network.lanes import JobChain, in_order
 from vtacsp.tune import TuningLog, load_records
 from vtacsp.tune.loop import STOPPED
 
@@ -174,7 +174,7 @@ def test_log_and_results_are_the_same_wherever_ctrl_c_comes(tmp_path):
     ended, at = False, 0
     while not ended:
         at += 7
-        chains, log = Chain.of(simulators, search), tmp_path / f"{at}.log"
+        chains, log = JobChain.of(simulators, search), tmp_path / f"{at}.log"
         trace = At(at)
 
         def go(chains=chains, log=log):
@@ -234,12 +234,12 @@ def test_workers_that_always_end_are_one_line(tmp_path, monkeypatch):
 
 def test_twins_of_a_list_are_measured_once(tmp_path):
     simulators = [Simulator(replace(SMALL, name=name)) for name in ("a", "b", "a")]
-    chains = Chain.of(simulators, SEARCH)
+    chains = JobChain.of(simulators, SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log)
     (chain,) = chains
     assert [result.measured for _, result in chain.results] == [20, 0, 0]
-    again = Chain.of(simulators, SEARCH)
+    again = JobChain.of(simulators, SEARCH)
     with TuningLog(tmp_path / "b.log") as log:
         assert in_order(again, log)
     assert [result.measured for _, result in again[0].results] == [0, 0, 0]
@@ -262,7 +262,7 @@ def test_a_layer_without_time_has_one_measurement(tmp_path):
             assert lanes == 2
             return lambda: 0.0
 
-    chains = Chain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
+    chains = JobChain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log, watch=NoTime())
     found = [result for chain in chains for _, result in chain.results]

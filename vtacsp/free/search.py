@@ -23,7 +23,7 @@ from vtacsp.program import Program
 from vtacsp.timing.engine import first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel
 
-__all__ = ["Found", "ready", "search"]
+__all__ = ["Found", "compile_search", "search"]
 
 GAP = 0.001
 SIMULATIONS = 24_000
@@ -40,7 +40,7 @@ _PATIENCE = 3  # proposals per simulation of the budget that the search makes at
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
 
 
-def ready() -> None:
+def compile_search() -> None:
     """Have all that a search runs compiled before workers start: once, and not in each."""
     hardware = VTAConfig()
     block = hardware.block
