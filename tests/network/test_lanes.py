@@ -20,7 +20,7 @@ from vtacsp.causes import CRASH
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import MeasureError, SearchError
 from vtacsp.network import VTA, Lanes, LayerSearch, Network, Node, Watch, lanes, tune_network
-from vtacsp.network.lanes import Chain, in_order
+from vtacsp.network.lanes import JobChain, in_order
 from vtacsp.tune import (
     FunctionMeasurer,
     MeasureErrorNo,
@@ -184,7 +184,7 @@ def test_log_and_results_are_the_same_wherever_ctrl_c_comes(tmp_path):
     ended, at = False, 0
     while not ended:
         at += 7
-        chains, log = Chain.of(simulators, search), tmp_path / f"{at}.log"
+        chains, log = JobChain.of(simulators, search), tmp_path / f"{at}.log"
         trace = At(at)
 
         def go(chains=chains, log=log):
@@ -343,7 +343,7 @@ def test_a_measurement_at_which_workers_end_is_an_error_and_the_search_goes_on(
 def test_a_process_that_ends_is_an_error_of_what_it_measured(deadly, tmp_path, monkeypatch):
     monkeypatch.setattr(lanes, "TRIES", 2)  # each takes the time to start a process
     search = Deadly(**{**RANDOM, "trials": 6}, deadly=deadly[:1], act=leaves)
-    (chain,) = Chain.of([Simulator(NETWORK.layers[0].workload)], search)
+    (chain,) = JobChain.of([Simulator(NETWORK.layers[0].workload)], search)
     with Lanes.processes(1) as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search([chain], log)
     ((_, found),) = chain.results
@@ -354,12 +354,12 @@ def test_a_process_that_ends_is_an_error_of_what_it_measured(deadly, tmp_path, m
 
 def test_twins_of_a_list_are_measured_once(tmp_path):
     simulators = [Simulator(replace(SMALL, name=name)) for name in ("a", "b", "a")]
-    chains = Chain.of(simulators, SEARCH)
+    chains = JobChain.of(simulators, SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log)
     (chain,) = chains
     assert [result.measured for _, result in chain.results] == [20, 0, 0]
-    again = Chain.of(simulators, SEARCH)
+    again = JobChain.of(simulators, SEARCH)
     with TuningLog(tmp_path / "b.log") as log:
         assert in_order(again, log)
     assert [result.measured for _, result in again[0].results] == [0, 0, 0]
@@ -382,7 +382,7 @@ def test_a_layer_without_time_has_one_measurement(tmp_path):
             assert lanes == 2
             return lambda: 0.0
 
-    chains = Chain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
+    chains = JobChain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log, watch=NoTime())
     found = [result for chain in chains for _, result in chain.results]

@@ -9,7 +9,7 @@ import click
 
 from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.options import hardware_option, load_layers, seed_option, workload_argument
-from vtacsp.cli.output import FORMATS, emit
+from vtacsp.cli.output import FORMATS, print_rows
 from vtacsp.cli.preset import timing_options
 from vtacsp.cli.programs import pointing_to_explain
 from vtacsp.cli.schedules import one_schedule
@@ -182,7 +182,7 @@ def run(
     if form == "json":
         row["counters"] = found.counters
     shown = {**row, "seconds": f"{found.seconds:.6f}"} if form == "table" else row
-    emit([shown], tuple(row), form, None)
+    print_rows([shown], tuple(row), form, None)
     if found.wrong:
         say(f"wrong: {found.wrong:,} of {found.bytes:,} bytes differ, the first is byte "
             f"{found.first_wrong:,}")  # fmt: skip

@@ -25,7 +25,7 @@ from vtacsp.cli.options import (
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, table, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_table, write
 from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.schedules import check_free, free_option, schedule_option
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
@@ -81,7 +81,7 @@ def enumerate_(
     else:
         count = {layer.name: layer.count for layer in network.layers}
         counted = ({**row, "count": count[row["workload"]]} for row in rows)
-        emit(counted, [columns[0], "count", *columns[1:]], form, output)
+        print_rows(counted, [columns[0], "count", *columns[1:]], form, output)
     done.end(feasible=listed > 0)
 
 
@@ -99,7 +99,7 @@ def _shares(network: Network, spaces: Sequence[FeasibleSpace], to_file: bool) ->
     title = f"{network.name}; n: how often the network has the layer"
     host = sum(node.count for node in network.host)
     return (
-        table(rows, list(rows[0]), title, to_file=to_file)
+        rows_as_table(rows, list(rows[0]), title, to_file=to_file)
         + f"on the host: {host:,} nodes (`vtacsp network` says which, and why)\n"
     )
 
@@ -251,9 +251,9 @@ def _list(
             )
         rows = [config_shown(row, named) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row)) or ["index"]
-        write(table(rows, columns, to_file=output is not None) + below, output)
+        write(rows_as_table(rows, columns, to_file=output is not None) + below, output)
         return
-    emit(rows, columns, form, output)
+    print_rows(rows, columns, form, output)
 
 
 COMMANDS = (enumerate_, sample, check)

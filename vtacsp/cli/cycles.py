@@ -33,7 +33,7 @@ from vtacsp.cli.options import (
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, write, wrote
 from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
@@ -151,7 +151,7 @@ def simulate(
         write(detail_text(*found[0], to_file=output is not None), output)
     else:
         rows = [(brief_row if form == "table" else detail_row)(*pair) for pair in found]
-        emit(rows, BRIEF if form == "table" else detail_columns(), form, output)
+        print_rows(rows, BRIEF if form == "table" else detail_columns(), form, output)
     wrote(trace_file, plot_file)
     say_cut_loads(
         (f"{result.program.workload.name} index {index}", result.cut_short)
@@ -197,7 +197,7 @@ def _all(
     if form == "table":
         rows = [config_shown(row, several) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-    emit(rows, columns, form, output)
+    print_rows(rows, columns, form, output)
     done.end(feasible=any(map(len, spaces)))
 
 
@@ -312,9 +312,9 @@ def best(
         if len(shown) < len(rows):
             title += f"\n{len(rows) - len(shown)} points more than twice as slow are not shown"
         columns = list(dict.fromkeys(key for row in shown for key in row))
-        emit(shown, columns, form, output, title)
+        print_rows(shown, columns, form, output, title)
     else:
-        emit(rows, (*CONFIG, *MEASURES), form, output)
+        print_rows(rows, (*CONFIG, *MEASURES), form, output)
     done.end(feasible=any(len(simulator.space) for simulator in simulators))
 
 

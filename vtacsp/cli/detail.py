@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vtacsp.cli.cut_loads import first_cut
 from vtacsp.cli.knob_columns import CONFIG, config_text
-from vtacsp.cli.output import Row, table
+from vtacsp.cli.output import Row, rows_as_table
 from vtacsp.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def detail_text(index: int | None, result: TimingResult, *, to_file: bool) -> st
         for name, time in result.modules.items()
     ]
     head = printable("\n".join(_headline(index, result)))
-    return f"{head}\n{table(rows, list(rows[0]), to_file=to_file)}"
+    return f"{head}\n{rows_as_table(rows, list(rows[0]), to_file=to_file)}"
 
 
 def _spent(cycles: Mapping[str, int], total: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vtacsp.causes import OK
 from vtacsp.cli.layers import NOTHING_FEASIBLE, Done, each
 from vtacsp.cli.options import load_layers
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
 from vtacsp.cli.own_rules import OwnRules
 from vtacsp.cli.schedules import SCHEDULE, schedule_row, schedules_of, shown_schedule
 from vtacsp.cli.terminal import printable
@@ -94,7 +94,7 @@ def explain_schedules(
     if form == "table":
         write(printable("\n".join([*told, words])) + "\n", output)
     else:
-        emit([row for rows in done.results for row in rows], REASONS, form, output)
+        print_rows([row for rows in done.results for row in rows], REASONS, form, output)
     done.end()
 
 
@@ -166,6 +166,6 @@ def _print(
     if form == "table":
         shown = shown_schedule(rows, layers > 1)
         columns = list(dict.fromkeys(key for row in shown for key in row)) or ["schedule"]
-        emit(shown, columns, form, output)
+        print_rows(shown, columns, form, output)
     else:
-        emit(rows, columns, form, output)
+        print_rows(rows, columns, form, output)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vtacsp.cli.free import template_of
 from vtacsp.cli.layers import each
 from vtacsp.cli.network import short
-from vtacsp.cli.output import Row, emit, table, write, wrote
+from vtacsp.cli.output import Row, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.own_rules import OwnRules
 from vtacsp.cli.terminal import printable, say, width
 from vtacsp.errors import SpaceError
@@ -45,12 +45,12 @@ def best_under(
 
     The rows are of free schedules only: the template's best need not keep the rules.
     """
-    from vtacsp.free.search import ready
+    from vtacsp.free.search import compile_search
 
     own.of_free()  # raises before the work
     tasks: dict[int, Future[Proven | None]] = {}
     if executor is not None:
-        ready()
+        compile_search()
         for place, simulator in enumerate(simulators):
             tasks[place] = executor.submit(_search, simulator, own, gap, seed)
 
@@ -73,13 +73,13 @@ def best_under(
         title += "\nfree: the fastest schedule found under your rules; gap: of it to the limit"
         title += "\nno less than: no schedule of the space under your rules needs fewer cycles"
         title += "\nlimit: no program of the instruction set does"
-        text = table([{c: r.get(c) for c in TABLE} for r in shown], TABLE, title,
+        text = rows_as_table([{c: r.get(c) for c in TABLE} for r in shown], TABLE, title,
                      to_file=output is not None)  # fmt: skip
         lines = [fill(printable(line), width()) for _, line in done.results if line]
         write(text + "".join(f"{line}\n" for line in lines), output)
     else:
         named = [{**r, "schedule": str(r["schedule"]) if r["schedule"] else None} for r in rows]
-        emit(named, COLUMNS, form, output)
+        print_rows(named, COLUMNS, form, output)
     wrote(save)
     done.end(feasible=any(row["cycles"] for row in rows))
 

@@ -22,13 +22,13 @@ from vtacsp.cli.options import (
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.terminal import printable, width
 from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.load import find, network_of
+from vtacsp.network.load import counted_network, find
 from vtacsp.network.partition import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
@@ -74,7 +74,7 @@ class Asked:
         if isinstance(found, Network):
             return found, machine
         if self.as_network or self.options.host:
-            return network_of(workload, found, machine, self.options), machine
+            return counted_network(workload, found, machine, self.options), machine
         return found, machine
 
 
@@ -226,7 +226,7 @@ def network(
     if form == "table":
         write(_network_text(found, machine, rows, to_file=output is not None), output)
     else:
-        emit(rows, NODES, form, output)
+        print_rows(rows, NODES, form, output)
     if target is not None:
         write_text(target, json.dumps(found.to_dict(), indent=1) + "\n")
         wrote(target)
@@ -255,7 +255,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
         f"fused, {sums[HOST]:,} on the host"
     )
     title += f", {constants:,} constants" if constants else ""
-    text = table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
+    text = rows_as_table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
     return text + "".join(f"{printable(note)}\n" for note in found.remarks)
 
 
@@ -320,7 +320,7 @@ def print_answer(
             {"place": HOST, "layer": row["node"], "count": row["count"], "reason": row["reason"]}
             for row in answer.network.host_rows()
         ]
-        emit(rows, (*ANSWER, *more), form, output)
+        print_rows(rows, (*ANSWER, *more), form, output)
     else:
         write(_text(answer, columns, extra, to_file=output is not None) + below, output)
     say_cut_loads(
@@ -360,7 +360,7 @@ def _text(
         f"{answer.network.name}: {answer.timing.note}\n"
         "n: how often the network has the layer; all runs: cycles of these together"
     )
-    text = table(rows, named, title, to_file=to_file)
+    text = rows_as_table(rows, named, title, to_file=to_file)
     return text + printable("\n".join(_lines(answer, total))) + "\n"
 
 

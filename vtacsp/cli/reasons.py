@@ -20,7 +20,7 @@ from vtacsp.cli.options import (
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
 from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.preset import timing_options
 from vtacsp.cli.schedules import check_free, free_option, schedule_option
@@ -89,7 +89,7 @@ def explain(
         lines = [f"{layer.name}: {explanation}" for layer, explanation in found]
         write(printable("\n".join([*lines, WORDS])) + "\n", output)
     else:
-        emit([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
+        print_rows([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
     done.end()
 
 
@@ -202,7 +202,7 @@ def advise(
         rows = [_row(*pair) for pair in advices]
         if network is not None:
             rows.append(_network_row(workload, network))
-        emit(rows, ADVICE, form, output)
+        print_rows(rows, ADVICE, form, output)
     done.end()
     if not any(answer.hardware for *_, answer in advices):
         sys.exit(NOTHING_FEASIBLE)

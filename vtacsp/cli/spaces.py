@@ -21,7 +21,7 @@ from vtacsp.cli.options import (
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
 from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.schedules import check_free, free_option, schedule_option
 from vtacsp.cli.terminal import width
@@ -94,7 +94,7 @@ def count(
         lines = [fill(text, width(), subsequent_indent="  ") for _, text in done.results]
         write("\n".join(lines) + "\n", output)
     else:
-        emit([row for row, _ in done.results], COUNTED, form, output)
+        print_rows([row for row, _ in done.results], COUNTED, form, output)
     done.end(feasible=any(_may_run(row) for row, _ in done.results))
 
 
@@ -167,9 +167,9 @@ def neighbours(
     if form == "table":
         shown = [config_shown(row, len(layers) > 1) for row in rows]
         columns = list(dict.fromkeys(key for row in shown for key in row)) or ["index"]
-        emit(shown, columns, form, output)
+        print_rows(shown, columns, form, output)
     else:
-        emit(rows, (*CONFIG, "of"), form, output)
+        print_rows(rows, (*CONFIG, "of"), form, output)
     done.end()
 
 

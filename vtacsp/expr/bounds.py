@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+from vtacsp.expr.nodes import Apply, Const, Expression, Relation, Symbol, Table, Truth
 
 __all__ = ["LARGEST", "largest"]
 
@@ -18,7 +18,7 @@ _TRUTH: Interval = (0, 1)
 
 
 def largest(
-    conditions: Iterable[Node],
+    conditions: Iterable[Expression],
     ranges: Mapping[str, Interval],
     tabulated: Interval = _TABULATED,
 ) -> int:
@@ -42,7 +42,7 @@ def largest(
     return max((max(-low, high) for low, high in known.values()), default=0)
 
 
-def _interval(node: Node, ranges: Mapping[str, Interval], of: list[Interval]) -> Interval:
+def _interval(node: Expression, ranges: Mapping[str, Interval], of: list[Interval]) -> Interval:
     if isinstance(node, Symbol):
         return ranges[node.name]
     if isinstance(node, Const):

@@ -27,7 +27,7 @@ from vtacsp.timing.model import RTL, TimingModel
 if TYPE_CHECKING:
     from vtacsp.free.space import FreeSpace
 
-__all__ = ["Found", "ready", "search"]
+__all__ = ["Found", "compile_search", "search"]
 
 GAP = 0.001
 SIMULATIONS = 24_000
@@ -44,7 +44,7 @@ _PATIENCE = 3  # proposals per simulation of the budget that the search makes at
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
 
 
-def ready() -> None:
+def compile_search() -> None:
     """Have all that a search runs compiled before workers start: once, and not in each."""
     hardware = VTAConfig()
     block = hardware.block

@@ -29,9 +29,9 @@ from vtacsp.free.schedule_fields import (
     chunk_size,
     coded,
     columns_of,
-    constants,
     numbers,
     schedule_of,
+    schedule_symbols,
 )
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
@@ -162,7 +162,7 @@ class FreeSpace:
         self.points = Points(self.geometry, values)
         self.user_rules = tuple(rules)
         self.rules = (*RULES, *self.user_rules)
-        self.constants = constants(workload, self.hardware)
+        self.constants = schedule_symbols(workload, self.hardware)
         refuse_unknown(self.rules, {*self.constants, *FREE_SYMBOLS}, "a free schedule")
         self._check_numbers()
 
@@ -417,10 +417,10 @@ class FreeSpace:
         """
         from ortools.sat.python import cp_model
 
-        from vtacsp.free.constraint_model import Model
-        from vtacsp.space.cpsat import run
+        from vtacsp.free.constraint_model import ScheduleModel
+        from vtacsp.space.cpsat import run_solver
 
-        model = Model(self.constants, self.domains, self.rules)
+        model = ScheduleModel(self.constants, self.domains, self.rules)
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.enumerate_all_solutions = True
@@ -431,7 +431,7 @@ class FreeSpace:
                 values = {n: self.value(v) for n, v in model.variables.items()}
                 found[schedule_of(values)] = None
 
-        status = run(solver, model.model, Each())
+        status = run_solver(solver, model.model, Each())
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
             raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")
         solved = list(found)

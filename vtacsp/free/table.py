@@ -15,7 +15,7 @@ from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, field_bits
 
-__all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move"]
+__all__ = ["COLUMNS", "FIELDS", "alu", "field_limits", "gemm", "move"]
 
 FIELDS = (
     *("opcode", "memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
@@ -42,7 +42,7 @@ KERNEL, INP, _, WGT, _, ACC, _ = range(len(FIELDS), len(COLUMNS))
 
 
 @lru_cache(maxsize=64)
-def largest(hardware: VTAConfig) -> IntArray:
+def field_limits(hardware: VTAConfig) -> IntArray:
     """The largest value of each of :data:`FIELDS` on a machine."""
     bits = field_bits(hardware)
     return np.array([(1 << min(bits[name], 31)) - 1 for name in FIELDS], dtype=np.int64)

@@ -24,8 +24,8 @@ from uuid import uuid4
 from vtacsp.causes import CRASH
 from vtacsp.errors import MeasureError, VtacspError
 from vtacsp.network.layer_search import BATCH, LayerSearch
-from vtacsp.timing.simulator import Simulator, ready
-from vtacsp.tune.loop import PROVEN, Book, Steps, Trial, TuningResult, tune
+from vtacsp.timing.simulator import Simulator, compile_simulator
+from vtacsp.tune.loop import PROVEN, Book, Trial, TrialLoop, TuningResult, tune
 from vtacsp.tune.measure import Measurer
 from vtacsp.tune.records import TuningLog
 from vtacsp.tune.result import MeasureErrorNo, Result
@@ -34,7 +34,7 @@ from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 from vtacsp.workers import process_pool, stop_workers
 
-__all__ = ["Chain", "Lanes", "LayerJob", "Plan", "Watch", "in_order"]
+__all__ = ["JobChain", "Lanes", "LayerJob", "Plan", "Watch", "in_order"]
 
 SLICE = 0.25  # seconds that a worker measures before it hands over what it has
 _KILLED = "KilledWorker"  # what Dask says when several workers ended at one task
@@ -66,7 +66,7 @@ class LayerJob:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What :func:`~vtacsp.tune.tune` and :class:`~vtacsp.tune.loop.Steps` are told."""
+        """What :func:`~vtacsp.tune.tune` and :class:`~vtacsp.tune.loop.TrialLoop` are told."""
         if self.listed:
             return {"trials": self.trials, "batch_size": len(self.listed)}
         return {
@@ -131,7 +131,7 @@ class Watch:
         return None
 
 
-class Chain:
+class JobChain:
     """Layers one after the other: what one measured, the next finds in the log."""
 
     def __init__(self, simulators: Sequence[Simulator], search: LayerSearch) -> None:
@@ -139,7 +139,7 @@ class Chain:
         self._results: dict[int, TuningResult] = {}
 
     @classmethod
-    def of(cls, simulators: Sequence[Simulator], search: LayerSearch) -> list[Chain]:
+    def of(cls, simulators: Sequence[Simulator], search: LayerSearch) -> list[JobChain]:
         """Layers of one AutoTVM task in a chain, as in a list of layers with twins in it."""
         tasks: dict[Any, list[Simulator]] = {}
         for simulator in simulators:
@@ -162,10 +162,10 @@ class Chain:
         return [(simulator, result) for simulator, result in found if result is not None]
 
 
-Done = Callable[[Simulator, TuningResult], None]
+OnLayer = Callable[[Simulator, TuningResult], None]
 
 
-def in_order(plans: Sequence[Plan], log: TuningLog | None, done: Done | None = None) -> bool:
+def in_order(plans: Sequence[Plan], log: TuningLog | None, done: OnLayer | None = None) -> bool:
     """Search one layer after the other in this process; False when Ctrl-C ended that.
 
     ``done`` sees the result of each layer.
@@ -238,7 +238,7 @@ class _Live:
         measurer: Measurer = self._stack.enter_context(job.search.measurer(job.simulator))
         if careful.announce:
             measurer = _Announcing(measurer, careful.allowed)
-        self._steps = Steps(job.searcher(), measurer, known, stop=self._late, **job.options)
+        self._steps = TrialLoop(job.searcher(), measurer, known, stop=self._late, **job.options)
         self._trials = iter(self._steps)
 
     def _late(self) -> bool:
@@ -458,7 +458,7 @@ class Lanes:
         self,
         plans: Sequence[Plan],
         log: TuningLog | None,
-        done: Done | None = None,
+        done: OnLayer | None = None,
         watch: Watch | None = None,
     ) -> bool:
         """Search the layers of all plans; False when Ctrl-C ended that.
@@ -475,7 +475,7 @@ class Lanes:
         run = _Search(self._lanes, running, log, done, watch or Watch())
         try:
             if self._local:
-                ready()  # compiled once, not in every process
+                compile_simulator()  # compiled once, not in every process
             run.all()
         except KeyboardInterrupt:
             run.interrupted()
@@ -494,7 +494,7 @@ class _Search:
         lanes: Sequence[_Lane],
         plans: Sequence[_Running],
         log: TuningLog | None,
-        done: Done | None,
+        done: OnLayer | None,
         watch: Watch,
     ) -> None:
         self._free = deque(lanes)

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 
 from vtacsp.causes import CRASH
 from vtacsp.errors import MeasureError
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.workers import process_pool, stop_workers
@@ -85,7 +85,7 @@ class ExecutorMeasurer(Measurer):
         else:
             self._make = executor
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """Results as they complete: of indices, or of configurations of :attr:`task`."""
         run = _Run(deque(self._indices(indices)))
         while run.waiting or run.suspects or run.flying:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.operators.workload import Workload
 from vtacsp.space.problem import OfProblem, Problem, Space
 from vtacsp.timing.model import RTL, TimingModel
@@ -52,11 +52,11 @@ class Measurer(ABC):
     def close(self) -> None:  # noqa: B027 - optional
         """Stop what is under way."""
 
-    def _indices(self, configs: Iterable[Choice]) -> list[int]:
+    def _indices(self, configs: Iterable[ConfigLike]) -> list[int]:
         """AutoTVM indices of what is to be measured: configurations are of :attr:`task`."""
         return [self._index(c) if isinstance(c, Mapping) else c for c in configs]
 
-    def _index(self, config: Choice) -> int:
+    def _index(self, config: ConfigLike) -> int:
         knobs = None if self.task is None else knobs_of(self.task)
         if knobs is None:
             raise MeasureError("this measurer knows of no layer: give it the configuration's index")
@@ -89,7 +89,7 @@ class FunctionMeasurer(Measurer):
         """Measure one configuration."""
         return measured(self.function, index)
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """One after the other, in this process: indices, or configurations of :attr:`task`."""
         for index in self._indices(indices):
             yield index, self(index)
@@ -161,7 +161,7 @@ class TableMeasurer(Measurer):
         bad = {i: Result(error=error_of(c), timestamp=0.0, cause=c) for i, c in causes.items()}
         return cls({**bad, **good})
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """Look up; raises :class:`~vtacsp.errors.MeasureError` for what was not recorded."""
         for index in self._indices(indices):
             if index not in self.results:
