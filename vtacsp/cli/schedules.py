@@ -71,8 +71,9 @@ def schedules_of(
     """The schedules of a layer: of texts in JSON, and of files.
 
     A file holds a schedule, a list of rows that have one under ``schedule``, or such rows line by
-    line.  Rows of other layers are left out; where one has the layer for several machines or timing
-    models, so are those of others.  Raises :class:`~vtacsp.errors.ScheduleError`.
+    line (as a :class:`~vtacsp.tune.ScheduleLog` does).  Rows of other layers are left out; where
+    one has the layer for several machines or timing models, so are those of others.  Raises
+    :class:`~vtacsp.errors.ScheduleError`.
     """
     from vtacsp.free import Schedule
 
@@ -102,7 +103,7 @@ def one_schedule(source: str, layer: str, machine: VTAConfig, timing: TimingMode
 
 def _rows(text: str, name: str) -> list[Any]:
     """The JSON values of a text: one, a list, or one per line."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) > 1 and all(line.lstrip().startswith("{") for line in lines):
         return [
             parse_json(line, f"{name}, line {number}", ScheduleError)

@@ -19,6 +19,8 @@ __all__ = ["Narrowed"]
 class Narrowed:
     """A space as the search asks for it: one schedule at a time.
 
+    >>> from random import Random
+    >>> from vtacsp.free.narrowed import Narrowed
     >>> space = FreeSpace(vtacsp.suite("resnet18")[9], inp=[2])
     >>> plain = Schedule(channels=(32,), rows=(7,), columns=(7,), reduction=(1,) * 16, inp=3)
     >>> found = Narrowed(space)

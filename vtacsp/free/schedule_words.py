@@ -38,9 +38,10 @@ def schedule_rule(text: str) -> Rule:
 
     Raises :class:`~vtacsp.errors.RuleError`.
 
-    >>> few = schedule_rule("inp <= 2 and largest(rows) <= 7 and form != 'all'")
-    >>> space = FreeSpace(vtacsp.suite("resnet18")[9], rules=[few])
-    >>> all(max(s.rows) <= 7 and s.form != "all" for s in space.sample(3))
+    >>> from vtacsp.free.schedule_words import schedule_rule
+    >>> few = schedule_rule("inp <= 2 and parts(channels) == 2 and form != 'all'")
+    >>> space = FreeSpace(Dense(in_features=32, out_features=32), rules=[few])
+    >>> all(s.inp <= 2 and len(s.channels) == 2 and s.form != "all" for s in space.sample(3))
     True
     """
     condition = parse(text, WORDS_OF_RULES, FUNCTIONS, _coded, PARTITIONS)
@@ -72,6 +73,7 @@ def field_value(text: str) -> tuple[str, Any]:
     Sizes are separated by ``,`` or ``+``, ``7x2`` is twice 7, nothing is the empty partition.
     Raises :class:`~vtacsp.errors.ScheduleError`.
 
+    >>> from vtacsp.free.schedule_words import field_value
     >>> field_value("rows=7x2+1"), field_value("begin="), field_value("form=row")
     (('rows', (7, 7, 1)), ('begin', ()), ('form', 'row'))
     """

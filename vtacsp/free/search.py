@@ -78,7 +78,8 @@ def _settle(island: list[_Member], member: _Member) -> None:
 class Found:
     """What a search found: the fastest schedule and how far it is from the limit.
 
-    ``tried`` schedules were proposed, of which ``simulated`` can run.
+    ``tried`` schedules were proposed, of which ``simulated`` can run.  ``fastest`` are up to 16 of
+    them and their cycles, the fastest first: what a device might put in another order.
 
     >>> layer = Dense(in_features=32, out_features=32)
     >>> search(layer, VTAConfig(), simulations=3).limit.bound
@@ -93,6 +94,7 @@ class Found:
     limit: Limit
     tried: int
     simulated: int
+    fastest: tuple[tuple[int, Schedule], ...] = ()
 
     @property
     def gap(self) -> float:
@@ -163,8 +165,9 @@ def search(
             why += " and keep the given values and rules"
         raise SpaceError(f"{workload.name}: none of {run.tried:,} schedules {why}")
     cycles, _, fastest = best[0]
+    several = tuple((member.cycles, member.schedule) for member in best[:_ELITE])
     return Found(
-        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated
+        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated, several
     )  # fmt: skip
 
 

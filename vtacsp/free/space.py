@@ -45,6 +45,7 @@ LISTABLE = 20_000
 """Points up to which a space is counted one by one."""
 
 SAMPLES = 2000
+_CHEAP = 8  # symbols of a rule of one's own that is no procedure over a whole schedule
 _PART = 1 << 20  # more than a part of a partition is, or a number that a procedure gives
 _DRAWS = 200_000  # points that are drawn at most for a sample
 
@@ -185,7 +186,9 @@ class FreeSpace:
 
     def _holding(self, columns: dict[str, IntArray], size: int) -> BoolArray:
         holds = np.ones(size, dtype=np.bool_)
-        for rule in self.rules:  # what is cheap comes first; the others see what is left
+        own = [rule for rule in self.user_rules if len(rule.holds.symbols) <= _CHEAP]
+        rest = [rule for rule in self.rules if not any(rule is mine for mine in own)]
+        for rule in (*own, *rest):  # what is cheap comes first; the others see what is left
             left = np.flatnonzero(holds)
             if not len(left):
                 break

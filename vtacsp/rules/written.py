@@ -15,8 +15,9 @@ def written_rule(text: str) -> Rule:
     Its words are those of :data:`vtacsp.rules.symbols.ALL_SYMBOLS`, its name is the text.  Raises
     :class:`~vtacsp.errors.RuleError`.
 
+    >>> from vtacsp.rules.written import written_rule
     >>> space = vtacsp.compile(vtacsp.suite("resnet18")[9], rules=[written_rule("oc_nthread == 1")])
-    >>> len(space), space.explain(575).violations[0].message
+    >>> len(space), space.explain(219).violations[0].message
     (22, 'does not hold, oc_nthread is 2')
     """
     return rule_of(text, parse(text, ALL_SYMBOLS))
