@@ -18,7 +18,7 @@ from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.moves import cross, grown, mutate, sample, tapered
 from vtacsp.free.starts import starts
-from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.functional import execute, random_operands, reference
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.conv2d.workload import Conv2D
@@ -53,7 +53,7 @@ def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: s
                 program = emit(drawn, layer, machine)
             except ProgramError:
                 continue
-            result = simulate(program, operands)
+            result = execute(program, operands)
             assert np.array_equal(result.output, right), f"{layer} on {machine}: {drawn}"
             assert set(result.tokens.values()) == {0}
             timing = random_timing(rng)
@@ -80,7 +80,7 @@ def test_pieces_of_a_slot_do_not_outlive_its_chunk(change: dict[str, object], gr
         program = emit(replace(schedule, inp=slots, **change), layer, MACHINE)
         operands = random_operands(layer, MACHINE)
         right = reference(layer, MACHINE, operands)
-        assert np.array_equal(simulate(program, operands).output, right)
+        assert np.array_equal(execute(program, operands).output, right)
 
 
 def test_micro_ops_are_loaded_before_they_are_used() -> None:
@@ -127,7 +127,7 @@ def test_what_meets_equally_many_outputs_shares_an_instruction(
         products = (records["opcode"] == Opcode.GEMM) & (records["reset_reg"] == 0)
         assert products[program.stream.which].sum() == wanted
         right = reference(layer, MACHINE, operands)
-        assert np.array_equal(simulate(program, operands).output, right)
+        assert np.array_equal(execute(program, operands).output, right)
     micro_ops = {program.counters()["uop_load_nbytes"] for program in programs}
     assert len(micro_ops) == 1
 
@@ -148,7 +148,7 @@ def test_no_queue_can_do_without_its_tokens(flags: int) -> None:
     stream = program.stream._replace(flags=program.stream.flags & np.uint8(15 ^ flags))
     assert (stream.flags != program.stream.flags).any()
     with pytest.raises(SimulationError):
-        simulate(replace(program, stream=stream), random_operands(SMALL, MACHINE))
+        execute(replace(program, stream=stream), random_operands(SMALL, MACHINE))
 
 
 def test_a_schedule_survives_json() -> None:

@@ -10,7 +10,7 @@ import click
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import compile_all
 from vtacsp.cli.options import hardware_option, load_hardware, load_layers
-from vtacsp.cli.output import FORMATS, Row, emit, wrote
+from vtacsp.cli.output import FORMATS, Row, print_rows, wrote
 from vtacsp.cli.progress import stages
 from vtacsp.cli.terminal import say
 from vtacsp.machine.configuration import VTAConfig
@@ -105,9 +105,9 @@ def study(
     means = [{"source": s, **row} for s in SOURCES for row in summary.means(s)]
     rows = [{re.sub(r"\W", "_", key): n for key, n in row.items()} for row in means]
     if form != "table":
-        emit(rows, MEANS, form, None)
+        print_rows(rows, MEANS, form, None)
     elif rows:
-        emit([_shown(row) for row in rows], tuple(_shown(rows[0])), form, None, TITLE)
+        print_rows([_shown(row) for row in rows], tuple(_shown(rows[0])), form, None, TITLE)
     if goals:
         for bar in summary.bars():
             say(f"{'met    ' if bar.met else 'not met'} {bar.text}: {bar.reached}")

@@ -15,12 +15,12 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
-from vtacsp.free.epilogue import Chain, chain_of
-from vtacsp.free.micro_ops import unpack
+from vtacsp.free.epilogue import EpiloguePasses, chain_of
+from vtacsp.free.micro_ops import micro_op_columns
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
-from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records, too_wide
-from vtacsp.free.tiles import TILE, measure, tiles
+from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
+from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
@@ -52,7 +52,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     g = geometry(workload, hardware)
     schedule.check(g)
     stream, pool = lower(schedule, workload, hardware)
-    segment = Segment(0, len(stream.which), [unpack(pool)])
+    segment = Segment(0, len(stream.which), [micro_op_columns(pool)])
     dram = {**g.dram, "acc": chain_of(workload, hardware).elements}
     return Program(workload, hardware, {}, stream, (segment,), dram)
 
@@ -103,7 +103,7 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
             )  # fmt: skip
         room *= 4
     table = _place(table[:n], begins, schedule.lead_uops, schedule.group_uops)
-    column = too_wide(table, largest(hardware))
+    column = too_wide(table, field_limits(hardware))
     if column >= 0:
         name = FIELDS[column]
         raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
@@ -145,7 +145,7 @@ class _Prepared(NamedTuple):
     sizes: dict[str, int]
 
 
-def _prepare(schedule: Schedule, g: Geometry, chain: Chain) -> _Prepared:
+def _prepare(schedule: Schedule, g: Geometry, chain: EpiloguePasses) -> _Prepared:
     """What does not depend on slots; the search asks for it twice in a row."""
     sizes = tuple(getattr(schedule, name) for name in _PREPARED)
     return _prepared(sizes, schedule.order == "rows", g, chain.channels)
@@ -163,7 +163,7 @@ def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int
     layer = (g.batch, g.groups, g.inputs, g.outputs, channels), (*g.y,), (*g.x,)
     gap_y = g.y.gap if gather != "none" else 1
     gap_x = g.x.gap if gather == "pixels" else 1
-    cut = tiles(g.batch, tuple(map(_ints, parts)), by_rows)
+    cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
     step = max(reduction + lead)
     found = measure(layer, cut, step, (load_rows, gap_y, gap_x)).tolist()
     return _Prepared(

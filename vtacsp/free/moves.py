@@ -6,12 +6,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
 from vtacsp.operators.geometry import Geometry
 
 __all__ = ["cross", "equal", "fitted", "grown", "mutate", "sample"]
-
-Sizes = tuple[int, ...]
 
 MOST_SLOTS = 12
 _ENDING = ("last", "finish", "finish_rows")

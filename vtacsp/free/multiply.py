@@ -14,7 +14,7 @@ from vtacsp.free.table import gemm
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import taps
 
-__all__ = ["HAZARD", "OK", "UOPS", "multiply"]
+__all__ = ["HAZARD", "OK", "UOPS", "gemm_instructions"]
 
 OK, UOPS, HAZARD = range(3)
 """How it ends: well, with too many micro-ops, at an accumulator rewritten too soon."""
@@ -35,7 +35,7 @@ def _alike(axis, k, low, count):  # type: ignore[no-untyped-def]
 
 
 @jit
-def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def gemm_instructions(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     table, n, form, join, loop, y, x, acc, inp, wgt, part, uops
 ):
     """GEMM instructions over a part of a tile and one step; returns their end, or how it failed.
@@ -133,14 +133,14 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                                     if size == len(scratch):
                                         return -UOPS
                                     src = line + (w * stride_x + kx - pad_x - left) // gap_x
-                                    scratch[size] = k.pack(dst + w, src, weight)
+                                    scratch[size] = k.pack_micro_op(dst + w, src, weight)
                                     size += 1
             # 4. the kernel, and the instruction
             if size == 0:
                 continue
             if k.rewrites(scratch, size, loops):
                 return -HAZARD
-            kernel = k.find(uops, size)
+            kernel = k.find_kernel(uops, size)
             if kernel == k.FULL:
                 return -UOPS
             n = gemm(table, n, 0, loops, kernel, begins[kernel], begins[kernel + 1])

@@ -18,12 +18,10 @@ from typing import Any, NamedTuple
 
 from vtacsp.errors import ScheduleError, shortened
 from vtacsp.free.moves import balanced, equal
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
 from vtacsp.operators.geometry import Geometry
 
 __all__ = ["Points", "parts_of", "ramps"]
-
-Sizes = tuple[int, ...]
 
 MOST_SLOTS = 12
 LOADS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 28)

@@ -18,20 +18,39 @@ from vtacsp.arrays import IntArray
 from vtacsp.epilogue.steps import CHANNEL, TENSOR
 from vtacsp.expr import Int, Symbol, named, table
 from vtacsp.free import demand as walk
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, geometry
+from vtacsp.operators.geometry import AxisGeometry, geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import CI, CO, KH, KW, OH, OW, G, N, depth
 
 __all__ = [
-    "FIELDS", "FREE_SYMBOLS", "PARTITIONS", "PROCEDURES", "WORDS", "chunk_size", "closing", "coded",
-    "columns_of", "constants", "crosses", "decoded", "demanded", "input_columns", "input_rows",
-    "largest", "number", "numbers", "opening", "parts", "pass_count", "schedule_of", "sizes_of",
-    "smallest", "total",
+    "FIELDS",
+    "FREE_SYMBOLS",
+    "PARTITIONS",
+    "PROCEDURES",
+    "WORDS",
+    "chunk_size",
+    "closing",
+    "coded",
+    "columns_of",
+    "crosses",
+    "decoded",
+    "demanded",
+    "input_columns",
+    "input_rows",
+    "largest",
+    "number",
+    "numbers",
+    "opening",
+    "parts",
+    "pass_count",
+    "schedule_of",
+    "schedule_symbols",
+    "sizes_of",
+    "smallest",
+    "total",
 ]  # fmt: skip
-
-Sizes = tuple[int, ...]
 
 FREE_SYMBOLS: dict[str, Symbol] = {}
 """The symbols that rules about other things do not have."""
@@ -155,7 +174,7 @@ def columns_of(schedules: Iterable[Schedule]) -> dict[str, IntArray]:
     return {name: np.array([row[name] for row in coded_rows], dtype=np.int64) for name in FIELDS}
 
 
-def constants(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
+def schedule_symbols(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
     """The symbols of a layer and a machine.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
@@ -265,7 +284,7 @@ def _gathered(least: int) -> Int:
 def _lines(sizes: int, at_a_time: int, gathers: int, *axis: int) -> int:
     """Rows or columns of the largest load of a partition."""
     most = low = 0
-    gap = Axis(*axis).gap if gathers else 1
+    gap = AxisGeometry(*axis).gap if gathers else 1
     for size in _sizes[sizes]:
         end = low + size
         while low < end:
@@ -333,7 +352,7 @@ def chunk_size(name: str) -> Int:
 def _chunks(values: tuple[int, ...]) -> list[int]:
     at = dict(zip(SIZED, values, strict=False))
     groups, inputs, outputs, batch, *axes = values[len(SIZED) :]
-    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    y, x = AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:])
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     sizes = tuple(np.array(_sizes[at.get(name, 0)], dtype=np.int64) for name in PARTITIONS)
     found: list[int] = walk.chunks(
@@ -347,7 +366,7 @@ def _chunks(values: tuple[int, ...]) -> list[int]:
 def _demand(values: tuple[int, ...]) -> list[int]:
     at = dict(zip(DEMANDING, values, strict=False))
     batch, groups, inputs, outputs, *axes, code, preload, most = values[len(DEMANDING) :]
-    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    y, x = AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:])
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     own = walk.Axes(
         at["load_rows"], at["begin_steps"], at["clear_ahead"], at["order"] == 0, at["snake"],

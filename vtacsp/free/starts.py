@@ -15,7 +15,7 @@ from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.free.moves import balanced, fitted
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, Geometry
+from vtacsp.operators.geometry import AxisGeometry, Geometry
 from vtacsp.timing.model import TimingModel
 
 __all__ = ["starts"]
@@ -58,12 +58,12 @@ def _parts(total: int) -> list[int]:
     return [found[place] for place in places.tolist()]
 
 
-def _needed(axis: Axis, outputs: IntArray) -> IntArray:
+def _needed(axis: AxisGeometry, outputs: IntArray) -> IntArray:
     """Inputs of a range of outputs, at most all of them."""
     return np.minimum((outputs - 1) * axis.stride + axis.kernel, axis.size)
 
 
-def _instructions(axis: Axis, tiles: IntArray) -> DoubleArray:
+def _instructions(axis: AxisGeometry, tiles: IntArray) -> DoubleArray:
     """Instructions over the taps of an axis, on average: those at an edge are apart."""
     edges = min(axis.pad, axis.kernel - 1)
     found: DoubleArray = 1 + np.minimum(edges, edges * 2 / tiles)

@@ -16,7 +16,7 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import instruction_bits
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, log_depths
 
-__all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move", "records", "too_wide"]
+__all__ = ["COLUMNS", "FIELDS", "alu", "field_limits", "gemm", "move", "too_wide"]
 
 FIELDS = (
     *("opcode", "memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
@@ -43,7 +43,7 @@ KERNEL, INP, _, WGT, _, ACC, _ = range(len(FIELDS), len(COLUMNS))
 
 
 @lru_cache(maxsize=64)
-def largest(hardware: VTAConfig) -> IntArray:
+def field_limits(hardware: VTAConfig) -> IntArray:
     """The largest value of each of :data:`FIELDS` on a machine; second row: of an ALU one."""
     kinds = [instruction_bits(**log_depths(hardware), alu=alu) for alu in (False, True)]
     return np.array(

@@ -28,6 +28,7 @@ from vtacsp.machine.fields import (
     laid_out,
     micro_op_bits,
 )
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "ALU_NAMES",
@@ -51,6 +52,8 @@ __all__ = [
     "places",
     "unpack_micro_ops",
 ]
+
+keep_old_names(__name__)
 
 Records = NDArray[Any]
 Words = NDArray[np.uint64]
@@ -103,8 +106,6 @@ class TokenQueue(IntEnum):
     S2C = 2
     C2S = 3
 
-
-Stage = Module  # the name until 0.2; goes with the next release
 
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 

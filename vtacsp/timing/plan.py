@@ -39,7 +39,7 @@ __all__ = [
     "TRANSFER",
     "WIDTH",
     "Constants",
-    "constants",
+    "constants_of",
     "locate",
     "plan",
     "store_cycles",
@@ -117,7 +117,7 @@ class Constants(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
+def constants_of(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
     """The fields of :class:`Constants` of a machine."""
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
@@ -137,7 +137,7 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
 
 @jit
 def plan(records, values):  # type: ignore[no-untyped-def]
-    """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants`."""
+    """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants_of`."""
     c = Constants(*values)
     result = np.zeros((len(records), 15), np.int64)
     for k in range(len(records)):

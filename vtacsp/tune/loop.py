@@ -18,7 +18,7 @@ from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 
-__all__ = ["EARLY", "PROVEN", "STOPPED", "Book", "Steps", "Trial", "TuningResult", "tune"]
+__all__ = ["EARLY", "PROVEN", "STOPPED", "Book", "Trial", "TrialLoop", "TuningResult", "tune"]
 
 EARLY, STOPPED, PROVEN = "early stopping", "stopped", "proven"
 """Why a run ended before its trials: no new best for long enough, ``stop`` said so, good enough."""
@@ -161,7 +161,7 @@ def tune(
         return TuningResult(searcher.space, tuple(run.done), interrupted=True)
 
 
-class Steps:
+class TrialLoop:
     """The loop of :func:`tune` one trial at a time, for somebody else who keeps the results.
 
     ``known`` are the results that the log has, by index; the other arguments are those of

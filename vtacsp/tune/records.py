@@ -461,7 +461,7 @@ class TuningLog:
         with self._errors():
             file = self._open()
             if not self._mended:
-                _mend(file)
+                end_last_line(file)
                 self._mended = True
             self._last = _size(file), data
             rest = memoryview(data)
@@ -489,7 +489,7 @@ class TuningLog:
                 file = self.path.open("a+b", buffering=0)
             except OSError as failure:
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
-            _lock(file, self.path)
+            keep_alone(file, self.path)
             self._file = file
         return self._file
 
@@ -531,7 +531,7 @@ def _size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _lock(file: FileIO, path: Path) -> None:
+def keep_alone(file: FileIO, path: Path) -> None:
     """Keep other runs off a file until it is closed; the system ends a lock with its process."""
     if fcntl is None or not path.is_file():
         return
@@ -545,7 +545,7 @@ def _lock(file: FileIO, path: Path) -> None:
         ) from None
 
 
-def _mend(file: FileIO) -> None:
+def end_last_line(file: FileIO) -> None:
     """End the last line; what is torn becomes a comment."""
     end = file.seek(0, os.SEEK_END)
     start, tail = end, b""
