@@ -267,7 +267,6 @@ def best(
     packed = pack_all(layers, machine, timing, () if free else own.of_template())
     simulators = packed.results
     if free and own:
-        from vtacsp.cli.free import FREE_GAP
         from vtacsp.cli.free_under import best_under
 
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
