@@ -28,6 +28,7 @@ __all__ = [
     "free_cycles",
     "free_text",
     "print_free",
+    "template_of",
     "totals",
 ]
 
@@ -95,12 +96,7 @@ class FreeSearch:
         """Index and cycles of the template's best, which nobody looks for twice."""
         if self.templates is not None:
             return self.templates.get(simulator.workload.name, (None, None))
-        from vtacsp.timing.exhaustive import simulate_all
-
-        if not len(simulator.space):
-            return None, None
-        every = simulate_all(simulator, executor)
-        return int(simulator.space.indices[every.best]), int(every.cycles[every.best])
+        return template_of(simulator, executor)
 
     def _current(self, row: Row) -> Row:
         """The row with the template's best of now: that of a file may be of another search."""
@@ -109,6 +105,16 @@ class FreeSearch:
         free = row["cycles"] if row["schedule"] is not None else None
         index, cycles = self.templates.get(row["layer"], (None, None))
         return compared({**row, "index": index, "template_cycles": cycles}, free)
+
+
+def template_of(simulator: Simulator, executor: Executor | None) -> Template:
+    """Index and cycles of the template's best."""
+    from vtacsp.timing.exhaustive import simulate_all
+
+    if not len(simulator.space):
+        return None, None
+    every = simulate_all(simulator, executor)
+    return int(simulator.space.indices[every.best]), int(every.cycles[every.best])
 
 
 def print_free(

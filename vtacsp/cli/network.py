@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.knob_columns import KNOBS, config_text
 from vtacsp.cli.layers import Done, each, exit_infeasible
 from vtacsp.cli.options import (
@@ -45,7 +46,7 @@ NARROW_NAME, NARROW = 16, 100  # of one in a table of fewer columns
 NODES = ("node", "op", "count", "place", "layer", "why", "macs", "remarks")
 
 MEASURED = ("total_cycles", "ms", "bound", "gemm_utilisation", "bytes", "macs", "waste",
-            "configurations", "feasible", "share", "alone", "reason")  # fmt: skip
+            "configurations", "feasible", "share", "alone", "cut_short", "reason")  # fmt: skip
 ANSWER = ("place", "layer", "count", "cycles", "index", *KNOBS, *MEASURED)
 """Columns of an answer in CSV: a row per layer, the total, a row per node on the host."""
 
@@ -322,6 +323,11 @@ def print_answer(
         print_rows(rows, (*ANSWER, *more), form, output)
     else:
         write(_text(answer, columns, extra, to_file=output is not None) + below, output)
+    say_cut_loads(
+        (f"{x.layer.name} index {x.index}", x.result.cut_short)
+        for x in answer.layers
+        if x.result is not None
+    )
 
 
 def _csv_row(layer: LayerAnswer, extra: Row) -> Row:

@@ -20,6 +20,7 @@ from vtacsp.files import check_writable, write_text
 
 __all__ = [
     "FORMATS",
+    "LINES",
     "Row",
     "check_outputs",
     "print_rows",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 FORMATS = ("table", "csv", "json")
+LINES = "jsonl"
+"""A row per line of JSON, of commands whose rows other commands read."""
 AT_ONCE = 4096  # rows that are text at the same time
 
 Row = dict[str, Any]
@@ -83,6 +86,11 @@ def _texts(rows: Iterable[Row], columns: Sequence[str], form: str, to_file: bool
             yield separator + text[1:-2]
             separator = ","
         yield "[]\n" if separator == "[" else "\n]\n"
+        return
+    if form == LINES:
+        for part in parts:
+            kept = ({name: row[name] for name in columns if name in row} for row in part)
+            yield "".join(json.dumps(row) + "\n" for row in kept)
         return
     plain = to_file or not sys.stdout.isatty()
     heads = [[re.sub(r"\W", "_", path) for path in columns]]

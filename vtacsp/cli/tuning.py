@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.budget import TimeBudget
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.cycles import pack_all
 from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
@@ -227,6 +228,11 @@ def tune(
         page = more.page()
         write(render(workload, tuned, machine, timing, origin, beyond=page), html)
         wrote(html)
+    say_cut_loads(
+        (f"{x.workload.name} index {best_index(x)}", x.best_program.cut_short)
+        for x in tuned
+        if x.best_program is not None
+    )
     say_measured(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")

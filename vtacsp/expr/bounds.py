@@ -17,10 +17,15 @@ _TABULATED: Interval = (-(2**31), 2**31)  # what procedures answer: codes and wi
 _TRUTH: Interval = (0, 1)
 
 
-def largest(conditions: Iterable[Expression], ranges: Mapping[str, Interval]) -> int:
+def largest(
+    conditions: Iterable[Expression],
+    ranges: Mapping[str, Interval],
+    tabulated: Interval = _TABULATED,
+) -> int:
     """An upper bound of every number, or minus every number, that comes up in expressions.
 
-    ``ranges`` are the least and the greatest value of each symbol.
+    ``ranges`` are the least and the greatest value of each symbol, ``tabulated`` those of
+    procedures.
     """
     known: dict[int, Interval] = {}
     pending = list(conditions)
@@ -32,7 +37,8 @@ def largest(conditions: Iterable[Expression], ranges: Mapping[str, Interval]) ->
             continue
         pending.pop()
         if id(node) not in known:
-            known[id(node)] = _interval(node, ranges, [known[id(c)] for c in node.operands])
+            of = [known[id(c)] for c in node.operands]
+            known[id(node)] = tabulated if isinstance(node, Table) else _interval(node, ranges, of)
     return max((max(-low, high) for low, high in known.values()), default=0)
 
 
@@ -41,8 +47,6 @@ def _interval(node: Expression, ranges: Mapping[str, Interval], of: list[Interva
         return ranges[node.name]
     if isinstance(node, Const):
         return node.value, node.value
-    if isinstance(node, Table):
-        return _TABULATED
     if isinstance(node, (Relation, Truth)):
         return _TRUTH
     assert isinstance(node, Apply)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.free.emit import emit, lower, slots_that_fit
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
+from vtacsp.free.narrowed import Narrowed
 from vtacsp.free.schedule import Schedule
 from vtacsp.free.starts import starts
 from vtacsp.machine.configuration import VTAConfig
@@ -23,6 +24,9 @@ from vtacsp.program import Program
 from vtacsp.stopping import FREE_GAP
 from vtacsp.timing.engine import first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel
+
+if TYPE_CHECKING:
+    from vtacsp.free.space import FreeSpace
 
 __all__ = ["Found", "compile_search", "search"]
 
@@ -74,7 +78,8 @@ def _settle(island: list[_Member], member: _Member) -> None:
 class Found:
     """What a search found: the fastest schedule and how far it is from the limit.
 
-    ``tried`` schedules were proposed, of which ``simulated`` can run.
+    ``tried`` schedules were proposed, of which ``simulated`` can run.  ``fastest`` are up to 16 of
+    them and their cycles, the fastest first: what a device might put in another order.
 
     >>> layer = Dense(in_features=32, out_features=32)
     >>> search(layer, VTAConfig(), simulations=3).limit.bound
@@ -89,6 +94,7 @@ class Found:
     limit: Limit
     tried: int
     simulated: int
+    fastest: tuple[tuple[int, Schedule], ...] = ()
 
     @property
     def gap(self) -> float:
@@ -115,13 +121,16 @@ def search(
     gap: float = FREE_GAP,
     simulations: int = SIMULATIONS,
     seed: int = 0,
+    within: FreeSpace | None = None,
 ) -> Found:
     """A fast schedule of a layer: the same for the same seed, on any computer.
 
     Stops within ``gap`` of the limit, or after that many ``simulations``; that of a program of
-    :data:`LONG` instructions counts twice, and so on.
+    :data:`LONG` instructions counts twice, and so on.  ``within`` is a space of this layer on this
+    machine: fields have its given values, and its rules of your own are kept.
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer, and
-    :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run.
+    :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run, or for a space of
+    another layer or machine.
 
     >>> layer = Dense(in_features=32, out_features=32)
     >>> found = search(layer, VTAConfig(), simulations=3)
@@ -130,7 +139,13 @@ def search(
     """
     bound = limit(workload, hardware, timing)
     enough = bound.cycles * (1 + gap)
-    run = _Run(workload, hardware, timing, Random(seed), enough)
+    if within is not None and (within.workload, within.hardware) != (workload, hardware):
+        raise SpaceError(
+            f"the space is of {within.workload.name} on {within.hardware}, the search of "
+            f"{workload.name} on {hardware}"
+        )
+    narrowed = None if within is None else Narrowed(within)
+    run = _Run(workload, hardware, timing, Random(seed), enough, narrowed)
     plain = run.plain(int(simulations * _PLAIN))
     best = plain[:_ELITE]
     if not run.over(best):
@@ -145,10 +160,14 @@ def search(
     if best and not run.over(best):
         best = run.evolve(best, simulations)
     if not best:
-        raise SpaceError(f"{workload.name}: none of {run.tried} schedules can run on {hardware}")
+        why = f"can run on {hardware}"
+        if within is not None:
+            why += " and keep the given values and rules"
+        raise SpaceError(f"{workload.name}: none of {run.tried:,} schedules {why}")
     cycles, _, fastest = best[0]
+    several = tuple((member.cycles, member.schedule) for member in best[:_ELITE])
     return Found(
-        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated
+        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated, several
     )  # fmt: skip
 
 
@@ -162,7 +181,9 @@ class _Run:
         timing: TimingModel,
         rng: Random,
         enough: float,
+        narrowed: Narrowed | None = None,
     ) -> None:
+        self._narrowed = narrowed
         self._layer = workload, hardware
         self._geometry = geometry(workload, hardware)
         self._timing, self._rng, self._enough = timing, rng, enough
@@ -211,10 +232,15 @@ class _Run:
     def _simulated(self, child: Schedule) -> _Member | None:
         """A child with as many slots as fit; None when it is known or cannot run."""
         self.tried += 1
+        narrowed = self._narrowed
+        if narrowed is not None:
+            child = narrowed.pulled(child, self._rng)
         fit = slots_that_fit(child, *self._layer)
         if fit is None or fit in self._known:
             return None
         self._known.add(fit)
+        if narrowed is not None and not narrowed.holds(fit):
+            return None
         try:
             stream, _ = lower(fit, *self._layer)
         except ProgramError:

@@ -378,7 +378,7 @@ class TuningLog:
         self._nameless: Counter[tuple[Any, ...]] = Counter()
         self._file: FileIO | None = None
         self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
-        self._mended = self._created = False
+        self._mended = self._created = self._locked = False
         self._known: _Known | None = None
 
     def results(
@@ -461,7 +461,7 @@ class TuningLog:
         with self._errors():
             file = self._open()
             if not self._mended:
-                _mend(file)
+                end_last_line(file)
                 self._mended = True
             self._last = _size(file), data
             rest = memoryview(data)
@@ -493,7 +493,11 @@ class TuningLog:
                 self._file = None
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
         if not self._locked:
-            _lock(self._file, self.path)
+            try:
+                keep_alone(self._file, self.path)
+            except LogError:
+                self._file = None
+                raise
             self._locked = True
         return self._file
 
@@ -535,7 +539,7 @@ def _size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _lock(file: FileIO, path: Path) -> None:
+def keep_alone(file: FileIO, path: Path) -> None:
     """Keep other runs off a file until it is closed; the system ends a lock with its process."""
     if fcntl is None or not path.is_file():
         return
@@ -549,7 +553,7 @@ def _lock(file: FileIO, path: Path) -> None:
         ) from None
 
 
-def _mend(file: FileIO) -> None:
+def end_last_line(file: FileIO) -> None:
     """End the last line; what is torn becomes a comment."""
     end = file.seek(0, os.SEEK_END)
     start, tail = end, b""
