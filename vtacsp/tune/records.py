@@ -378,7 +378,7 @@ class TuningLog:
         self._nameless: Counter[tuple[Any, ...]] = Counter()
         self._file: FileIO | None = None
         self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
-        self._mended = self._created = False
+        self._mended = self._created = self._locked = False
         self._known: _Known | None = None
 
     def results(
@@ -493,7 +493,11 @@ class TuningLog:
                 self._file = None
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
         if not self._locked:
-            keep_alone(self._file, self.path)
+            try:
+                keep_alone(self._file, self.path)
+            except LogError:
+                self._file = None
+                raise
             self._locked = True
         return self._file
 
