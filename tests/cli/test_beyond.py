@@ -10,10 +10,8 @@ import pytest
 
 from tests.support.commands import CONV, DENSE, run
 from vtacsp import Simulator, VTAConfig
-from vtacsp.cli.free import FREE_GAP
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.free.compared import ScheduleComparison
-from vtacsp.free.search import GAP
 from vtacsp.operators.loading import load_workloads
 from vtacsp.timing import simulate_timing
 
@@ -172,7 +170,3 @@ def test_sums_are_over_all_runs():
     assert three is not None
     assert (three.template, three.cycles) == (None, 3 * 110 + 50 + 70)
     assert ScheduleComparison.total([nothing]) is None
-
-
-def test_the_gap_is_the_one_of_the_search():
-    assert FREE_GAP == GAP

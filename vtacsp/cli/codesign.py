@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.completion import complete_workload
-from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.network import input_shapes, shape_option
-from vtacsp.cli.options import hardware_option, load_hardware, output_options
+from vtacsp.cli.options import hardware_option, jobs_option, load_hardware, output_options
 from vtacsp.cli.output import Row, check_outputs, print_rows, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.terminal import printable, say

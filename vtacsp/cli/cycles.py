@@ -28,6 +28,7 @@ from vtacsp.cli.number import Number
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
+    jobs_option,
     knob_option,
     load_layers,
     output_options,
@@ -41,6 +42,7 @@ from vtacsp.cli.schedules import check_free, free_option, schedule_option, sched
 from vtacsp.errors import VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
+from vtacsp.stopping import FREE_GAP
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators", "workers"]
+__all__ = ["COMMANDS", "pack_all", "packed_simulators", "workers"]
 
 MANY = 400  # programs that are worth the start of worker processes
 LAYERS = 12  # and distinct layers of a network
@@ -61,13 +63,6 @@ SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 PICTURES = (".png", ".svg", ".pdf")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Worker processes; all cores by default.",
-)
 
 
 @click.command()
@@ -272,7 +267,6 @@ def best(
     packed = pack_all(layers, machine, timing, () if free else own.of_template())
     simulators = packed.results
     if free and own:
-        from vtacsp.cli.free import FREE_GAP
         from vtacsp.cli.free_under import best_under
 
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
@@ -282,7 +276,7 @@ def best(
             )  # fmt: skip
         return
     if free:
-        from vtacsp.cli.free import FREE_GAP, FreeSearch, print_free
+        from vtacsp.cli.free import FreeSearch, print_free
         from vtacsp.cli.free_saved import Saved
 
         saved = Saved.read(save, resume, machine, timing)

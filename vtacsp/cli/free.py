@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from vtacsp.timing.simulator import Simulator
 
 __all__ = [
-    "FREE_GAP",
     "FreeSearch",
     "comparison",
     "free_cycles",
@@ -37,10 +36,6 @@ COLUMNS = (
     *("layer", "index", "template_cycles", "cycles", "limit", "gap", "bound", "simulated"),
     *("faster", "schedule", "count"),
 )
-FREE_GAP = 0.001
-"""How close to the limit a search stops, where nothing else is asked for: that of
-:func:`vtacsp.free.search`, which takes long to import."""
-
 Template = tuple[int | None, int | None]
 """Index and cycles of the template's best; both None when it cannot run the layer."""
 

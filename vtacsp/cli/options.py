@@ -21,6 +21,7 @@ __all__ = [
     "free_sizes",
     "hardware_option",
     "index_option",
+    "jobs_option",
     "knob_option",
     "load_hardware",
     "load_layers",
@@ -61,6 +62,10 @@ stack_only_option = click.option(
     "--stack-only",
     is_flag=True,
     help="The set of the stack's own functional simulator: without the rule race.",
+)
+
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes; all cores by default."
 )
 
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.free_shown import BEYOND, BeyondRows, ReportBeyond
 from vtacsp.cli.layers import each, nothing_packed
 from vtacsp.cli.network import Asked, count_of, end, network_options, print_answer, solve_all
 from vtacsp.cli.options import (
     hardware_option,
+    jobs_option,
     output_options,
     stack_only_option,
     workload_argument,

@@ -9,7 +9,7 @@ import click
 
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import compile_all
-from vtacsp.cli.options import hardware_option, load_hardware, load_layers
+from vtacsp.cli.options import hardware_option, jobs_option, load_hardware, load_layers
 from vtacsp.cli.output import FORMATS, Row, print_rows, wrote
 from vtacsp.cli.progress import stages
 from vtacsp.cli.terminal import say
@@ -59,9 +59,7 @@ TITLE = (
     metavar="NAME",
     help="A method of search, such as autotvm (repeatable); all when not given.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes; all cores by default."
-)
+@jobs_option
 @click.option("--goals", is_flag=True, help="Also compare with what this project set out to reach.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def study(

@@ -12,7 +12,6 @@ import click
 from vtacsp.cli.budget import TimeBudget
 from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.cycles import pack_all
-from vtacsp.cli.free import FREE_GAP
 from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -41,6 +40,7 @@ from vtacsp.network.layer_search import (
     LayerSearch,
 )
 from vtacsp.network.value import Network
+from vtacsp.stopping import FREE_GAP, TEMPLATE_GAP
 
 if TYPE_CHECKING:
     from vtacsp.network.lanes import Lanes
@@ -52,7 +52,6 @@ __all__ = ["COMMANDS"]
 
 ENDLESS = 1 << 40  # trials of a layer when time is what ends it
 
-GAP = 0.5  # per cent
 YEAR = 525_600  # minutes
 
 
@@ -83,7 +82,7 @@ YEAR = 525_600  # minutes
 @click.option(
     "--gap",
     type=Number(0, 100),
-    default=GAP,
+    default=100 * TEMPLATE_GAP,
     show_default=True,
     metavar="PERCENT",
     help="Stop a layer that close to its lower bound: no configuration is faster than that.",

@@ -96,10 +96,7 @@ WORDS: Mapping[str, tuple[object, ...]] = {
 }  # fmt: skip
 """The fields that are words, and what they may say."""
 
-PARTITIONS = (
-    "channels", "rows", "columns", "reduction", "lead", "first", "last", "begin", "begin_rows",
-    "finish", "finish_rows",
-)  # fmt: skip
+PARTITIONS = walk.Partitions._fields
 """The fields that are partitions."""
 
 IN_H = _symbol("IN_H", "rows of the input as it lies in DRAM")

@@ -21,6 +21,7 @@ from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
+from vtacsp.stopping import FREE_GAP
 from vtacsp.timing.engine import first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "compile_search", "search"]
 
-GAP = 0.001
 SIMULATIONS = 48_000
 LONG = 300
 """Instructions of a program whose simulation counts twice; of twice as many, three times."""
@@ -133,7 +133,7 @@ def search(
     hardware: VTAConfig,
     timing: TimingModel = RTL,
     *,
-    gap: float = GAP,
+    gap: float = FREE_GAP,
     simulations: int = SIMULATIONS,
     seed: int = 0,
     within: FreeSpace | None = None,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtacsp.errors import SpaceError, WorkloadError
-from vtacsp.free.search import GAP, SIMULATIONS, Found, compile_search, search
+from vtacsp.free.search import SIMULATIONS, Found, compile_search, search
 from vtacsp.network.layer_search import LayerSearch
+from vtacsp.stopping import FREE_GAP
 from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.measured_schedules import MEASURED, MeasuredSchedules, measure_schedules
 from vtacsp.tune.schedule_log import ScheduleLog
@@ -32,7 +33,7 @@ class FreeTuning:
     """
 
     candidates: int = MEASURED
-    gap: float = GAP
+    gap: float = FREE_GAP
     simulations: int = SIMULATIONS
     log: str | Path | None = None
     executor: Executor | None = None

@@ -15,6 +15,10 @@ import numpy as np
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.machine.rows import C as COMPUTE
+from vtacsp.machine.rows import L as LOAD
+from vtacsp.machine.rows import S as STORE
+from vtacsp.machine.rows import row_module
 from vtacsp.timing.model import TimingModel
 
 __all__ = [
@@ -44,9 +48,6 @@ __all__ = [
     "plan",
     "store_cycles",
 ]
-
-LOAD, COMPUTE, STORE = range(3)
-"""Modules."""
 
 TRANSFER = -1
 """Instead of a number of cycles, which depends on where the data are."""
@@ -142,7 +143,7 @@ def plan(records, values):  # type: ignore[no-untyped-def]
     result = np.zeros((len(records), 15), np.int64)
     for k in range(len(records)):
         record, row = records[k], result[k]
-        row[MODULE] = COMPUTE
+        row[MODULE] = row_module(record.opcode, record.memory_type)
         if record.opcode in _KERNELS:
             interval = c.gemm_interval
             if record.opcode == _OP_ALU:
@@ -151,10 +152,6 @@ def plan(records, values):  # type: ignore[no-untyped-def]
             work *= np.int64(record.uop_end) - np.int64(record.uop_bgn)
             row[CYCLES] = work * interval + c.pipeline_depth
             continue
-        if record.opcode == _OP_STORE:
-            row[MODULE] = STORE
-        elif record.opcode != _OP_FINISH and record.memory_type in (_INP, _WGT):
-            row[MODULE] = LOAD
         row[CYCLES] = c.sync_cycles
         if record.opcode != _OP_FINISH and record.x_size:
             _plan_transfer(record, row, c)

@@ -133,9 +133,11 @@ def tune(
             raise SearchError(f"{name} is {value}, must be at least 1")
     _refuse_another_machine(searcher.space, measurer)
     run: _Run | None = None
+    mine = isinstance(log, (str, Path))
+    book = TuningLog(log) if isinstance(log, (str, Path)) else log
     try:
         with ExitStack() as stack:
-            opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
+            opened = stack.enter_context(book) if book is not None and mine else book
             run = _Run(searcher, measurer, Book(searcher.space, opened, measurer.device))
             interrupted = False
             try:
@@ -154,10 +156,12 @@ def tune(
         return TuningResult(searcher.space, tuple(run.done), interrupted, ended == PROVEN, ended)
     except KeyboardInterrupt:  # on the way in or out, or once more
         if run is None:
+            if book is not None and mine:
+                book.close()
             raise
         run.finish(callback)
-        if isinstance(log, (str, Path)):
-            run.book.close()
+        if book is not None and mine:
+            book.close()
         return TuningResult(searcher.space, tuple(run.done), interrupted=True)
 
 
