@@ -63,7 +63,7 @@ print(f"{result.measured} measured on {Board.device}, {result.failed} failed")
 print(f"best: {result.best_config}, {result.best.result.seconds * 1e3:.3f} ms")
 
 # free schedules have no index: a board gets their programs, and has the last word on the fastest
-found = search(layer, space.hardware, simulations=500)  # 24,000 unless told otherwise
+found = search(layer, space.hardware, simulations=500)  # a short search
 
 
 def program_on_board(program: Program) -> float:

@@ -6,7 +6,9 @@ Which such loads the RTL gets wrong was measured: ``tests/timing/test_rtl_progra
 
 from __future__ import annotations
 
+import importlib
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,9 @@ COMMANDS = (
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # the package has a function of this name too
+    free = importlib.import_module("vtacsp.free")
+    monkeypatch.setattr(free, "search", partial(free.search, simulations=20))
     (tmp_path / "layer.json").write_text(json.dumps(LAYER.to_dict()))
     (tmp_path / "machine.json").write_text(json.dumps(MACHINE.to_dict()))
     return ("layer.json", "--hardware", "machine.json")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.support.commands import run
 from vtacsp import Conv2D, VTAConfig, compile
 from vtacsp.bundle import Bundle
+from vtacsp.cli import free_under
 from vtacsp.errors import RuleError, ScheduleError, SpaceError
 from vtacsp.expr import any_of
 from vtacsp.free import FreeSpace, Schedule, best, emit, search
@@ -167,7 +170,11 @@ def test_the_best_of_a_space_of_ones_own_is_proven():
     assert "--fix 'inp=1' does not go on from 'b.json', which is there already" in error
 
 
-def test_of_a_large_space_what_is_left_is_said_and_the_search_keeps_the_rules():
+def test_of_a_large_space_what_is_left_is_said_and_the_search_keeps_the_rules(monkeypatch):
+    package = importlib.import_module("vtacsp.free")
+    monkeypatch.setattr(package, "search", partial(search, simulations=50))
+    monkeypatch.setattr(package, "best", partial(best, simulations=20))
+    monkeypatch.setattr(free_under, "SECONDS", 0.5)
     words = ("best", "layer.json", "--free", "--gap", 100, "--rule", "inp <= 2 and micro_ops <= 40")
     (row,) = rows_of(*words, "--fix", "rows=2x2", "--fix", "begin=")
     assert row["limit"] <= row["least"] <= row["cycles"]

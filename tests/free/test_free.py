@@ -16,7 +16,7 @@ from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
-from vtacsp.free.moves import cross, mutate, sample, tapered
+from vtacsp.free.moves import cross, grown, mutate, sample, tapered
 from vtacsp.free.starts import starts
 from vtacsp.functional import execute, random_operands, reference
 from vtacsp.machine.instructions import Memory, Opcode
@@ -105,6 +105,40 @@ def test_micro_ops_are_loaded_before_they_are_used() -> None:
 
 SMALL = Conv2D(in_channels=64, height=8, width=8, out_channels=64, kernel=(3, 3), padding=(1, 1))
 PLAIN = Schedule(channels=(2, 2), rows=(4, 4), columns=(8,), reduction=(1,) * 4)
+
+
+@pytest.mark.parametrize(
+    ("form", "padding", "apart", "joined"),
+    # of three taps of an axis two reach over an edge, and meet one output less than the middle one
+    [("column", 1, 3, 2), ("row", 1, 3, 2), ("tap", 1, 9, 4), ("tap", 0, 9, 1), ("all", 1, 1, 1)],
+)
+def test_what_meets_equally_many_outputs_shares_an_instruction(
+    form: str, padding: int, apart: int, joined: int
+) -> None:
+    layer = Conv2D(
+        in_channels=16, height=8, width=8, out_channels=48, kernel=(3, 3), padding=(padding,) * 2
+    )
+    size = geometry(layer, MACHINE).y.out
+    plain = Schedule(channels=(3,), rows=(size,), columns=(size,), reduction=(1,), form=form)
+    operands = random_operands(layer, MACHINE)
+    programs = [emit(replace(plain, join=join), layer, MACHINE) for join in (False, True)]
+    for program, wanted in zip(programs, (apart, joined), strict=True):
+        records = program.stream.records
+        products = (records["opcode"] == Opcode.GEMM) & (records["reset_reg"] == 0)
+        assert products[program.stream.which].sum() == wanted
+        right = reference(layer, MACHINE, operands)
+        assert np.array_equal(execute(program, operands).output, right)
+    micro_ops = {program.counters()["uop_load_nbytes"] for program in programs}
+    assert len(micro_ops) == 1
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 16, 31])
+def test_parts_that_grow_are_a_partition(total: int) -> None:
+    for first in range(1, total + 1):
+        for growth in (1, 1.25, 2, 3):
+            parts = grown(total, first, growth)
+            assert sum(parts) == total
+            assert min(parts) >= 1
 
 
 @pytest.mark.parametrize("flags", [1 | 8, 2 | 4, 8, 4])

@@ -76,6 +76,7 @@ class Axes(NamedTuple):
     gap_y: int
     gap_x: int
     form: int
+    join: int
     channel: int
     inp: int
     wgt: int
@@ -147,7 +148,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                     found[_FITS] = 0
                     return found
                 size = tiles[cleared, 4] * tiles[cleared, 6]
-                k.loops_over(widths, tiles[cleared, 2], size, size)
+                k.loops_over(widths, tiles[cleared, 2], size, size, True)
                 own = slot * many_acc, (slot + 1) * many_acc
                 events, count = _note(events, count, _COMPUTES, _NONE, _NONE, own)
         # 3b. step by step: the weights, unless they are in a slot or come in pieces
@@ -267,12 +268,11 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                                     operand += 1
                                     widths[k.LOOP] = max(widths[k.LOOP], of, many * across0)
                                     widths[k.WIDE_ACC] = max(widths[k.WIDE_ACC], area)
-                                    widths[k.WIDE_SRC] = max(widths[k.WIDE_SRC], 1)
                                 else:
                                     if kind == TENSOR:
                                         source = shared
                                         _copy(found, of, many, across0, high0, y, x)
-                                    k.loops_over(widths, of, many * across0, area)
+                                    k.loops_over(widths, of, many * across0, area, False)
                                 if not k.single(known, base, source, most):
                                     found[_FITS], found[_UOPS] = 0, known[2][1]
                                     return found
@@ -442,16 +442,19 @@ def _product(  # type: ignore[no-untyped-def]
     how = k.DONE
     for turn in range(4):
         form = c.form if turn == 0 else turn - (turn <= c.form)
-        kernels, micro_ops = known[2]
-        kept[:] = widths
-        how = k.product(known, widths, most, form, c.channel, y, x, tile, chunk, weights, part)
-        if how == k.DONE:
-            break
-        widths[:] = kept
-        while known[2][0] > kernels:  # the last ones first, so that no chain breaks
-            known[2][0] -= 1
-            known[0][known[1][known[2][0]]] = 0
-        known[2][1] = micro_ops
+        for apart in range(not c.join, 2):
+            kernels, micro_ops = known[2]
+            kept[:] = widths
+            how = k.product(
+                known, widths, most, form, not apart, c.channel, y, x, tile, chunk, weights, part
+            )
+            if how == k.DONE:
+                return how
+            widths[:] = kept
+            while known[2][0] > kernels:  # the last ones first, so that no chain breaks
+                known[2][0] -= 1
+                known[0][known[1][known[2][0]]] = 0
+            known[2][1] = micro_ops
     return how
 
 

@@ -19,7 +19,7 @@ from vtacsp.free.epilogue import EpiloguePasses, chain_of
 from vtacsp.free.micro_ops import micro_op_columns
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
-from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records
+from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
 from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
 from vtacsp.jit import jit
@@ -83,9 +83,9 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
         loads + len(schedule.finish) + len(schedule.finish_rows),
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
-    form, loop = FORMS.index(schedule.form), LOOPS.index(schedule.loop)
+    form = FORMS.index(schedule.form), int(schedule.join), LOOPS.index(schedule.loop)
     order = schedule.load_rows, schedule.begin_steps, schedule.clear_ahead, int(schedule.snake)
-    cuts = (*order, *p.gaps, form, loop, *slots, *p.sizes.values(), *pieces)  # Cuts
+    cuts = (*order, *p.gaps, *form, *slots, *p.sizes.values(), *pieces)  # Cuts
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
     parts = tuple(_ints(getattr(schedule, name)) for name in names)
@@ -103,10 +103,10 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
             )  # fmt: skip
         room *= 4
     table = _place(table[:n], begins, schedule.lead_uops, schedule.group_uops)
-    too_wide = (table[:, : len(FIELDS)] > field_limits(hardware)).any(axis=0)
-    if too_wide.any():
-        name = FIELDS[int(too_wide.argmax())]
-        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
+    column = too_wide(table, field_limits(hardware))
+    if column >= 0:
+        name = FIELDS[column]
+        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
     for cause, memory in ((SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT)):
         loads = table[:, 1] == int(memory)  # of no other instruction
         if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():

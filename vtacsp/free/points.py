@@ -32,7 +32,7 @@ ALONE: Mapping[str, tuple[Any, ...]] = {
     "order": ORDERS, "snake": (False, True), "gather": GATHERS, "form": FORMS, "loop": LOOPS,
     "inp": (*range(1, MOST_SLOTS + 1),), "wgt": (*range(1, MOST_SLOTS + 1),),
     "acc": (*range(1, MOST_SLOTS + 1),), "lead_uops": (1, 2, 3, 4, 6, 8, 12),
-    "group_uops": (0, 1, 2, 3, 4, 6, 8, 12, 16), "begin_steps": (1, 2, 3, 4),
+    "join": (False, True), "group_uops": (0, 1, 2, 3, 4, 6, 8, 12, 16), "begin_steps": (1, 2, 3, 4),
     "clear_ahead": (0, 1, 2, 3),
 }  # fmt: skip
 
@@ -127,8 +127,8 @@ class Points:
     def _free(self) -> tuple[str, ...]:
         """Fields on which no other depends."""
         return (
-            "reduction", "lead", "order", "snake", "gather", "form", "loop", "inp", "wgt", "acc",
-            "lead_uops", "group_uops",
+            "reduction", "lead", "order", "snake", "gather", "form", "join", "loop", "inp", "wgt",
+            "acc", "lead_uops", "group_uops",
         )  # fmt: skip
 
     def count(self) -> int:

@@ -79,6 +79,7 @@ order = _symbol("order", "what the outer loop runs over: 0 rows, 1 channels")
 snake = _symbol("snake", "1 when every other tile takes its steps backwards")
 gather = _symbol("gather", "what is left out between needed inputs: 0 nothing, 1 rows, 2 pixels")
 form = _symbol("form", "what a GEMM instruction covers: 0 a column, 1 a row, 2 a tap, 3 all")
+join = _symbol("join", "1 when parts of the kernel that run alike share an instruction")
 loop = _symbol("loop", "the channel loop that runs in hardware first: 0 input, 1 output")
 inp = _symbol("inp", "slots of the input scratchpad")
 wgt = _symbol("wgt", "slots of the weight scratchpad")
@@ -90,7 +91,8 @@ FIELDS = tuple(spec.name for spec in fields(Schedule))
 """The fields of a schedule: every rule is over these, the layer and the machine."""
 
 WORDS: Mapping[str, tuple[object, ...]] = {
-    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True)
+    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True),
+    "join": (False, True),
 }  # fmt: skip
 """The fields that are words, and what they may say."""
 
@@ -305,7 +307,7 @@ PROCEDURES: Mapping[str, str] = {
     "whole_wgt": "elements of the largest single load of weights",
     "loop": "iterations of the longest hardware loop",
     "wide_acc": "the largest factor of an accumulator index",
-    "wide_src": "the largest factor of a source index",
+    "wide_src": "the largest factor of a source index in a GEMM or a reset",
     "wide_wgt": "the largest factor of a weight index",
 }
 """What is a procedure, or a formula with a name, in rules."""
@@ -365,7 +367,7 @@ def _demand(values: tuple[int, ...]) -> list[int]:
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     own = walk.Axes(
         at["load_rows"], at["begin_steps"], at["clear_ahead"], at["order"] == 0, at["snake"],
-        gap_y, gap_x, at["form"], at["loop"], at["inp"], at["wgt"], at["acc"],
+        gap_y, gap_x, at["form"], at["join"], at["loop"], at["inp"], at["wgt"], at["acc"],
     )  # fmt: skip
     sizes = tuple(np.array(_sizes[at[name]], dtype=np.int64) for name in PARTITIONS)
     found: list[int] = walk.demand(

@@ -30,15 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "compile_search", "search"]
 
-SIMULATIONS = 24_000
+SIMULATIONS = 48_000
 LONG = 300
 """Instructions of a program whose simulation counts twice; of twice as many, three times."""
 
 _PLAIN = 0.1  # share of the simulations for plain schedules
-_APART = 0.7  # of these and of the islands
-_ISLANDS, _ELITE = 5, 16
-_SETTLERS, _SENT = 8, 4  # plain schedules of an island at first; its best, which all end up with
-_YOUTH = 0.05  # share of an island's life in which more are settled at random
+_FEW = 60  # of a small number of simulations; half of them at most
+_APART = 0.85  # of these and of the islands
+_RACE = (24, 12, 6, 3)  # islands of each round, which take equal shares
+_WILD = 4  # of those of the first round, which begin with schedules at random
+_LEAST = 20  # simulations of an island and a round; there are fewer islands instead
+_ELITE, _SENT = 16, 4  # the most that live on an island; its best, which all end up with
+_YOUTH = 0.05  # share of an island's first life in which more are settled at random
 _CROSS = 0.25
 _PATIENCE = 3  # proposals per simulation of the budget that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
@@ -49,7 +52,7 @@ def compile_search() -> None:
     hardware = VTAConfig()
     block = hardware.block
     layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
-    search(layer, hardware, simulations=_ISLANDS)
+    search(layer, hardware, simulations=_RACE[-1])
 
 
 class _Member(NamedTuple):
@@ -58,6 +61,18 @@ class _Member(NamedTuple):
     cycles: int
     number: int
     schedule: Schedule
+
+
+_NOBODY = (1 << 62,)
+
+
+def _structures(plain: Sequence[_Member]) -> list[_Member]:
+    """The fastest of each structure: its tiles, and what a GEMM instruction covers."""
+    found: dict[object, _Member] = {}
+    for member in plain:
+        s = member.schedule
+        found.setdefault((s.channels, s.rows, s.columns, s.form), member)
+    return [*found.values()]
 
 
 def _parent(island: Sequence[_Member], rng: Random) -> Schedule:
@@ -146,18 +161,10 @@ def search(
         )
     narrowed = None if within is None else Narrowed(within)
     run = _Run(workload, hardware, timing, Random(seed), enough, narrowed)
-    plain = run.plain(int(simulations * _PLAIN))
-    best = plain[:_ELITE]
+    best = run.plain(max(int(simulations * _PLAIN), min(_FEW, simulations // 2)))
     if not run.over(best):
-        islands: list[list[_Member]] = []
-        for number in range(_ISLANDS):
-            share = _PLAIN + (_APART - _PLAIN) * (number + 1) / _ISLANDS
-            settlers = plain[number::_ISLANDS][:_SETTLERS]
-            islands.append(run.evolve(settlers, int(simulations * share), _YOUTH))
-            if run.over(islands[-1]):
-                break
-        best = sorted(member for island in islands for member in island[:_SENT])
-    if best and not run.over(best):
+        best = run.race(best, simulations)
+    if not run.over(best):
         best = run.evolve(best, simulations)
     if not best:
         why = f"can run on {hardware}"
@@ -206,6 +213,30 @@ class _Run:
                 if self.over(found):
                     break
         return found
+
+    def race(self, plain: list[_Member], simulations: int) -> list[_Member]:
+        """Islands of one structure each live apart, of which the better half lives on.
+
+        What a schedule can become shows only when its ramps have been tuned, so that the fastest
+        plain ones need not be those to keep.  Returns the best of all islands.
+        """
+        begun, end = self._spent, int(simulations * _APART)
+        share = max(end - begun, 0) / len(_RACE)
+        islands = [[member] for member in _structures(plain)[: _RACE[0] - _WILD]]
+        islands += [[] for _ in range(_RACE[0] - len(islands))]
+        gone: list[_Member] = []
+        for turn, places in enumerate(_RACE):
+            number = max(1, min(places, int(share / _LEAST)))
+            gone += [member for island in islands[number:] for member in island[:1]]
+            del islands[number:]
+            for at, island in enumerate(islands):
+                until = begun + share * (turn + (at + 1) / number)
+                self.evolve(island, int(until), _YOUTH if not island else 0)
+                if self.over(island):
+                    return island
+            islands.sort(key=lambda island: island[0] if island else _NOBODY)
+        best = [member for island in islands for member in island[:_SENT]]
+        return sorted({member.cycles: member for member in [*gone, *best]}.values())[:_ELITE]
 
     def evolve(self, island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
         """Let an island live until so many simulations are spent in all."""

@@ -37,6 +37,7 @@ class Cuts(NamedTuple):
     gap_y: int
     gap_x: int
     form: int
+    join: int
     loop: int
     inp_slots: int
     wgt_slots: int
@@ -114,10 +115,13 @@ def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ign
     end = n
     for turn in range(4):
         form = c.form if turn == 0 else turn - 1 + (turn > c.form)
-        end = gemm_instructions(table, n, form, c.loop, y, x, acc, inp, wgt, part, uops)
+        for join in range(c.join, -1, -1):
+            end = gemm_instructions(table, n, form, join, c.loop, y, x, acc, inp, wgt, part, uops)
+            if end >= 0:
+                break
+            k.forget(uops, kernels)
         if end >= 0:
             break
-        k.forget(uops, kernels)
     if end >= 0 and where >= 0:
         calls[where, :CALL] = call
         calls[where, CALL:] = n, end - n

@@ -54,6 +54,15 @@ class ScheduleLog:
     def __enter__(self) -> ScheduleLog:
         check_writable(self.path, LogError)
         try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _read(self) -> None:
+        """Open the file and remember what it says."""
+        try:
             self._file = self.path.open("a+b", buffering=0)
             keep_alone(self._file, self.path)
             end_last_line(self._file)
@@ -66,19 +75,17 @@ class ScheduleLog:
                 try:
                     self._remember(*_record(line))
                 except (VtacspError, ValueError) as error:
-                    self.close()
                     raise LogError(f"{self.path}:{number}: {error}") from None
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the file, which is not kept when there is nothing in it."""
-        if self._file is not None:
-            empty = not os.fstat(self._file.fileno()).st_size
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None and not file.closed:  # by a lock that another run has
+            empty = not os.fstat(file.fileno()).st_size
+            file.close()
             if empty and self.path.is_file():
                 self.path.unlink()
 
