@@ -145,7 +145,7 @@ def test_every_key_of_the_manifest_is_needed(folder):
     nested = [(name, key) for name in ("instructions",) for key in data[name]]
     nested += [("buffers", b, key) for b in data["buffers"] for key in data["buffers"][b]]
     nested += [("buffers", b) for b in data["buffers"] if b != "acc"]
-    for path in [(key,) for key in data] + nested:
+    for path in [(key,) for key in data if key != "cut_short"] + nested:
         (folder / "manifest.json").write_text(json.dumps(changed(data, path, KeyError)))
         with pytest.raises(BundleError, match=path[-1]):
             Bundle.load(folder)

@@ -15,12 +15,12 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
-from vtacsp.free.epilogue import Chain, chain_of
-from vtacsp.free.micro_ops import unpack
+from vtacsp.free.epilogue import EpiloguePasses, chain_of
+from vtacsp.free.micro_ops import micro_op_columns
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
-from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records
-from vtacsp.free.tiles import TILE, measure, tiles
+from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
+from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
@@ -52,7 +52,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     g = geometry(workload, hardware)
     schedule.check(g)
     stream, pool = lower(schedule, workload, hardware)
-    segment = Segment(0, len(stream.which), [unpack(pool)])
+    segment = Segment(0, len(stream.which), [micro_op_columns(pool)])
     dram = {**g.dram, "acc": chain_of(workload, hardware).elements}
     return Program(workload, hardware, {}, stream, (segment,), dram)
 
@@ -83,9 +83,9 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
         loads + len(schedule.finish) + len(schedule.finish_rows),
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
-    form, loop = FORMS.index(schedule.form), LOOPS.index(schedule.loop)
+    form = FORMS.index(schedule.form), int(schedule.join), LOOPS.index(schedule.loop)
     order = schedule.load_rows, schedule.begin_steps, schedule.clear_ahead, int(schedule.snake)
-    cuts = (*order, *p.gaps, form, loop, *slots, *p.sizes.values(), *pieces)  # Cuts
+    cuts = (*order, *p.gaps, *form, *slots, *p.sizes.values(), *pieces)  # Cuts
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
     parts = tuple(_ints(getattr(schedule, name)) for name in names)
@@ -103,10 +103,10 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
             )  # fmt: skip
         room *= 4
     table = _place(table[:n], begins, schedule.lead_uops, schedule.group_uops)
-    too_wide = (table[:, : len(FIELDS)] > largest(hardware)).any(axis=0)
-    if too_wide.any():
-        name = FIELDS[int(too_wide.argmax())]
-        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
+    column = too_wide(table, field_limits(hardware))
+    if column >= 0:
+        name = FIELDS[column]
+        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
     for cause, memory in ((SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT)):
         loads = table[:, 1] == int(memory)  # of no other instruction
         if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():
@@ -145,7 +145,7 @@ class _Prepared(NamedTuple):
     sizes: dict[str, int]
 
 
-def _prepare(schedule: Schedule, g: Geometry, chain: Chain) -> _Prepared:
+def _prepare(schedule: Schedule, g: Geometry, chain: EpiloguePasses) -> _Prepared:
     """What does not depend on slots; the search asks for it twice in a row."""
     sizes = tuple(getattr(schedule, name) for name in _PREPARED)
     return _prepared(sizes, schedule.order == "rows", g, chain.channels)
@@ -163,7 +163,7 @@ def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int
     layer = (g.batch, g.groups, g.inputs, g.outputs, channels), (*g.y,), (*g.x,)
     gap_y = g.y.gap if gather != "none" else 1
     gap_x = g.x.gap if gather == "pixels" else 1
-    cut = tiles(g.batch, tuple(map(_ints, parts)), by_rows)
+    cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
     step = max(reduction + lead)
     found = measure(layer, cut, step, (load_rows, gap_y, gap_x)).tolist()
     return _Prepared(

@@ -13,6 +13,9 @@ clock), every element of INP and WGT the progress at which its value last change
 writes what was there already changes nothing.  And does the compute module still change what was
 stored?  An accumulator remembers the first doubtful value that went into it, until it is reset
 or loaded; a doubt that is never stored is harmless.
+
+Loops take elements of arrays and no views: numba counts the references to every view, which took
+three quarters of the time.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.jit import jit
 from vtacsp.machine import rows as r
 from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "DEADLOCK",
@@ -38,10 +42,12 @@ __all__ = [
     "SRAM_RANGE",
     "STALE",
     "UNWRITTEN",
-    "Dram",
-    "Scratchpads",
+    "DramContents",
+    "ScratchpadContents",
     "run_segment",
 ]
+
+keep_old_names(__name__)
 
 OK, SRAM_RANGE, DRAM_RANGE, RACE, STALE, UNWRITTEN, DEADLOCK, BAD_OPCODE = range(8)
 """How a segment ends: RACE, a store and a later write are not ordered; STALE, a doubtful value is
@@ -56,7 +62,7 @@ _FAR = np.int64(1 << 60)
 _CLEAN, _NEVER = -1, -2  # instead of the instruction that brought a doubt
 
 
-class Dram(NamedTuple):
+class DramContents(NamedTuple):
     """Operands and output, a row per element; micro-ops (n, 3); output channels of weights last."""
 
     uop: IntArray
@@ -66,7 +72,7 @@ class Dram(NamedTuple):
     out: Values
 
 
-class Scratchpads(NamedTuple):
+class ScratchpadContents(NamedTuple):
     """Contents, and what is known of every element.
 
     ``uop`` (depth, 3), ``inp`` and ``acc`` (depth, batch, channel), ``wgt`` (depth, input
@@ -89,7 +95,7 @@ class Scratchpads(NamedTuple):
     @classmethod
     def of(
         cls, depths: tuple[int, int, int, int], batch: int, block: int, seed: int
-    ) -> Scratchpads:
+    ) -> ScratchpadContents:
         """Scratchpads of these depths (UOP, INP, WGT, ACC) that hold anything at all."""
         uop, inp, wgt, acc = depths
         noise = np.random.default_rng(seed).integers
@@ -163,6 +169,8 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
     pushed = held.copy()
     popped = np.zeros(4, np.int64)
     where = np.full(3, -1, np.int64)
+    # without strict everything counts as known to have happened
+    known = clock if strict else np.full((3, 3), _FAR)
 
     # 2. rounds, until no module moves: each runs until it lacks a token, or as the order says
     moved = True
@@ -177,7 +185,7 @@ def run_segment(words, module, dram, pads, held, counters, order, strict):  # ty
                 moved = True
                 head[m] += 1
                 clock[m, m] += 1
-                code = _execute(row, i, dram, pads, clock[m], strict, counters, detail)
+                code = _execute(row, i, dram, pads, clock[m, m], known, strict, counters, detail)
                 if code != OK:
                     return code, i, detail, where
                 for k in range(2):
@@ -210,11 +218,10 @@ def _read(words, i, row):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: ignore[no-untyped-def]
-    """One instruction; ``clock`` (3,) is the progress of every module as its own knows it."""
+def _execute(row, i, dram, pads, now, known, strict, counters, detail):  # type: ignore[no-untyped-def]
+    """One instruction; ``now`` is the progress of its module, ``known`` (3, 3) that of every
+    module (columns) as each knows it (rows)."""
     op, size = row[r.OP], row[r.X] * row[r.Y]
-    # else everything counts as known to have happened
-    known = clock if strict else np.full(3, _FAR)
     if op == _GEMM:
         return _gemm(row, i, pads, known, counters, detail)
     if op == _ALU_OP:
@@ -225,17 +232,17 @@ def _execute(row, i, dram, pads, clock, strict, counters, detail):  # type: igno
         return OK
     if op == _STORE:
         counters[4] += size
-        return _store(row, dram.out, pads, clock[r.S], strict, detail)
+        return _store(row, dram.out, pads, now, strict, detail)
     memory = row[r.MEM]
     if memory == _INP:
         counters[0] += size
-        return _load(row, dram.inp, pads.inp, pads.inp_changed, clock[r.L], detail)
+        return _load(row, dram.inp, pads.inp, pads.inp_changed, now, detail)
     if memory == _WGT:
         counters[1] += size
-        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, clock[r.L], detail)
+        return _load(row, dram.wgt, pads.wgt, pads.wgt_changed, now, detail)
     if memory == _ACC:
         counters[2] += size
-        return _load_acc(row, dram.acc, pads, known[r.S], detail)
+        return _load_acc(row, dram.acc, pads, known[r.C, r.S], detail)
     if memory == _UOP:
         counters[3] += size
         return _load_uop(row, dram.uop, pads, detail)
@@ -263,13 +270,18 @@ def _outside(row, dram, sram, detail):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _source(row, y, x):  # type: ignore[no-untyped-def]
+def _place(row):  # type: ignore[no-untyped-def]
+    """Where the tile of a load lies: DRAM element, rows, columns, stride, padding before them."""
+    return row[r.DRAM], row[r.Y], row[r.X], row[r.STRIDE], row[r.Y0], row[r.X0]
+
+
+@jit
+def _source(place, y, x):  # type: ignore[no-untyped-def]
     """DRAM element of a place in a loaded tile, -1 in its padding."""
-    y -= row[r.Y0]
-    x -= row[r.X0]
-    if 0 <= y < row[r.Y] and 0 <= x < row[r.X]:
-        return row[r.DRAM] + y * row[r.STRIDE] + x
-    return -1
+    begin, rows, columns, stride, above, left = place
+    y -= above
+    x -= left
+    return begin + y * stride + x if 0 <= y < rows and 0 <= x < columns else -1
 
 
 @jit
@@ -278,16 +290,16 @@ def _load(row, dram, sram, changed, now, detail):  # type: ignore[no-untyped-def
     code = _outside(row, dram, sram, detail)
     if code != OK:
         return code
-    size = sram.size // len(sram)
-    flat_in, flat_out = dram.reshape(-1), sram.reshape(-1)
-    e = row[r.SRAM]
+    rows, columns = sram.shape[1], sram.shape[2]
+    e, place = row[r.SRAM], _place(row)
     for y in range(row[r.Y] + row[r.Y0] + row[r.Y1]):
         for x in range(row[r.X] + row[r.X0] + row[r.X1]):
-            source, same = _source(row, y, x), changed[e] != _FAR
-            for k in range(size):
-                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
-                same &= flat_out[e * size + k] == value
-                flat_out[e * size + k] = value
+            source, same = _source(place, y, x), changed[e] != _FAR
+            for b in range(rows):
+                for k in range(columns):
+                    value = dram[source, b, k] if source >= 0 else np.int32(0)
+                    same &= sram[e, b, k] == value
+                    sram[e, b, k] = value
             if not same:
                 changed[e] = now
             e += 1
@@ -300,16 +312,16 @@ def _load_acc(row, dram, pads, seen, detail):  # type: ignore[no-untyped-def]
     code = _outside(row, dram, pads.acc, detail)
     if code != OK:
         return code
-    size = pads.acc.size // len(pads.acc)
-    flat_in, flat_out = dram.reshape(-1), pads.acc.reshape(-1)
-    e = row[r.SRAM]
+    acc = pads.acc
+    e, place = row[r.SRAM], _place(row)
     for y in range(row[r.Y] + row[r.Y0] + row[r.Y1]):
         for x in range(row[r.X] + row[r.X0] + row[r.X1]):
-            source, same = _source(row, y, x), True
-            for k in range(size):
-                value = flat_in[source * size + k] if source >= 0 else np.int32(0)
-                same &= flat_out[e * size + k] == value
-                flat_out[e * size + k] = value
+            source, same = _source(place, y, x), True
+            for b in range(acc.shape[1]):
+                for k in range(acc.shape[2]):
+                    value = dram[source, b, k] if source >= 0 else np.int32(0)
+                    same &= acc[e, b, k] == value
+                    acc[e, b, k] = value
             if not same and pads.stored[e] > seen:
                 return _refuse(RACE, detail, e)
             pads.doubt[e, 0] = _CLEAN
@@ -371,12 +383,12 @@ def _missing(row, pads, detail):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _doubt(doubt, i, memory, element, changed, known):  # type: ignore[no-untyped-def]
-    """Note that what GEMM reads may still be something else."""
+def _doubt(doubt, dst, i, memory, element, changed, known):  # type: ignore[no-untyped-def]
+    """Note that what GEMM reads for an accumulator may still be something else."""
     if changed > known:
-        doubt[0], doubt[1], doubt[2], doubt[3] = i, STALE, memory, element
+        doubt[dst, 0], doubt[dst, 1], doubt[dst, 2], doubt[dst, 3] = i, STALE, memory, element
         if changed == _FAR:
-            doubt[1] = UNWRITTEN
+            doubt[dst, 1] = UNWRITTEN
 
 
 @jit
@@ -388,7 +400,6 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
     uop, inp, wgt, acc, doubt = pads.uop, pads.inp, pads.wgt, pads.acc, pads.doubt
     reset = row[r.RESET]
     batch, block = acc.shape[1], acc.shape[2]
-    before = np.empty((batch, block), np.int32)
     if not reset:
         counters[5] += row[r.OUT] * row[r.IN] * max(row[r.END] - row[r.BGN], 0)
     for y in range(row[r.OUT]):
@@ -400,12 +411,12 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
                 dst = dst0 + uop[u, 0]
                 if dst >= len(acc):
                     return _refuse(SRAM_RANGE, detail, dst)
-                target = acc[dst]
-                unordered = pads.stored[dst] > known[r.S]
-                if unordered:
-                    before[:] = target
+                unordered = pads.stored[dst] > known[r.C, r.S]
+                before = acc[dst].copy() if unordered else acc[:0, 0]
                 if reset:
-                    target[:] = 0
+                    for b in range(batch):
+                        for j in range(block):
+                            acc[dst, b, j] = 0
                     doubt[dst, 0] = _CLEAN
                 else:
                     src, w = src0 + uop[u, 1], wgt0 + uop[u, 2]
@@ -414,15 +425,14 @@ def _gemm(row, i, pads, known, counters, detail):  # type: ignore[no-untyped-def
                     if w >= len(wgt):
                         return _refuse(SRAM_RANGE, detail, w)
                     if doubt[dst, 0] == _CLEAN:
-                        _doubt(doubt[dst], i, _INP, src, pads.inp_changed[src], known[r.L])
-                        _doubt(doubt[dst], i, _WGT, w, pads.wgt_changed[w], known[r.L])
-                    data, weights = inp[src], wgt[w]
+                        _doubt(doubt, dst, i, _INP, src, pads.inp_changed[src], known[r.C, r.L])
+                        _doubt(doubt, dst, i, _WGT, w, pads.wgt_changed[w], known[r.C, r.L])
                     for b in range(batch):
                         for k in range(block):
-                            value = data[b, k]
+                            value = inp[src, b, k]
                             for j in range(block):
-                                target[b, j] += value * weights[k, j]
-                if unordered and (before != target).any():
+                                acc[dst, b, j] += value * wgt[w, k, j]
+                if unordered and (before != acc[dst]).any():
                     return _refuse(RACE, detail, dst)
     return OK
 
@@ -445,7 +455,8 @@ def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  #
                 if dst >= len(flat) or src >= len(flat):
                     return _refuse(SRAM_RANGE, detail, max(dst, src))
                 if not use_imm and doubt[dst, 0] == _CLEAN:
-                    doubt[dst] = doubt[src]
+                    for k in range(4):  # a slice would be copied first
+                        doubt[dst, k] = doubt[src, k]
                 same = True
                 for k in range(flat.shape[1]):
                     left = flat[dst, k]
@@ -466,6 +477,6 @@ def _alu(row, pads, known, counters, detail):  # type: ignore[no-untyped-def]  #
                     else:
                         return _refuse(BAD_OPCODE, detail, op)
                     same &= flat[dst, k] == left
-                if not same and pads.stored[dst] > known[r.S]:
+                if not same and pads.stored[dst] > known[r.C, r.S]:
                     return _refuse(RACE, detail, dst)
     return OK
