@@ -120,8 +120,9 @@ def test_a_schedule_survives_being_numbered() -> None:
 
 
 def test_the_two_opinions_know_nothing_of_each_other() -> None:
-    emitter = {f"vtacsp.free.{name}" for name in ("emit", "walk", "multiply", "micro_ops",
-               "transfers", "dependences", "table", "tiles")}  # fmt: skip
+    names = ("emit", "walk", "multiply", "micro_ops", "transfers", "dependences", "table", "tiles",
+             "window_tiles", "window_walk")  # fmt: skip
+    emitter = {f"vtacsp.free.{name}" for name in names}
     rules = {
         f"vtacsp.free.{name}" for name in ("rules", "schedule_fields", "demand", "kernel_demand")
     }

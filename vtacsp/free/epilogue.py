@@ -20,7 +20,7 @@ from vtacsp.epilogue.program import ALU_OPS, operand_bases
 from vtacsp.epilogue.steps import CHANNEL, Pass
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Geometry, geometry
+from vtacsp.operators.geometry import Axis, Geometry, geometry, taps
 from vtacsp.operators.workload import Workload
 
 __all__ = ["NOTHING", "ON_CHANNEL", "ON_TENSOR", "Chain", "chain_of"]
@@ -79,9 +79,10 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
         if wrong:
             raise WorkloadError(f"{at}{why}")
     sizes = [_size(g, kind) for kind in chain.operands]
-    starts, end = operand_bases(sizes, hardware)
+    # of what the ALU runs by itself the data come first, and take the place of the reset
+    (_, *starts), end = operand_bases([g.data, *sizes], hardware)
     passes, preload = list(chain.passes), -1
-    first = passes[0] if passes else None
+    first = passes[0] if passes and not g.on_alu else None
     if first is not None and first.op == "add" and first.kind not in ("", CHANNEL):
         assert first.operand is not None
         preload = starts[first.operand]
@@ -98,8 +99,26 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
                 loads, number = ON_CHANNEL, channels
                 channels += 1
         rows.append((int(ALU_OPS[op]), int(p.value is not None), value, loads, number, start))
+    if g.on_alu and not rows and _loaded_alone(g):
+        # the store takes what GEMM or ALU wrote last: a value that joins no other is added to 0
+        rows.append((int(ALU_OPS["add"]), 1, 0, NOTHING, -1, -1))
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
     return Chain(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
+
+
+def _loaded_alone(g: Geometry) -> bool:
+    """Whether the window of some output has a single value that is no padding."""
+    axes = [np.bincount(_outputs(axis)).min() == 1 for axis in (g.y, g.x)]
+    return all(axes)
+
+
+def _outputs(axis: Axis) -> list[int]:
+    """The output of every pair of an output and a tap that meets an input."""
+    found: list[int] = []
+    for k in range(axis.kernel):
+        first, count, step = taps((*axis,), k, 0, axis.out)
+        found += range(first, first + count * step, step)
+    return found
 
 
 def _size(g: Geometry, kind: str) -> int:

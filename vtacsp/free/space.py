@@ -13,7 +13,7 @@ import numpy as np
 
 from vtacsp.arrays import BoolArray, DoubleArray, IntArray
 from vtacsp.causes import OK, SRAM_INP
-from vtacsp.errors import SpaceError
+from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.expr import Env
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import fitted
@@ -157,6 +157,11 @@ class FreeSpace:
         self.hardware = hardware or VTAConfig()
         chain_of(workload, self.hardware)  # raises
         self.geometry = geometry(workload, self.hardware)
+        if self.geometry.on_alu:
+            raise WorkloadError(
+                f"{workload.name}: no rules for free schedules of what the ALU runs by itself; "
+                "search finds a fast one"
+            )
         self.points = Points(self.geometry, values)
         self.user_rules = tuple(rules)
         self.rules = (*RULES, *self.user_rules)
