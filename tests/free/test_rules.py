@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.imports import graph, reached
-from tests.support.layers import OPERATORS
+from tests.support.layers import ON_ALU, OPERATORS
 from tests.support.schedules import PLAIN, conv, drawn, random_case, refused
 from vtacsp import VTAConfig
 from vtacsp.expr import Env
@@ -21,6 +21,7 @@ from vtacsp.free.moves import mutate, sample
 from vtacsp.free.rules import RULES
 from vtacsp.free.rules_section import MARK, with_rules
 from vtacsp.free.schedule_fields import columns_of, constants, numbers, schedule_of
+from vtacsp.free.window_rules import WINDOW_RULES
 from vtacsp.functional import random_operands, reference, simulate
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
@@ -32,13 +33,14 @@ CAUSES = {rule.name: rule.cause for rule in RULES}
 def broken(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -> list[list[str]]:
     """The rules that each schedule breaks, by the vectorised check of all of them."""
     env = Env({**constants(layer, machine), **columns_of(schedules)})
-    holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in RULES}
+    rules = WINDOW_RULES if geometry(layer, machine).on_alu else RULES
+    holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in rules}
     return [[name for name in holds if not holds[name][i]] for i in range(len(schedules))]
 
 
 def says(rule: str) -> str:
     """What the emitter calls that a rule is broken."""
-    if rule.startswith(("cut:", "pieces", "groups")):
+    if rule.startswith(("cut:", "pieces", "groups", "fixed")):
         return "schedule"
     return {"isa": "isa:", "isa:instruction": "isa:instruction"}.get(rule, CAUSES[rule])
 
@@ -55,7 +57,7 @@ def agree(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) ->
     return found
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: str) -> None:
     rng = Random(f"rules {operator}")
     found: Counter[str] = Counter()
@@ -77,7 +79,7 @@ def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: st
                     assert set(result.tokens.values()) == {0}
     assert found[""] > 40
     assert len({cause for cause, number in found.items() if number > 2}) >= (
-        3 if operator == "dense" else 5
+        3 if operator in ("dense", *ON_ALU) else 5
     ), found
 
 
@@ -123,9 +125,9 @@ def test_the_two_opinions_know_nothing_of_each_other() -> None:
     names = ("emit", "walk", "multiply", "micro_ops", "transfers", "dependences", "table", "tiles",
              "window_tiles", "window_walk")  # fmt: skip
     emitter = {f"vtacsp.free.{name}" for name in names}
-    rules = {
-        f"vtacsp.free.{name}" for name in ("rules", "schedule_fields", "demand", "kernel_demand")
-    }
+    names = ("rules", "schedule_fields", "demand", "kernel_demand", "window_rules",
+             "window_demand")  # fmt: skip
+    rules = {f"vtacsp.free.{name}" for name in names}
     assert not reached(rules, graph()) & emitter
     assert not reached(emitter, graph()) & rules
 

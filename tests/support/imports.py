@@ -89,7 +89,7 @@ INDEPENDENT = (
 RULES = (
     "rules.*|operators.nest|operators.?.nest|operators.?.rules|operators.?.overflow|"
     "operators.catalogue|epilogue.rules|space.*|alu.nest|alu.rules|free.rules|free.schedule_fields|"
-    "free.demand|free.kernel_demand"
+    "free.demand|free.kernel_demand|free.window_rules|free.window_demand"
 )
 """The first oracle: what says whether a configuration is feasible."""
 

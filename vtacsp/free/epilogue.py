@@ -20,7 +20,7 @@ from vtacsp.epilogue.program import ALU_OPS, operand_bases
 from vtacsp.epilogue.steps import CHANNEL, Pass
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, Geometry, geometry, taps
+from vtacsp.operators.geometry import Geometry, geometry
 from vtacsp.operators.workload import Workload
 
 __all__ = ["NOTHING", "ON_CHANNEL", "ON_TENSOR", "Chain", "chain_of"]
@@ -99,26 +99,10 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
                 loads, number = ON_CHANNEL, channels
                 channels += 1
         rows.append((int(ALU_OPS[op]), int(p.value is not None), value, loads, number, start))
-    if g.on_alu and not rows and _loaded_alone(g):
-        # the store takes what GEMM or ALU wrote last: a value that joins no other is added to 0
+    if g.lies_alone and not rows:
         rows.append((int(ALU_OPS["add"]), 1, 0, NOTHING, -1, -1))
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
     return Chain(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
-
-
-def _loaded_alone(g: Geometry) -> bool:
-    """Whether the window of some output has a single value that is no padding."""
-    axes = [np.bincount(_outputs(axis)).min() == 1 for axis in (g.y, g.x)]
-    return all(axes)
-
-
-def _outputs(axis: Axis) -> list[int]:
-    """The output of every pair of an output and a tap that meets an input."""
-    found: list[int] = []
-    for k in range(axis.kernel):
-        first, count, step = taps((*axis,), k, 0, axis.out)
-        found += range(first, first + count * step, step)
-    return found
 
 
 def _size(g: Geometry, kind: str) -> int:

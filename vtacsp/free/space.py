@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vtacsp.arrays import BoolArray, DoubleArray, IntArray
-from vtacsp.causes import OK, SRAM_INP
-from vtacsp.errors import SpaceError, WorkloadError
+from vtacsp.causes import OK, SRAM_ACC, SRAM_INP
+from vtacsp.errors import SpaceError
 from vtacsp.expr import Env
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import fitted
@@ -31,7 +31,9 @@ from vtacsp.free.schedule_fields import (
     constants,
     numbers,
     schedule_of,
+    window_demanded,
 )
+from vtacsp.free.window_rules import WINDOW_ACC, WINDOW_RULES
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
@@ -157,14 +159,9 @@ class FreeSpace:
         self.hardware = hardware or VTAConfig()
         chain_of(workload, self.hardware)  # raises
         self.geometry = geometry(workload, self.hardware)
-        if self.geometry.on_alu:
-            raise WorkloadError(
-                f"{workload.name}: no rules for free schedules of what the ALU runs by itself; "
-                "search finds a fast one"
-            )
         self.points = Points(self.geometry, values)
         self.user_rules = tuple(rules)
-        self.rules = (*RULES, *self.user_rules)
+        self.rules = (*(WINDOW_RULES if self.geometry.on_alu else RULES), *self.user_rules)
         self.constants = constants(workload, self.hardware)
         refuse_unknown(self.rules, {*self.constants, *FREE_SYMBOLS}, "a free schedule")
 
@@ -231,9 +228,13 @@ class FreeSpace:
     ) -> tuple[DoubleArray, list[Schedule]]:
         """Which share of all slots fits, and each schedule with some that do, at random."""
         env = Env({**self.constants, **columns_of([replace(s, acc=1) for s in schedules])})
-        need = env.evaluate(ACC.quantities["need"])
-        sizes = {name: env.evaluate(chunk_size(f"{name}_chunk")) for name in ("inp", "wgt")}
-        sizes["acc"] = env.evaluate(chunk_size("acc_tile"))
+        if self.geometry.on_alu:  # it has no inputs and weights
+            need = env.evaluate(WINDOW_ACC.quantities["need"])
+            sizes = {"acc": env.evaluate(window_demanded("acc_tile"))}
+        else:
+            need = env.evaluate(ACC.quantities["need"])
+            sizes = {name: env.evaluate(chunk_size(f"{name}_chunk")) for name in ("inp", "wgt")}
+            sizes["acc"] = env.evaluate(chunk_size("acc_tile"))
         shares = np.ones(len(schedules))
         fitting = []
         for i, schedule in enumerate(schedules):
@@ -336,7 +337,7 @@ class FreeSpace:
         env = Env({**self.constants, **values})
         broken: list[Rule] = []
         for rule in self.rules:
-            if broken and rule.name == SRAM_INP and _is_none(broken):
+            if broken and rule.cause in (SRAM_INP, SRAM_ACC) and _is_none(broken):
                 break
             if not env.evaluate(rule.holds):
                 broken.append(rule)
@@ -427,7 +428,7 @@ class FreeSpace:
 
 def _is_none(broken: Iterable[Rule]) -> bool:
     """Whether a schedule is none of the layer."""
-    return any(rule.name.startswith(("cut:", "pieces", "groups")) for rule in broken)
+    return any(rule.name.startswith(("cut:", "pieces", "groups", "fixed")) for rule in broken)
 
 
 def _order(value: Any) -> Any:

@@ -67,6 +67,16 @@ class Axis(NamedTuple):
         return self.stride if self.kernel == 1 else self.dilation
 
     @property
+    def fewest(self) -> int:
+        """The fewest taps with which an output meets an input."""
+        met = [0] * self.out
+        for k in range(self.kernel):
+            first, count, step = taps((*self,), k, 0, self.out)
+            for output in range(first, first + count * step, step):
+                met[output] += 1
+        return min(met)
+
+    @property
     def own_tap(self) -> int | None:
         """A tap that every output has, with an input that no other output needs."""
         for k in range(self.kernel):
@@ -100,6 +110,14 @@ class Geometry(NamedTuple):
     def on_alu(self) -> bool:
         """Whether the ALU runs the layer by itself."""
         return self.join != MULTIPLIES
+
+    @property
+    def lies_alone(self) -> bool:
+        """Whether a value of the data joins no other: the rest of its window is padding.
+
+        The store takes what GEMM or ALU wrote last, so that such a value needs a pass.
+        """
+        return self.on_alu and self.y.fewest * self.x.fewest == 1
 
     @property
     def data(self) -> int:
