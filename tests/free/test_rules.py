@@ -14,7 +14,7 @@ from tests.support import ROOT
 from tests.support.imports import graph, reached
 from tests.support.layers import ON_ALU, OPERATORS
 from tests.support.schedules import PLAIN, conv, drawn, random_case, refused
-from vtacsp import VTAConfig
+from vtacsp import VTAConfig, workload_from_dict
 from vtacsp.expr import Env
 from vtacsp.free import Schedule, emit
 from vtacsp.free.moves import mutate, sample
@@ -27,7 +27,13 @@ from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 
 MACHINE = VTAConfig()
-CAUSES = {rule.name: rule.cause for rule in RULES}
+ONE = workload_from_dict({
+    "op": "avg_pool", "name": "one", "batch": 1, "channels": 16, "height": 16, "width": 16,
+    "kernel": [1, 1],
+})  # fmt: skip
+"""A window of one value: all is loaded in place, and an ALU operation has to store it."""
+
+CAUSES = {rule.name: rule.cause for rule in (*RULES, *WINDOW_RULES)}
 
 
 def broken(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -> list[list[str]]:
@@ -101,6 +107,13 @@ def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: st
         ("isa", "isa", conv(20, 20, 2), {"LOG_INP_BUFF_SIZE": 12},
          {"channels": (2,), "rows": (20,), "columns": (20,), "reduction": (1, 1), "inp": 1,
           "acc": 1, "load_rows": 5, "finish": (2,), "finish_rows": (2, 3)}),
+        ("sram:acc", "whole_load:acc", ONE, {"LOG_ACC_BUFF_SIZE": 14},
+         {"rows": (16,), "columns": (16,), "acc": 1}),
+        ("", "", ONE, {"LOG_ACC_BUFF_SIZE": 14},
+         {"rows": (16,), "columns": (16,), "acc": 1, "last": (15, 1)}),
+        ("tokens", "tokens", replace(ONE, height=600, width=1), {},
+         {"rows": (1,) * 600, "columns": (1,), "acc": 256}),
+        ("schedule", "fixed", ONE, {}, {"rows": (16,), "columns": (16,), "acc": 1, "wgt": 1}),
         ("isa", "isa:instruction", conv(2, 2), {"LOG_ACC_BUFF_SIZE": 18, "LOG_WGT_BUFF_SIZE": 15},
          {"rows": (2,), "columns": (2,)}),
     ],

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
+from vtacsp.causes import SRAM_ACC, SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.epilogue import Chain, chain_of
@@ -74,10 +74,12 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
     if too_wide.any():
         name = FIELDS[int(too_wide.argmax())]
         raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
-    for cause, memory in ((SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT)):
+    for cause, memory in (
+        (SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT), *([(SRAM_ACC, Memory.ACC)] * g.on_alu)
+    ):  # fmt: skip
         loads = table[:, 1] == int(memory)  # of no other instruction
         if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():
-            # rtl:whole:inp, rtl:whole:wgt; both were measured
+            # rtl:whole:inp, rtl:whole:wgt, rtl:whole:acc; the first two were measured
             raise ProgramError(cause, "a single load of the whole scratchpad loses its end")
     flags, most = derive(table, *noted.pieces)
     if most > MOST_TOKENS:

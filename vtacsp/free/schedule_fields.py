@@ -309,6 +309,7 @@ PROCEDURES: Mapping[str, str] = {
     "loaded": "accumulators of data that the ALU's own layers load, each as often as it is loaded",
     "loads": "instructions that load them, or a tensor of the epilogue",
     "kernels": "instructions that reset or compute in such a layer",
+    "whole_acc": "elements of the largest single load of such data",
     "micro_ops": "micro-ops of all kernels, those that are alike counted once",
     "fits": "1 when each product has a form whose kernels fit beside those before them",
     "rewritten": "1 when a product has no form that leaves an accumulator alone for two micro-ops",

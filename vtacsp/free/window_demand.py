@@ -18,14 +18,14 @@ __all__ = ["NUMBERS", "Layer", "Windows", "demand"]
 NUMBERS = (
     *("acc_tile", "windows", "micro_ops", "fits", "tokens"),
     *("size", "stride", "loop", "wide_acc", "wide_src"),
-    *("loaded", "loads", "kernels"),
+    *("loaded", "loads", "kernels", "whole_acc"),
 )
 """What :func:`demand` returns.
 
 Accumulators of the largest tile and of all windows, micro-ops of all kernels, whether they fit, the
 most tokens in a queue, the largest size and stride of a copy, the longest loop, the largest
 factors; accumulators that are loaded with data, instructions that load them or a tensor of the
-epilogue, and those that compute.
+epilogue, and those that compute; the largest single load of data.
 """
 
 _CHANNEL, _TENSOR = 1, 2
@@ -155,7 +155,7 @@ class _Count:
         self.kernels: dict[tuple[tuple[int, int], ...], None] = {}
         self.used = 0
         self.size = self.stride = self.loop = self.wide_acc = self.wide_src = 0
-        self.loaded = self.loads = self.computes = 0
+        self.loaded = self.loads = self.computes = self.whole = 0
         self.gap_y = self.y.stride if not self.in_place and self.y.kernel == 1 else 1
         self.gap_x = self.x.stride if self.in_place and self.x.kernel == 1 else 1
         self.tiles = _tiles(layer, s)
@@ -174,7 +174,7 @@ class _Count:
         return [
             self.acc_tile, windows, self.used, int(fits), min(self.s.acc, len(self.tiles)),
             self.size, self.stride, self.loop, self.wide_acc, self.wide_src,
-            self.loaded, self.loads, self.computes,
+            self.loaded, self.loads, self.computes, self.whole,
         ]  # fmt: skip
 
     # -- what lies where
@@ -232,17 +232,20 @@ class _Count:
         self.loaded += blocks * lines * across
         if gap_x > 1 and across > 1:
             self.loads += blocks * lines - 1
+            blocks = lines = 1
             self.copy(across, gap_x)
         elif lines == 1:
             self.copy(max(blocks, across), tall * wide)
         elif gap_y > 1 or across < wide:
             self.loads += blocks - 1
+            blocks = 1
             self.copy(max(lines, across), gap_y * wide)
         elif lines < tall:
             self.copy(max(blocks, lines * across), tall * wide)
         else:
             self.copy(blocks * tall * wide, blocks * tall * wide)
         self.loads += 1
+        self.whole = max(self.whole, blocks * lines * across)
 
     def copy(self, size: int, stride: int) -> None:
         """Note a copy."""

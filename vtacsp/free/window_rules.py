@@ -96,6 +96,17 @@ WINDOW_ACC = Rule(
     grows="LOG_ACC_BUFF_SIZE",
 )
 
+WHOLE = Rule(
+    name="whole_load:acc",
+    cause=too_large("acc"),
+    checks=(Check(Stage.TOTAL_ACC, window_demanded("whole_acc") < depth("acc")),),
+    title="no load of data fills the accumulators",
+    message="a single load has {need:,} elements, the scratchpad {depth:,}: its end is lost",
+    mechanism="The counter of a load wraps when it fills the scratchpad (see docs/timing.md).",
+    quantities={"need": window_demanded("whole_acc"), "depth": depth("acc")},
+    grows="LOG_ACC_BUFF_SIZE",
+)
+
 _UOP = replace(
     UOP,
     checks=(Check(Stage.UOP_SIZE, window_demanded("fits") == 1),),
@@ -132,5 +143,5 @@ _TOKENS = replace(
     quantities={**TOKENS.quantities, "tokens": window_demanded("tokens")},
 )
 
-WINDOW_RULES = (*CUTS, FIXED, WINDOW_ACC, ISA_WIDTH, _UOP, _ISA, _TOKENS)
+WINDOW_RULES = (*CUTS, FIXED, WINDOW_ACC, ISA_WIDTH, WHOLE, _UOP, _ISA, _TOKENS)
 """Every rule of a free schedule of what the ALU runs by itself."""
