@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from vtacsp import PYNQ, Config, Simulator, compile, find_workloads
-from vtacsp.tune import FunctionMeasurer, GridSearcher, ranked, search_space, tune
+from vtacsp.free import search
+from vtacsp.program import Program
+from vtacsp.timing import simulate_timing
+from vtacsp.tune import (
+    FunctionMeasurer,
+    GridSearcher,
+    measure_schedules,
+    ranked,
+    search_space,
+    tune,
+)
 
 (layer,) = find_workloads("resnet18.C11")
 space = search_space(compile(layer))  # the default machine
@@ -51,3 +61,15 @@ first = ranked(space, 8, lambda indices: simulator.cycles_many(indices.tolist())
 result = tune(GridSearcher(space, initial=first), Board(stand_in), trials=8)
 print(f"{result.measured} measured on {Board.device}, {result.failed} failed")
 print(f"best: {result.best_config}, {result.best.result.seconds * 1e3:.3f} ms")
+
+# free schedules have no index: a board gets their programs, and has the last word on the fastest
+found = search(layer, space.hardware, simulations=500)  # a short search
+
+
+def program_on_board(program: Program) -> float:
+    """Yours: `vtacsp.bundle.pack` makes files of a program that VTA's driver runs."""
+    return simulate_timing(program, PYNQ).seconds
+
+
+measured = measure_schedules(found, Board(stand_in, program_on_board), candidates=4)
+print(f"best beyond the template: {measured.best.result.seconds * 1e3:.3f} ms")

@@ -108,13 +108,13 @@ def test_nothing_is_left_to_compile_in_the_workers_of_a_search():
     code = """
 import sys
 from vtacsp import VTAConfig, find_workloads
-from vtacsp.free.search import ready, search
+from vtacsp.free.search import compile_search, search
 def compiled():
     functions = [f for n, m in sys.modules.items() if n.startswith("vtacsp.")
                  for f in vars(m).values() if hasattr(f, "nopython_signatures")]
     return sum(len(f.nopython_signatures) for f in {id(f): f for f in functions}.values())
 before = compiled()
-ready()
+compile_search()
 first = compiled()
 for name in ("resnet18.C8", "dcgan.CT1", "mobilenet.D2"):
     search(*find_workloads(name), VTAConfig(), simulations=40)

@@ -66,6 +66,12 @@ from .errors import (
 from .errors import (
     WorkloadError as WorkloadError,
 )
+from .functional.program_execution import (
+    ExecutionResult as ExecutionResult,
+)
+from .functional.program_execution import (
+    verdict as verdict,
+)
 from .functional.reference import (
     Operands as Operands,
 )
@@ -74,12 +80,6 @@ from .functional.reference import (
 )
 from .functional.reference import (
     reference as reference,
-)
-from .functional.simulation import (
-    SimulationResult as SimulationResult,
-)
-from .functional.simulation import (
-    verdict as verdict,
 )
 from .machine.configuration import VTAConfig as VTAConfig
 from .network.find import find_workloads as find_workloads

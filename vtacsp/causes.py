@@ -10,6 +10,7 @@ from typing import Final
 __all__ = [
     "ALU_PATTERN",
     "CAUSES",
+    "CRASH",
     "DEADLOCK",
     "DMA_2D_ACC",
     "DMA_2D_INP",
@@ -99,6 +100,8 @@ WRONG_RESULT: Final = "wrong_result"
 SHAPE: Final = "shape"
 DEADLOCK: Final = "deadlock"
 TOO_LONG: Final = "too_long"
+CRASH: Final = "crash"
+"""Of no rule: what measured the configuration ended."""
 
 
 # The templates never call ``raise_error``, so nothing is an INSTANTIATION_ERROR.  An exception of

@@ -64,6 +64,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "program": "The instructions and micro-ops of one configuration. Configurations that "
         "differ only in a knob without effect are one program.",
         "cycles": "Clock cycles from launch to finish on the RTL, the host's work not counted.",
+        "simulate": "Say how many cycles a program takes, without its numbers: `vtacsp simulate`, "
+        "`Simulator`.",
+        "execute": "Compute the numbers of a program, bit by bit, without its cycles: "
+        "`vtacsp.functional.execute`. What does it is a functional simulator.",
         "bound (by)": "What holds a program up: compute, load or store, or latency when the "
         "modules mostly wait for each other.",
         "lower bound": "Cycles that no feasible configuration can undercut, from a formula.",

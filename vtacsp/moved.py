@@ -1,16 +1,16 @@
-"""Modules that have moved: the old names work for one release, and say where to go."""
+"""Modules and names that have moved: the old ones work for one release, and say where to go."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MOVED", "accept_old_names", "old_name"]
+__all__ = ["MOVED", "RENAMED", "accept_old_names", "keep_old_names"]
 
 MOVED = {
     "vtacsp.autotvm.measure": "vtacsp.autotvm.board",
@@ -23,6 +23,7 @@ MOVED = {
     "vtacsp.footprint": "vtacsp.epilogue.footprint",
     "vtacsp.free.kernels": "vtacsp.free.micro_ops",
     "vtacsp.free.tokens": "vtacsp.free.dependences",
+    "vtacsp.functional.simulation": "vtacsp.functional.program_execution",
     "vtacsp.hardware": "vtacsp.machine.configuration",
     "vtacsp.isa": "vtacsp.machine.fields",
     "vtacsp.knobs": "vtacsp.operators.knobs",
@@ -56,7 +57,7 @@ MOVED = {
     "vtacsp.simulate.document": "vtacsp.timing.document",
     "vtacsp.simulate.engine": "vtacsp.timing.engine",
     "vtacsp.simulate.exhaustive": "vtacsp.timing.exhaustive",
-    "vtacsp.simulate.functional": "vtacsp.functional.simulation",
+    "vtacsp.simulate.functional": "vtacsp.functional.program_execution",
     "vtacsp.simulate.machine": "vtacsp.functional.interpreter",
     "vtacsp.simulate.plan": "vtacsp.timing.plan",
     "vtacsp.simulate.reference": "vtacsp.functional.reference",
@@ -83,12 +84,56 @@ MOVED = {
 ``vtacsp.free.geometry`` is none of them: the package has a function of that name.
 """
 
+RENAMED = {
+    "vtacsp": {"SimulationResult": "vtacsp.functional:ExecutionResult"},
+    "vtacsp.autotvm.seeding": {"Method": "vtacsp.autotvm.seeding:SamplingMethod"},
+    "vtacsp.codesign": {
+        "Layer": "vtacsp.codesign:CountedLayer",
+        "load_network": "vtacsp.codesign:load_counted",
+    },
+    "vtacsp.embedding": {"Layer": "vtacsp.embedding:UnpackedLayer"},
+    "vtacsp.expr.nodes": {"Node": "vtacsp.expr.nodes:Expression"},
+    "vtacsp.free": {"Axis": "vtacsp.free:AxisGeometry"},
+    "vtacsp.functional": {
+        "SimulationResult": "vtacsp.functional:ExecutionResult",
+        "simulate": "vtacsp.functional:execute",
+    },
+    "vtacsp.functional.interpreter": {
+        "Dram": "vtacsp.functional.interpreter:DramContents",
+        "Scratchpads": "vtacsp.functional.interpreter:ScratchpadContents",
+    },
+    "vtacsp.functional.program_execution": {
+        "SimulationResult": "vtacsp.functional:ExecutionResult",
+        "simulate": "vtacsp.functional:execute",
+    },
+    "vtacsp.machine.instructions": {"Stage": "vtacsp.machine.instructions:Module"},
+    "vtacsp.metaschedule": {"TuningResult": "vtacsp.metaschedule.tune:BestRecord"},
+    "vtacsp.program": {"build": "vtacsp.operators.builder:build"},
+    "vtacsp.program.copies": {
+        "Axis": "vtacsp.program.copies:StridedAxis",
+        "Pads": "vtacsp.program.copies:PaddedAxis",
+    },
+    "vtacsp.program.loops": {"Node": "vtacsp.program.loops:Statement"},
+    "vtacsp.program.scratchpad": {"Scratchpads": "vtacsp.program.scratchpad:ScratchpadAllocator"},
+    "vtacsp.report.layer_facts": {"Layer": "vtacsp.report.layer_facts:LayerFacts"},
+    "vtacsp.rules": {
+        "catalogue": "vtacsp.operators.catalogue:catalogue",
+        "quantity": "vtacsp.operators.catalogue:quantity",
+    },
+    "vtacsp.space.cpsat": {"Model": "vtacsp.space.cpsat:ProblemModel"},
+    "vtacsp.study": {"search": "vtacsp.study:run_search"},
+}
+"""Module -> its names that are others now -> ``module:name``, for :func:`keep_old_names`.
+
+What 0.1.0 had, and what a package of the reference hands out.
+"""
+
 
 def _of_simulate(name: str) -> object:
     """What ``vtacsp.simulate`` had: it is two packages now."""
     for package in ("vtacsp.functional", "vtacsp.timing"):
         module = import_module(package)
-        if name in module.__all__:
+        if name in module.__all__ or name in RENAMED.get(package, ()):
             return getattr(module, name)
     raise AttributeError(f"module 'vtacsp.simulate' has no attribute {name!r}")
 
@@ -127,16 +172,23 @@ def accept_old_names() -> None:
         sys.meta_path.append(_Finder())
 
 
-def old_name(package: str, name: str, moved: dict[str, str]) -> Any:
-    """What a package had under a name that is a module's now, with a warning.
+def keep_old_names(module: str) -> None:
+    """Let a module answer to its names of :data:`RENAMED`, with a warning; it calls this itself.
 
-    ``moved`` is name -> module, or ``module:name`` where the name is another one now.  Raises
-    :class:`AttributeError` for a name that did not move.
+    Set from here and not defined there: for type checkers a module with a ``__getattr__`` has
+    every name.
     """
-    if name not in moved:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    module, _, new = moved[name].partition(":")
-    new = new or name
-    text = f"{package}.{name} is {module}.{new} now; the old name goes with the next release"
-    warnings.warn(text, DeprecationWarning, stacklevel=3)
-    return getattr(import_module(module), new)
+    names = sys.modules[module].__dict__
+    otherwise: Callable[[str], Any] | None = names.get("__getattr__")
+
+    def old_name(name: str) -> Any:
+        if name not in RENAMED[module]:
+            if otherwise is not None:
+                return otherwise(name)
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        place, _, new = RENAMED[module][name].partition(":")
+        text = f"{module}.{name} is {place}.{new} now; the old name goes with the next release"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return getattr(import_module(place), new)
+
+    names["__getattr__"] = old_name

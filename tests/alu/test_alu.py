@@ -20,7 +20,7 @@ from vtacsp import (
     verdict,
     workload_from_dict,
 )
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 from vtacsp.functional.reference import random_operands, reference
 from vtacsp.operators.workload import MAX_SIZE
 from vtacsp.space.cpsat import enumerate_feasible
@@ -151,7 +151,7 @@ def test_a_sum_is_relays():
     wanted = np.minimum(np.maximum(left + right, 0) + 2 >> 2, 127)
     assert len(np.unique(wanted)) > 100
     best = Simulator(workload, SMALL).space.indices[0]
-    assert np.array_equal(simulate(build(workload, SMALL, int(best)), operands).output, wanted)
+    assert np.array_equal(execute(build(workload, SMALL, int(best)), operands).output, wanted)
 
 
 @pytest.mark.parametrize("op", ["max_pool", "avg_pool"])
@@ -169,7 +169,7 @@ def test_a_pool_is_the_window_by_window_one(op):
             wanted[:, :, y, x] = value
     assert np.array_equal(reference(workload, SMALL, operands), wanted)
     index = int(Simulator(workload, SMALL).space.indices[-1])
-    assert np.array_equal(simulate(build(workload, SMALL, index), operands).output, wanted)
+    assert np.array_equal(execute(build(workload, SMALL, index), operands).output, wanted)
 
 
 # ---------------------------------------------------------------- cycles

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vtacsp.codesign import COSTS, MachineSpace, codesign, load_network
+from vtacsp.codesign import COSTS, MachineSpace, codesign, load_counted
 from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
-from vtacsp.codesign.rivals import SAMPLERS, run
+from vtacsp.codesign.rivals import SAMPLERS, run_rival
 
 FREE = {
     "LOG_BATCH": range(2),
@@ -39,7 +39,7 @@ GOAL = 0.99
 
 def exact(*_):
     """The exact search: seconds on the processor and on the wall, and what it found."""
-    network, space = load_network("resnet18"), MachineSpace(free=FREE)
+    network, space = load_counted("resnet18"), MachineSpace(free=FREE)
     cpu, wall = time.process_time(), time.perf_counter()
     front = codesign(network, space)
     return {
@@ -56,7 +56,7 @@ def exact(*_):
 
 def everything(points):
     """The corner of the hypervolume, and how many machines are near the front."""
-    network, space = load_network("resnet18"), MachineSpace(free=FREE)
+    network, space = load_counted("resnet18"), MachineSpace(free=FREE)
     cycles = Evaluator(network, space).prove(np.arange(len(space)))
     kib = COSTS["kib"].of(space)
     return {
@@ -67,9 +67,11 @@ def everything(points):
 
 
 def rival(sampler, seed, evaluations, points, reference):
-    network, space = load_network("resnet18"), MachineSpace(free=FREE)
+    network, space = load_counted("resnet18"), MachineSpace(free=FREE)
     steps, end = [], None
-    for p in run(network, space, np.array(points), reference, sampler, seed, evaluations, GOAL):
+    for p in run_rival(
+        network, space, np.array(points), reference, sampler, seed, evaluations, GOAL
+    ):
         end = [p.evaluations, p.cpu_seconds, p.wall_seconds, p.share]
         if not steps or p.share > steps[-1][-1]:
             steps.append(end)
@@ -83,7 +85,7 @@ def alone(function, *arguments):
 
 
 def main(path: Path, seeds: int, evaluations: int) -> None:
-    codesign(load_network("mlperf_tiny"), MachineSpace(free={"LOG_INP_BUFF_SIZE": range(13, 16)}))
+    codesign(load_counted("mlperf_tiny"), MachineSpace(free={"LOG_INP_BUFF_SIZE": range(13, 16)}))
     import optuna  # noqa: F401  before any clock runs
 
     data = json.loads(path.read_text()) if path.exists() else {"runs": {}}

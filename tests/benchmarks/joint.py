@@ -22,7 +22,7 @@ from pyatf.tp import TP
 
 from vtacsp import HardwareSpace, Problem, Workload
 from vtacsp.machine.legality import LEGALITY
-from vtacsp.space.cpsat import Model
+from vtacsp.space.cpsat import ProblemModel
 
 from .contenders import PyAtf, best_order
 from .translate import Constraint, conjunction, translate
@@ -123,7 +123,7 @@ def _cp_sat(case: JointCase, progress: Progress, seconds: float) -> None:
             progress.points += 1
 
     start = time.perf_counter()
-    model = Model(case.problems, case.hardware.free)
+    model = ProblemModel(case.problems, case.hardware.free)
     left = seconds - (time.perf_counter() - start) - 1  # stop before the alarm
     solver = model.solver()
     solver.parameters.enumerate_all_solutions = True

@@ -16,7 +16,7 @@ import onnx
 
 from tests.support.onnx_integer import convolution
 from vtacsp import VTAConfig, build
-from vtacsp.functional import random_operands, simulate
+from vtacsp.functional import execute, random_operands
 from vtacsp.network import Options, load_network, solve
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -36,7 +36,7 @@ def main() -> int:
         for layer in answer.layers:
             work = layer.layer.workload
             operands = random_operands(work, machine)
-            ours = simulate(build(work, machine, layer.index), operands).output
+            ours = execute(build(work, machine, layer.index), operands).output
             right = convolution(work, machine, operands)
             values += right.size
             if len(np.unique(right)) < 8 or not np.array_equal(ours, right):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import vtacsp
 from vtacsp import Conv2D, Simulator, VTAConfig, build, random_operands, suite
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 from vtacsp.program import Program
 from vtacsp.timing import simulate_all, simulate_timing
 
@@ -96,7 +96,7 @@ def measure(layer: Conv2D, every: int) -> Layer:
         return rounds.min(axis=0), lengths
 
     timed, lengths = run(simulate_timing)
-    executed, _ = run(lambda program: simulate(program, operands))
+    executed, _ = run(lambda program: execute(program, operands))
     turns = np.zeros(3)
     for index in indices:
         begun = time.perf_counter()
@@ -104,7 +104,7 @@ def measure(layer: Conv2D, every: int) -> Layer:
         built = time.perf_counter()
         simulate_timing(program)
         done = time.perf_counter()
-        simulate(program, operands)
+        execute(program, operands)
         turns += built - begun, done - built, time.perf_counter() - done
     in_turns = (turns[0] + turns[2]) / (turns[0] + turns[1])
     slow = indices[int(executed[:, 1].argmax())]
@@ -114,7 +114,7 @@ def measure(layer: Conv2D, every: int) -> Layer:
     weight = rng.integers(-128, 128, shape, dtype=np.int32)
     program = build(layer, hardware, slow)
     peer = [seconds(lambda: im2col(layer, data, weight)) for _ in range(ROUNDS)]
-    slowest = min(seconds(lambda: simulate(program, operands)) for _ in range(ROUNDS))
+    slowest = min(seconds(lambda: execute(program, operands)) for _ in range(ROUNDS))
     gc.collect()
     instructions = sum(lengths) / len(lengths)
     return Layer(layer.name, timed, executed, in_turns, instructions, slowest, min(peer))

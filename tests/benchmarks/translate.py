@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from vtacsp.expr.nodes import Bool, Const, Node, Symbol, Table, Truth
+from vtacsp.expr.nodes import Bool, Const, Expression, Symbol, Table, Truth
 
 __all__ = ["Constraint", "conjunction", "translate"]
 
@@ -62,16 +62,16 @@ class _Folder:
         self.constants = constants
         self.prefix = prefix
         self._terms: dict[tuple[Any, ...], _Term] = {}
-        self._done: dict[int, tuple[Node, _Term]] = {}
+        self._done: dict[int, tuple[Expression, _Term]] = {}
 
-    def fold(self, node: Node) -> _Term:
+    def fold(self, node: Expression) -> _Term:
         known = self._done.get(id(node))
         if known is None:
             known = (node, self._fold(node))
             self._done[id(node)] = known
         return known[1]
 
-    def _fold(self, node: Node) -> _Term:
+    def _fold(self, node: Expression) -> _Term:
         if isinstance(node, (Const, Truth)):
             return self.const(node.value)
         if isinstance(node, Symbol):

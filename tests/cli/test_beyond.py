@@ -10,10 +10,8 @@ import pytest
 
 from tests.support.commands import CONV, DENSE, run
 from vtacsp import Simulator, VTAConfig
-from vtacsp.cli.free import FREE_GAP
 from vtacsp.free import Schedule, emit, limit
-from vtacsp.free.compared import Comparison
-from vtacsp.free.search import GAP
+from vtacsp.free.compared import ScheduleComparison
 from vtacsp.operators.loading import load_workloads
 from vtacsp.timing import simulate_timing
 
@@ -163,20 +161,16 @@ def test_bad_input_is_one_line_before_the_work(net, words, message):
 
 
 def test_sums_are_over_all_runs():
-    a = Comparison("a", 3, 120, 110, 100)
-    b = Comparison("b", None, 50, None, 40)
-    c = Comparison("c", 1, None, 70, 60)
-    nothing = Comparison("d", 1, None, None, 60)
+    a = ScheduleComparison("a", 3, 120, 110, 100)
+    b = ScheduleComparison("b", None, 50, None, 40)
+    c = ScheduleComparison("c", 1, None, 70, 60)
+    nothing = ScheduleComparison("d", 1, None, None, 60)
     assert (a.cycles, b.cycles, c.cycles, nothing.cycles) == (110, 50, 70, None)
     assert (a.faster, b.faster, c.faster) == (120 / 110 - 1, None, None)
-    both = Comparison.total([a, b, nothing])
+    both = ScheduleComparison.total([a, b, nothing])
     assert both is not None
     assert (both.template, both.cycles, both.limit) == (3 * 120 + 50, 3 * 110 + 50, 3 * 100 + 40)
-    three = Comparison.total([a, b, c])
+    three = ScheduleComparison.total([a, b, c])
     assert three is not None
     assert (three.template, three.cycles) == (None, 3 * 110 + 50 + 70)
-    assert Comparison.total([nothing]) is None
-
-
-def test_the_gap_is_the_one_of_the_search():
-    assert FREE_GAP == GAP
+    assert ScheduleComparison.total([nothing]) is None

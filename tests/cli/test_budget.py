@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import run
 from vtacsp import Simulator, compile, suite
-from vtacsp.cli.budget import Budget
+from vtacsp.cli.budget import TimeBudget
 from vtacsp.tune import RandomSearcher, SimulatorMeasurer, search_space, tune
 from vtacsp.tune.loop import EARLY, STOPPED
 
@@ -28,7 +28,7 @@ def layers(tmp_path, monkeypatch):
 
 def test_time_that_a_layer_does_not_use_is_for_those_after_it():
     now = [100.0]
-    budget = Budget(1.0, layers=3, clock=lambda: now[0])
+    budget = TimeBudget(1.0, layers=3, clock=lambda: now[0])
     first = budget.share()
     now[0] = 119.9
     assert not first()
@@ -42,7 +42,7 @@ def test_time_that_a_layer_does_not_use_is_for_those_after_it():
     assert second()
     now[0] = 170.0
     assert budget.share()()
-    assert not Budget(None, clock=lambda: now[0]).share()()
+    assert not TimeBudget(None, clock=lambda: now[0]).share()()
 
 
 def test_stop_is_asked_between_measurements_and_what_is_known_costs_nothing(tmp_path):

@@ -13,7 +13,7 @@ from vtacsp import RTL, VTAConfig, compile
 from vtacsp.codesign import MachineSpace, codesign, counted
 from vtacsp.codesign.front_machine import bound_by, details
 from vtacsp.codesign.rivals import hypervolume
-from vtacsp.codesign.side_by_side import compare, machine_of
+from vtacsp.codesign.side_by_side import compare, described_machine
 from vtacsp.codesign.upgrade import faster, smaller
 from vtacsp.errors import SpaceError, TimingError
 from vtacsp.operators.filling import fill_blocks
@@ -70,7 +70,7 @@ def test_machines_are_written_and_the_proof_checked(network, tmp_path):
     stated = json.loads(proof.read_text())["front"]
     assert [m.log_block for m in machines] == [p["machine"]["LOG_BLOCK"] for p in stated]
     # cycles of the first, from its file alone
-    first = machine_of(machines[0])
+    first = described_machine(machines[0])
     assert first.timing.bus_bytes == 16
     cycles = [brute(layer, first.hardware, [first.timing])[0] for layer in (POINT, CONV)]
     assert machines[0].extra["network_cycles"] == 2 * cycles[0] + cycles[1]
@@ -283,7 +283,7 @@ def test_advice_about_cycles_on_the_command_line(network, tmp_path):
 
 def test_two_machines_side_by_side():
     other = BASE.replace(LOG_INP_BUFF_SIZE=12, LOG_ACC_BUFF_SIZE=12)
-    a, b = machine_of(BASE), machine_of(replace(other, extra={"bus_bytes": 16}))
+    a, b = described_machine(BASE), described_machine(replace(other, extra={"bus_bytes": 16}))
     assert (a.timing.bus_bytes, b.timing.bus_bytes) == (8, 16)
     for row, layer in zip(compare([(POINT, 2), CONV], a, b), (POINT, CONV), strict=True):
         spaces = [compile(fill_blocks(layer, m.hardware).workload, m.hardware) for m in (a, b)]
@@ -295,10 +295,10 @@ def test_two_machines_side_by_side():
             assert side.index == space.indices[every.cycles.argmin()]
             assert side.bound == Simulator(space, timing=m.timing).run(side.index).bound
         assert row.faster == row.a.cycles / row.b.cycles - 1
-    blocks = machine_of(BASE.replace(LOG_BLOCK=3))
+    blocks = described_machine(BASE.replace(LOG_BLOCK=3))
     assert compare([POINT], a, blocks)[0].both is None
     with pytest.raises(TimingError, match="bus_bytes of the hardware description"):
-        machine_of(replace(BASE, extra={"bus_bytes": 12}))
+        described_machine(replace(BASE, extra={"bus_bytes": 12}))
 
 
 def test_compare_on_the_command_line(network, tmp_path):
@@ -313,7 +313,9 @@ def test_compare_on_the_command_line(network, tmp_path):
     assert sum(int(r["count"]) * int(r["cycles_a"]) for r in found) == network_cycles(BASE)
     table = run("compare", *paths, network).stdout
     assert f"{network_cycles(BASE):,}" in table
-    side = compare([(POINT, 2), CONV], *(machine_of(VTAConfig.load(path)) for path in paths))[1]
+    side = compare(
+        [(POINT, 2), CONV], *(described_machine(VTAConfig.load(path)) for path in paths)
+    )[1]
     memory = table[table.index("takes of the scratchpads") :]
     assert f"{side.a.index} | {side.b.index}" in memory
     assert f"{side.a.used['acc']:.0%} | {side.b.used['acc']:.0%}" in memory

@@ -213,7 +213,7 @@ def test_too_little_memory_is_one_line(monkeypatch):
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("vtacsp.cli.report.table", exhausted)
+    monkeypatch.setattr("vtacsp.cli.report.rows_as_table", exhausted)
     done = CliRunner().invoke(main, ["report", "resnet18.C11"])
     assert done.exit_code == 2
     assert done.stderr.startswith("error: there is not enough memory")

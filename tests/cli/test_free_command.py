@@ -13,7 +13,7 @@ import pytest
 from tests.support.commands import run
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
-from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.functional import execute, random_operands, reference
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.loading import load_workloads
 from vtacsp.timing import Simulator, simulate_timing
@@ -50,7 +50,7 @@ def test_best_free_has_a_row_per_layer_and_saves_what_it_found(layers, tmp_path)
         assert simulate_timing(program).cycles == int(row["cycles"])
         operands = random_operands(layer, VTAConfig())
         right = reference(layer, VTAConfig(), operands)
-        assert np.array_equal(simulate(program, operands).output, right)
+        assert np.array_equal(execute(program, operands).output, right)
 
 
 def test_best_free_is_a_table_of_80_columns(layers):

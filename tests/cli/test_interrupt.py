@@ -238,7 +238,7 @@ def test_solving_is_interrupted_and_is_no_answer():
     text = (
         "import sys, time, vtacsp\n"
         "from ortools.sat.python import cp_model\n"
-        "from vtacsp.space.cpsat import run\n"
+        "from vtacsp.space.cpsat import run_solver\n"
         "model = cp_model.CpModel()\n"
         "x = [[model.new_bool_var('') for _ in range(13)] for _ in range(14)]\n"
         "for row in x: model.add_exactly_one(row)\n"
@@ -249,7 +249,7 @@ def test_solving_is_interrupted_and_is_no_answer():
         "solver.parameters.linearization_level = 0\n"
         "solver.parameters.symmetry_level = 0\n"
         "print('begun', flush=True)\n"
-        "try: print(run(solver, model))\n"
+        "try: print(run_solver(solver, model))\n"
         "except KeyboardInterrupt: print('interrupted')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)

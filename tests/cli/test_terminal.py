@@ -22,7 +22,7 @@ from tests.support.commands import TIGHT, run
 from vtacsp import SUITES, VTAConfig, find_workloads, suite
 from vtacsp.cli import main
 from vtacsp.cli.knob_columns import KNOBS
-from vtacsp.cli.output import render, table
+from vtacsp.cli.output import rows_as_table, rows_as_text
 from vtacsp.cli.progress import estimate
 from vtacsp.cli.terminal import printable
 from vtacsp.operators.knobs import KnobSpace
@@ -104,7 +104,10 @@ def test_what_a_terminal_would_obey_is_escaped(text):
         "\x1b", "\\x1b"
     ).replace("\x07", "\\x07")
     rows = [{"layer": text, "n": 1}]
-    for shown in (table(rows, ["layer", "n"], title=text), render(rows, ["layer"], "json")):
+    for shown in (
+        rows_as_table(rows, ["layer", "n"], title=text),
+        rows_as_text(rows, ["layer"], "json"),
+    ):
         assert all(c.isprintable() or c == "\n" for c in shown)
 
 
@@ -203,7 +206,7 @@ def test_a_table_breaks_no_word_and_is_no_wider_unless_a_word_is(cells, across, 
     names = [f"c{place}" for place in range(across)]
     rows = [dict(zip(names, cells[i:], strict=False)) for i in range(0, len(cells), across)]
     with patch.dict(os.environ, COLUMNS=str(columns)):
-        text = table(rows, names)
+        text = rows_as_table(rows, names)
     words = sorted(word for cell in cells for word in cell.split())
     printed = [w for w in re.split(r"[\s│┃]+", text) if re.fullmatch("[ab_=1]+", w)]
     assert sorted(printed) == words
@@ -214,7 +217,7 @@ def test_a_table_breaks_no_word_and_is_no_wider_unless_a_word_is(cells, across, 
 def test_rows_that_do_not_fit_side_by_side_are_lists():
     row = {"workload": "a" * 20, "machine": "b" * 20, "failed": 0, "best": None}
     with patch.dict(os.environ, COLUMNS="40"):
-        text = table([row, row], list(row), "title")
+        text = rows_as_table([row, row], list(row), "title")
     block = f"workload  {'a' * 20}\nmachine   {'b' * 20}\nfailed    0\n"
     assert text == f"title\n{block}\n{block}"
 

@@ -25,16 +25,16 @@ from vtacsp.codesign.costs import COSTS, Budget, Cost
 from vtacsp.codesign.cycle_table import FAR, work_bound
 from vtacsp.codesign.evaluator import Evaluator, Level
 from vtacsp.codesign.machines import BUS, KEYS, MachineSpace
-from vtacsp.codesign.pareto import codesign, lowest
+from vtacsp.codesign.pareto import codesign, non_dominated
 from vtacsp.codesign.store import Store, circumstances
-from vtacsp.codesign.workloads import Layer, counted
+from vtacsp.codesign.workloads import CountedLayer, counted
 from vtacsp.errors import RuleError
 from vtacsp.expr import truth
 from vtacsp.operators.filling import fill_blocks
 from vtacsp.rules.symbols import LOG_BLOCK, LOG_INP_BUFF_SIZE
 from vtacsp.timing.simulator import Simulator
 
-NETWORK = [Layer(CONV, 2), POINT, (replace(POINT, name="twin"), 3), DENSE]
+NETWORK = [CountedLayer(CONV, 2), POINT, (replace(POINT, name="twin"), 3), DENSE]
 
 SMALL = {
     "LOG_BLOCK": (3, 4, 5),
@@ -199,7 +199,7 @@ def test_the_work_bound_is_below_every_program():
 
 
 def test_counts_come_from_annotations_and_pairs():
-    network = counted([replace(CONV, extra={"count": 4}), (POINT, 2), Layer(DENSE)])
+    network = counted([replace(CONV, extra={"count": 4}), (POINT, 2), CountedLayer(DENSE)])
     assert [layer.count for layer in network] == [4, 2, 1]
     for bad in (0, -1, True, "2", 1.5, None):
         with pytest.raises(WorkloadError, match="count"):
@@ -324,7 +324,7 @@ def test_lowest_is_the_undominated_set():
     rng = np.random.default_rng(3)
     for _ in range(20):
         values = rng.integers(0, 8, (60, 3))
-        found = lowest(values[:, 0], values[:, 1:])
+        found = non_dominated(values[:, 0], values[:, 1:])
         points = {tuple(row) for row in values.tolist()}
         expected = {p for p in points if not any(q != p and all(np.array(q) <= p) for q in points)}
         assert {tuple(row) for row in values[found].tolist()} == expected

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.machines import CONV, brute
 from vtacsp import VTAConfig
-from vtacsp.codesign import MachineSpace, codesign, load_network
+from vtacsp.codesign import MachineSpace, codesign, load_counted
 from vtacsp.errors import NetworkError
 from vtacsp.network import Node
 from vtacsp.network.value import HOST, VTA, Network
@@ -26,7 +26,7 @@ def test_every_machine_fills_its_own_blocks(tmp_path):
     first = Node(name="first", op="Conv", place=VTA, workload=replace(NARROW, name="first"))
     again = replace(first, name="again", count=2)
     host = Node(name="softmax", op="Softmax", place=HOST, why="VTA has no exponential")
-    layers = load_network(written(tmp_path / "network.json", first, again, host))
+    layers = load_counted(written(tmp_path / "network.json", first, again, host))
     assert [(layer.name, layer.count) for layer in layers] == [("first", 3)]
     assert layers[0].workload.in_channels == 24
     space = MachineSpace(BASE, SPACE)
@@ -47,11 +47,11 @@ def test_a_model_is_as_its_layers_say(tmp_path):
 
     path = tmp_path / "model.onnx"
     float_cnn(path, batch=1)
-    found = load_network(str(path))
+    found = load_counted(str(path))
     float_cnn(path)
-    assert load_network(str(path), shapes={"x": (1, 3, 8, 8)}) == found
+    assert load_counted(str(path), shapes={"x": (1, 3, 8, 8)}) == found
     with pytest.raises(NetworkError, match="--shape goes with ONNX models"):
-        load_network("resnet18", shapes={"x": (1, 3, 8, 8)})
+        load_counted("resnet18", shapes={"x": (1, 3, 8, 8)})
     float_cnn(path, batch=1)
     filled = {layer.name: layer.workload for layer in found}
     assert any(layer.macs < other.macs for layer, other in _pairs(path, filled))
@@ -69,4 +69,4 @@ def _pairs(path, unfilled):
 def test_a_network_without_a_layer_on_vta_is_one_line(tmp_path):
     host = Node(name="softmax", op="Softmax", place=HOST, why="VTA has no exponential")
     with pytest.raises(NetworkError, match="no node runs on VTA"):
-        load_network(written(tmp_path / "network.json", host))
+        load_counted(written(tmp_path / "network.json", host))

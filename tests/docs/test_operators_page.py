@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import ROOT
 from vtacsp import Dense, GroupConv2D, VTAConfig, workload_from_dict
-from vtacsp.embedding import Layer, embeddings, fastest
+from vtacsp.embedding import UnpackedLayer, embeddings, fastest
 from vtacsp.operators.registry import OPERATORS
 from vtacsp.timing import Simulator
 
@@ -78,7 +78,7 @@ def test_first_layers():
     ratios = []
     for start, (ci, co, (height, width), kernel, stride, padding) in FIRST.items():
         taps = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-        layer = Layer(
+        layer = UnpackedLayer(
             in_channels=ci, height=height, width=width, out_channels=co, kernel=taps,
             stride=(stride, stride), padding=padding,
         )  # fmt: skip

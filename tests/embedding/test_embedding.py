@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtacsp import Conv2DTranspose, Dense, Problem, SpaceError, VTAConfig, WorkloadError, build
-from vtacsp.embedding import Layer, embeddings, fastest
+from vtacsp.embedding import UnpackedLayer, embeddings, fastest
 from vtacsp.epilogue.steps import Arithmetic, Cast, Clip, Epilogue, Shift
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 from vtacsp.functional.reference import reference
 
 CHAIN = Epilogue(
@@ -78,7 +78,7 @@ def computes_the_layer(embedding, index, rng):
     if index is None:
         output = reference(workload, hardware, packed)
     else:
-        output = simulate(build(workload, hardware, index), packed).output
+        output = execute(build(workload, hardware, index), packed).output
     assert np.array_equal(embedding.extract(output), plain(layer, data, weight, operands))
 
 
@@ -89,7 +89,7 @@ def layers(draw, dense=False):
     ending = draw(st.sampled_from(["default", "bias", "chain"]))
     values |= {"bias": ending == "bias", "epilogue": CHAIN if ending == "chain" else None}
     if dense:
-        return Layer(in_channels=draw(st.integers(1, 9)), dense=True, **values)
+        return UnpackedLayer(in_channels=draw(st.integers(1, 9)), dense=True, **values)
     groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5]))
     kernel = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
     padding = tuple(draw(st.integers(0, 2)) for _ in range(4))
@@ -99,7 +99,7 @@ def layers(draw, dense=False):
         draw(st.integers(max(1, k - before - after), 9))
         for k, before, after in zip(kernel, padding, padding[2:], strict=False)
     ]
-    return Layer(
+    return UnpackedLayer(
         in_channels=groups * draw(small), height=sizes[0], width=sizes[1], kernel=kernel,
         stride=(draw(small), draw(small)), padding=padding, groups=groups,
         pad_value=draw(st.sampled_from([0, 0, -3])),
@@ -135,15 +135,15 @@ def test_every_embedding_computes_the_layer(data):
     computes_the_layer(embedding, index, np.random.default_rng(0))
 
 
-FIRST = Layer(
+FIRST = UnpackedLayer(
     name="first", in_channels=3, height=13, width=11, out_channels=5, kernel=(3, 3),
     stride=(2, 2), padding=(0, 1, 2, 0), epilogue=CHAIN,
 )  # fmt: skip
-DEPTHWISE = Layer(
+DEPTHWISE = UnpackedLayer(
     name="depthwise", in_channels=20, height=7, width=7, out_channels=20, kernel=(3, 3),
     padding=(1, 1, 1, 1), groups=20, bias=True,
 )  # fmt: skip
-DENSE = Layer(name="dense", batch=5, in_channels=37, out_channels=10, dense=True, bias=True)
+DENSE = UnpackedLayer(name="dense", batch=5, in_channels=37, out_channels=10, dense=True, bias=True)
 
 
 @pytest.mark.parametrize(("layer", "count"), [(FIRST, 21), (DEPTHWISE, 4), (DENSE, 3)])
@@ -160,7 +160,7 @@ def test_the_best_program_of_each_embedding_computes_the_layer(layer, count, log
     assert (choice.best.embedding.kind == "fold") == (layer is FIRST)
 
 
-RESNET18 = Layer(
+RESNET18 = UnpackedLayer(
     name="conv0", in_channels=3, height=224, width=224, out_channels=64, kernel=(7, 7),
     stride=(2, 2), padding=(3, 3, 3, 3),
 )  # fmt: skip

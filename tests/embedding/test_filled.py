@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vtacsp import Add, AvgPool, MaxPool, Problem, VTAConfig, WorkloadError, build
 from vtacsp.embedding import Filled
 from vtacsp.epilogue.steps import Arithmetic, Cast, Clip, Epilogue, Shift
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 
 CHAIN = Epilogue(
     (
@@ -73,9 +73,7 @@ def test_the_filled_operator_computes_the_layer(data):
         operands.insert(0, rng.integers(-128, 128, inputs.shape))
     feasible = Problem(filled.workload, hardware).feasible_indices()
     index = data.draw(st.sampled_from(feasible.tolist()))
-    output = simulate(
-        build(filled.workload, hardware, index), filled.embed(inputs, operands)
-    ).output
+    output = execute(build(filled.workload, hardware, index), filled.embed(inputs, operands)).output
     assert np.array_equal(filled.extract(output), plain(layer, pads, inputs, operands))
 
 

@@ -16,7 +16,7 @@ from vtacsp import Conv2D, Dense, KnobSpace, Problem, VTAConfig, WorkloadError, 
 from vtacsp import workload_from_dict as load
 from vtacsp.epilogue.steps import DEFAULT, WITH_BIAS, Epilogue
 from vtacsp.errors import SpaceError
-from vtacsp.functional import random_operands, reference, simulate, verdict
+from vtacsp.functional import execute, random_operands, reference, verdict
 from vtacsp.space.cpsat import enumerate_feasible
 from vtacsp.space.explanation import explain
 from vtacsp.timing import Simulator, robust
@@ -70,7 +70,7 @@ def test_outputs_are_right_where_the_stack_was_right(name):
     assert len(np.unique(right)) > 8
     for index in case.raw["rows"]["index"][::EVERY]:
         program = build(case.workload, case.hardware, index)
-        output = simulate(program, operands).output
+        output = execute(program, operands).output
         assert np.array_equal(output, right) == (case.causes[index] == "ok"), index
 
 

@@ -12,7 +12,7 @@ from tests.support import DATA, ROOT
 from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
 from vtacsp.free import Schedule, emit, limit
-from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.functional import execute, random_operands, reference
 from vtacsp.network.find import find_workloads
 from vtacsp.timing import simulate_timing
 
@@ -48,7 +48,7 @@ def test_it_computes_the_layer(name: str) -> None:
     (layer,) = find_workloads(name)
     operands = random_operands(layer, MACHINE)
     program = emit(Schedule.from_dict(best()[name]["schedule"]), layer, MACHINE)
-    result = simulate(program, operands)
+    result = execute(program, operands)
     assert np.array_equal(result.output, reference(layer, MACHINE, operands))
     assert set(result.tokens.values()) == {0}
 

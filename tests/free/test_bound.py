@@ -11,7 +11,7 @@ from tests.support.schedules import drawn, random_case, refused, small
 from vtacsp import Rule
 from vtacsp.errors import SpaceError
 from vtacsp.free import FreeSpace, Schedule, best, emit, limit
-from vtacsp.free.branch import cycle_bounds
+from vtacsp.free.branch import schedule_cycle_bounds
 from vtacsp.free.schedule_fields import acc, parts, rows
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.geometry import geometry
@@ -33,7 +33,7 @@ def test_no_program_of_a_schedule_is_below_its_bound(operator: str) -> None:
         timing = random_timing(rng)
         if not schedules:
             continue
-        bounds = cycle_bounds(FreeSpace(layer, machine), schedules, timing).tolist()
+        bounds = schedule_cycle_bounds(FreeSpace(layer, machine), schedules, timing).tolist()
         least = limit(layer, machine, timing).cycles
         for schedule, bound in zip(schedules, bounds, strict=True):
             cycles = simulate_timing(emit(schedule, layer, machine), timing).cycles

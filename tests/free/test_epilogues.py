@@ -16,7 +16,7 @@ from vtacsp.errors import ProgramError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
 from vtacsp.free.moves import mutate, sample
-from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.functional import execute, random_operands, reference
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.dense.workload import Dense
@@ -58,7 +58,7 @@ def test_random_epilogues_compute_the_layer_and_stay_above_the_limit(operator: s
                 program = emit(fit or drawn, layer, machine)
             except ProgramError:
                 continue
-            result = simulate(program, operands, seed=seed)
+            result = execute(program, operands, seed=seed)
             assert np.array_equal(result.output, right), f"{layer} on {machine}: {drawn}"
             assert set(result.tokens.values()) == {0}
             above_the_limit(program, layer, machine, rng)

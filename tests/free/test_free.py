@@ -16,9 +16,9 @@ from vtacsp import VTAConfig, workload_from_dict
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
-from vtacsp.free.moves import cross, fitted, mutate, sample, tapered
+from vtacsp.free.moves import cross, fitted, grown, mutate, sample, tapered
 from vtacsp.free.starts import starts
-from vtacsp.functional import random_operands, reference, simulate
+from vtacsp.functional import execute, random_operands, reference
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.conv2d.workload import Conv2D
@@ -53,7 +53,7 @@ def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: s
                 program = emit(drawn, layer, machine)
             except ProgramError:
                 continue
-            result = simulate(program, operands)
+            result = execute(program, operands)
             assert np.array_equal(result.output, right), f"{layer} on {machine}: {drawn}"
             assert set(result.tokens.values()) == {0}
             timing = random_timing(rng)
@@ -80,7 +80,7 @@ def test_pieces_of_a_slot_do_not_outlive_its_chunk(change: dict[str, object], gr
         program = emit(replace(schedule, inp=slots, **change), layer, MACHINE)
         operands = random_operands(layer, MACHINE)
         right = reference(layer, MACHINE, operands)
-        assert np.array_equal(simulate(program, operands).output, right)
+        assert np.array_equal(execute(program, operands).output, right)
 
 
 def test_micro_ops_are_loaded_before_they_are_used() -> None:
@@ -107,6 +107,40 @@ SMALL = Conv2D(in_channels=64, height=8, width=8, out_channels=64, kernel=(3, 3)
 PLAIN = Schedule(channels=(2, 2), rows=(4, 4), columns=(8,), reduction=(1,) * 4)
 
 
+@pytest.mark.parametrize(
+    ("form", "padding", "apart", "joined"),
+    # of three taps of an axis two reach over an edge, and meet one output less than the middle one
+    [("column", 1, 3, 2), ("row", 1, 3, 2), ("tap", 1, 9, 4), ("tap", 0, 9, 1), ("all", 1, 1, 1)],
+)
+def test_what_meets_equally_many_outputs_shares_an_instruction(
+    form: str, padding: int, apart: int, joined: int
+) -> None:
+    layer = Conv2D(
+        in_channels=16, height=8, width=8, out_channels=48, kernel=(3, 3), padding=(padding,) * 2
+    )
+    size = geometry(layer, MACHINE).y.out
+    plain = Schedule(channels=(3,), rows=(size,), columns=(size,), reduction=(1,), form=form)
+    operands = random_operands(layer, MACHINE)
+    programs = [emit(replace(plain, join=join), layer, MACHINE) for join in (False, True)]
+    for program, wanted in zip(programs, (apart, joined), strict=True):
+        records = program.stream.records
+        products = (records["opcode"] == Opcode.GEMM) & (records["reset_reg"] == 0)
+        assert products[program.stream.which].sum() == wanted
+        right = reference(layer, MACHINE, operands)
+        assert np.array_equal(execute(program, operands).output, right)
+    micro_ops = {program.counters()["uop_load_nbytes"] for program in programs}
+    assert len(micro_ops) == 1
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 16, 31])
+def test_parts_that_grow_are_a_partition(total: int) -> None:
+    for first in range(1, total + 1):
+        for growth in (1, 1.25, 2, 3):
+            parts = grown(total, first, growth)
+            assert sum(parts) == total
+            assert min(parts) >= 1
+
+
 @pytest.mark.parametrize("flags", [1 | 8, 2 | 4, 8, 4])
 def test_no_queue_can_do_without_its_tokens(flags: int) -> None:
     """Without the pops and pushes of two modules, or the pushes of one, a program goes wrong."""
@@ -114,7 +148,7 @@ def test_no_queue_can_do_without_its_tokens(flags: int) -> None:
     stream = program.stream._replace(flags=program.stream.flags & np.uint8(15 ^ flags))
     assert (stream.flags != program.stream.flags).any()
     with pytest.raises(SimulationError):
-        simulate(replace(program, stream=stream), random_operands(SMALL, MACHINE))
+        execute(replace(program, stream=stream), random_operands(SMALL, MACHINE))
 
 
 def test_a_schedule_survives_json() -> None:

@@ -23,7 +23,8 @@ WITHOUT = {
         "lead": (), "first": (), "begin": (), "begin_rows": (), "clear_ahead": 0,
     },
     "none at the end": {"last": (), "finish": (), "finish_rows": ()},
-    "an instruction per tap": {"form": "tap"},
+    "an instruction per tap": {"form": "tap", "join": False},
+    "kernel parts apart": {"join": False},
     "nothing left out of loads": {"gather": "none"},
 }  # fmt: skip
 PAGE, MARK = ROOT / "docs" / "beyond_the_template.md", "<!-- freedoms -->"
@@ -73,7 +74,7 @@ def test_each_freedom_gains_somewhere() -> None:
     """What is not used by a layer costs it nothing to lose."""
     for words in ("padding multiplied", *WITHOUT):
         gained = [lost(name)[words] for name in names("free")]
-        assert max(n for n in gained if n is not None) > 1000
+        assert any(n is None or n > 1000 for n in gained)  # None: nothing fits without it
         assert min(n for n in gained if n is not None) >= 0
 
 

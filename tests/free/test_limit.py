@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
-from vtacsp.free import Axis, limit
+from vtacsp.free import AxisGeometry, limit
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.conv2d.workload import Conv2D
 from vtacsp.operators.conv2d_transpose.workload import Conv2DTranspose
@@ -65,6 +65,6 @@ def test_axes_are_those_of_a_convolution_of_ones(layer: Workload) -> None:
 
 
 def test_gap_is_one_unless_inputs_are_left_out() -> None:
-    assert Axis(9, 4, 3, 2, 1, 1).gap == 1
-    assert Axis(8, 4, 1, 2, 0, 1).gap == 2
-    assert Axis(7, 8, 4, 1, 2, 3).gap == 3
+    assert AxisGeometry(9, 4, 3, 2, 1, 1).gap == 1
+    assert AxisGeometry(8, 4, 1, 2, 0, 1).gap == 2
+    assert AxisGeometry(7, 8, 4, 1, 2, 3).gap == 3

@@ -58,7 +58,7 @@ def test_solver_check_and_emitter_agree(operator: str, few: int, monkeypatch) ->
     monkeypatch.setattr(vtacsp.free.constraint_model, "FEW", few)
     rng = Random(f"boxes {operator}")
     runs = fails = 0
-    for _ in range(24 if operator in ON_ALU else 10):
+    for _ in range(24 if operator in ON_ALU else 13):
         found = box(operator, rng)
         if found is None:
             continue

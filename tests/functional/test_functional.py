@@ -23,7 +23,7 @@ from vtacsp import (
     workload_from_dict,
 )
 from vtacsp.errors import DeadlockError, RaceError, SimulationError, UnwrittenError
-from vtacsp.functional import Operands, random_operands, reference, simulate, verdict
+from vtacsp.functional import Operands, execute, random_operands, reference, verdict
 from vtacsp.machine.instructions import Opcode
 from vtacsp.operators.knobs import KnobSpace
 from vtacsp.program import Stream
@@ -46,7 +46,7 @@ def test_outputs_and_counters_of_the_rows_that_ran(name):
     for row in range(0, len(rows["index"]), step):
         index = rows["index"][row]
         program = build(case.workload, case.hardware, index)
-        result = simulate(program, operands, races=case.causes[index] == "ok")
+        result = execute(program, operands, races=case.causes[index] == "ok")
         same = np.array_equal(result.output, right)
         assert case.causes[index] == ("ok" if same else "wrong_result"), index
         assert result.counters == {c: rows[c][row] for c in result.counters}, index
@@ -73,7 +73,7 @@ def test_micro_op_evictions_end_as_on_the_real_stack():
             got, label = verdict(workload, hardware, index, stack_only=True), data["labels"][cause]
             if (label, got) == ("ok", "wrong_result"):  # right by what its scratchpads held before
                 with pytest.raises(UnwrittenError):
-                    simulate(build(workload, hardware, index), random_operands(workload, hardware))
+                    execute(build(workload, hardware, index), random_operands(workload, hardware))
             else:
                 assert got == label, (workload, hardware, index)
             if stats:
@@ -171,7 +171,7 @@ def test_wide_values_wrap_like_the_machine():
     layer = Dense(name="d", batch=1, in_features=64, out_features=16)
     operands = random_operands(layer, hardware)
     operands = Operands(operands.data * np.int32(1 << 20), operands.weight * np.int16(100))
-    result = simulate(build(layer, hardware, 0), operands)
+    result = execute(build(layer, hardware, 0), operands)
     assert result.output.dtype == np.int32
     assert np.array_equal(result.output, reference(layer, hardware, operands))
 
@@ -205,7 +205,7 @@ def test_a_missing_token_is_a_deadlock_that_names_who_waits(built):
     program, operands = built
     at = first(program, opcode=Opcode.LOAD, memory_type=1, push_next_dep=1)
     with pytest.raises(DeadlockError, match=r"COMPUTE waits at instruction \d+: .*\[pop load\]"):
-        simulate(change(program, push_next_dep=(at, 0)), operands)
+        execute(change(program, push_next_dep=(at, 0)), operands)
 
 
 def test_a_dropped_wait_is_a_race(built):
@@ -213,7 +213,7 @@ def test_a_dropped_wait_is_a_race(built):
     broken = program.instructions.copy()
     broken["pop_prev_dep"][broken["opcode"] == Opcode.STORE] = 0
     with pytest.raises(UnwrittenError, match=r"STORE.*: it reads ACC element 0, which nothing"):
-        simulate(dataclasses.replace(program, stream=Stream.of(broken)), operands)
+        execute(dataclasses.replace(program, stream=Stream.of(broken)), operands)
 
 
 def test_all_loads_before_their_turn_are_a_race(built):
@@ -222,7 +222,7 @@ def test_all_loads_before_their_turn_are_a_race(built):
     loads = (broken["opcode"] == Opcode.LOAD) & (broken["memory_type"] == 2)
     broken["pop_next_dep"][loads] = 0
     with pytest.raises(RaceError, match=r"GEMM.*: it reads WGT element 0, and no token orders"):
-        simulate(dataclasses.replace(program, stream=Stream.of(broken)), operands)
+        execute(dataclasses.replace(program, stream=Stream.of(broken)), operands)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_an_access_out_of_range_names_the_instruction(built, field, opcode, valu
     at = first(program, opcode=opcode, **select)
     broken = change(program, **{field: (at, value), "iter_out": (at, 2)})
     with pytest.raises(SimulationError, match=rf"instruction {at}: .*{what}") as error:
-        simulate(broken, operands)
+        execute(broken, operands)
     assert error.value.instruction == at
 
 
@@ -254,7 +254,7 @@ def test_a_micro_op_that_is_used_before_it_is_loaded_is_an_error(built, races):
     broken = change(program, x_size=(at, 0))
     used = first(program, opcode=Opcode.GEMM)
     with pytest.raises(UnwrittenError, match="reads UOP element 0, which nothing") as error:
-        simulate(broken, operands, races=races)
+        execute(broken, operands, races=races)
     assert error.value.instruction == used
 
 
@@ -263,24 +263,24 @@ def test_what_an_accumulator_held_before_is_an_error_when_it_is_stored(built):
     at = first(program, opcode=Opcode.GEMM, reset_reg=1)
     broken = change(program, iter_out=(at, 0))
     with pytest.raises(UnwrittenError, match=r"STORE.*reads ACC element \d+, which nothing"):
-        simulate(broken, operands)
+        execute(broken, operands)
 
 
 def test_a_program_waits_for_what_the_one_before_left(built):
     program, operands = built
     assert program.leaves
-    assert simulate(program, operands).tokens["store->compute"] == 1
+    assert execute(program, operands).tokens["store->compute"] == 1
     after = build(SMALL, VTAConfig(), program.config, waits=True)
     assert len(after) == len(program) + 1
-    assert np.array_equal(simulate(after, operands).output, simulate(program, operands).output)
+    assert np.array_equal(execute(after, operands).output, execute(program, operands).output)
 
 
 def test_launches_of_a_split_program_compute_the_same(built):
     program, operands = built
     parts = build(SMALL, VTAConfig(), program.config, max_transfer=512)
     assert len(parts.segments) > 5
-    result = simulate(parts, operands)
-    assert np.array_equal(result.output, simulate(program, operands).output)
+    result = execute(parts, operands)
+    assert np.array_equal(result.output, execute(program, operands).output)
     assert result.counters.items() <= parts.counters().items()
 
 
@@ -295,9 +295,9 @@ def test_what_is_feasible_runs_without_deadlock_or_race_and_is_right(operator, d
     program = build(workload, hardware, index)
     operands = random_operands(workload, hardware)
     counters = program.counters()
-    result = simulate(program, operands)
+    result = execute(program, operands)
     assert result.counters.items() <= counters.items()
     assert np.array_equal(result.output, reference(workload, hardware, operands))
     if counters["uop_load_nbytes"] == 4 * len(program.micro_ops):  # nothing is evicted
         split = build(workload, hardware, index, max_transfer=512)
-        assert np.array_equal(simulate(split, operands).output, result.output)
+        assert np.array_equal(execute(split, operands).output, result.output)

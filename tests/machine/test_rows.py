@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
+import numpy as np
+
 from vtacsp.machine import rows
-from vtacsp.machine.instructions import INSTRUCTION, TokenQueue
+from vtacsp.machine.instructions import (
+    INSTRUCTION,
+    Memory,
+    Module,
+    Opcode,
+    TokenQueue,
+    modules_of,
+)
 
 COLUMNS = {
     "opcode": rows.OP,
@@ -52,3 +63,17 @@ def test_what_one_module_pushes_its_neighbour_pops() -> None:
     assert used == {int(queue) for queue in TokenQueue}
     assert rows.pops(rows.L, 0) == rows.pushes(rows.L, 0) == -1
     assert rows.pops(rows.S, 1) == rows.pushes(rows.S, 1) == -1
+
+
+def test_the_module_of_an_instruction_is_said_once():
+    """Records, their rows and the hardware's modules: loads of INP and WGT, stores, all else."""
+    for opcode, memory in product(range(8), range(8)):
+        record = np.zeros(1, dtype=INSTRUCTION)
+        record["opcode"], record["memory_type"] = opcode, memory
+        module = Module.COMPUTE
+        if opcode == Opcode.STORE:
+            module = Module.STORE
+        if opcode == Opcode.LOAD and memory in {Memory.INP.value, Memory.WGT.value}:
+            module = Module.LOAD
+        assert modules_of(record).tolist() == [module]
+        assert rows.row_module(np.int64(opcode), np.int64(memory)) == module - 1

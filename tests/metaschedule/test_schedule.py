@@ -14,7 +14,7 @@ import vtacsp
 from tests.support.strategies import OPERATORS, feasible_layers
 from vtacsp import ConfigError, KnobSpace, WorkloadError, random_operands, reference
 from vtacsp.epilogue.steps import Epilogue
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 from vtacsp.operators.conv2d.tiling import Tiling
 from vtacsp.operators.conv2d_transpose.program import as_convolution
 
@@ -82,7 +82,7 @@ def test_a_feasible_schedule_computes_the_same_as_tir_and_program(operator, data
     output = run(scheduled(function, config).mod, layer, hardware, operands)
     program = vtacsp.build(layer, hardware, config)
     # a rounded-up tile of the transposed convolution may race where nothing lives
-    result = simulate(program, operands, races=operator != "conv2d_transpose")
+    result = execute(program, operands, races=operator != "conv2d_transpose")
     assert np.array_equal(output, run(function, layer, hardware, operands))
     assert np.array_equal(output, result.output)
 

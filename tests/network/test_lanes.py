@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
 
 from tests.support.commands import run
 from vtacsp import Conv2D, Simulator
+from vtacsp.causes import CRASH
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import MeasureError, SearchError
 from vtacsp.network import VTA, Lanes, LayerSearch, Network, Node, Watch, lanes, tune_network
-from vtacsp.network.lanes import Chain, in_order
-from vtacsp.tune import TuningLog, load_records
+from vtacsp.network.lanes import JobChain, in_order
+from vtacsp.tune import (
+    FunctionMeasurer,
+    MeasureErrorNo,
+    Result,
+    SimulatorMeasurer,
+    TuningLog,
+    load_records,
+)
 from vtacsp.tune.loop import STOPPED
 
 SMALL = Conv2D(name="a", in_channels=16, height=8, width=8, out_channels=16, kernel=(1, 1))
@@ -174,7 +184,7 @@ def test_log_and_results_are_the_same_wherever_ctrl_c_comes(tmp_path):
     ended, at = False, 0
     while not ended:
         at += 7
-        chains, log = Chain.of(simulators, search), tmp_path / f"{at}.log"
+        chains, log = JobChain.of(simulators, search), tmp_path / f"{at}.log"
         trace = At(at)
 
         def go(chains=chains, log=log):
@@ -227,19 +237,129 @@ def test_workers_that_always_end_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(Flaky, "every", 1)
     with (
         threads(make=partial(Flaky, 1)) as several,
-        pytest.raises(MeasureError, match="plain: its worker ended 3 times after 0 trials"),
+        pytest.raises(
+            MeasureError, match="plain: its worker ended 3 times after 0 trials, while it searched"
+        ),
     ):
         tune_network(NETWORK, search=SEARCH, log=tmp_path / "b.log", lanes=several)
 
 
+class Dead(BaseException):
+    """A worker ends."""
+
+
+class Mortal(ThreadPoolExecutor):
+    """Its worker ends where a measurement raises ``Dead``, and with it the searches that it has."""
+
+    ended = 0
+    failure = BrokenExecutor
+
+    def submit(self, work, *arguments):
+        future = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Dead:
+            type(self).ended += 1
+            lanes._LIVE.clear()
+            future.set_exception(type(self).failure("a worker ended"))
+        return future
+
+
+class KilledWorker(Exception):
+    """What a cluster says when workers ended at a task."""
+
+
+def ends_here(index):
+    raise Dead
+
+
+def leaves(index):
+    os._exit(1)
+
+
+def fails(index):
+    return Result(error=MeasureErrorNo.RUNTIME_DEVICE, cause=CRASH)
+
+
+@dataclass(frozen=True)
+class Deadly(LayerSearch):
+    """What some configurations of a layer do to the process that measures them."""
+
+    deadly: tuple[int, ...] = ()
+    act: Callable[[int], object] = fails
+
+    def measurer(self, simulator):
+        here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
+        mine = simulator.workload.name != "other"
+        function = partial(deadly_at, self.deadly if mine else (), self.act, here)
+        measurer = FunctionMeasurer(function)
+        measurer.device = here.device
+        return measurer
+
+
+def deadly_at(deadly, act, here, index):
+    return act(index) if index in deadly else here(index)
+
+
+def described(tuned):
+    return {
+        name: {t.index: (t.result.costs, t.result.error, t.result.cause) for t in result.trials}
+        for name, (_, result) in tuned.results.items()
+    }
+
+
+RANDOM = {"trials": 20, "searcher": "random", "initial": "none"}
+
+
+@pytest.fixture(scope="module")
+def deadly():
+    """The first that is proposed, one in the midst of a batch, and the one after it."""
+    trials = tune_network(NETWORK, search=LayerSearch(**RANDOM)).results["plain"][1].trials
+    return tuple(trials[place].index for place in (0, 10, 11))
+
+
+@pytest.mark.parametrize("failure", [BrokenExecutor, KilledWorker])
+def test_a_measurement_at_which_workers_end_is_an_error_and_the_search_goes_on(
+    deadly, failure, tmp_path, monkeypatch
+):
+    options = {**RANDOM, "deadly": deadly}
+    in_turn = tune_network(NETWORK, search=Deadly(**options))
+    monkeypatch.setattr(Mortal, "failure", failure)
+    monkeypatch.setattr(Mortal, "ended", 0)
+    there = Deadly(**options, act=ends_here)
+    for _ in range(2):  # the second run knows it from the log
+        with threads(make=partial(Mortal, 1)) as several:
+            tuned = tune_network(NETWORK, search=there, log=tmp_path / "b.log", lanes=several)
+        assert described(tuned) == described(in_turn)
+        failed = [r for r in load_records(tmp_path / "b.log") if not r.result.ok]
+        assert {r.index for r in failed} == {*deadly}
+        assert Mortal.ended == lanes.TRIES * len(failed)
+        assert {(r.result.error, r.result.cause) for r in failed} == {
+            (MeasureErrorNo.RUNTIME_DEVICE, CRASH)
+        }
+    assert not lanes._LIVE
+
+
+def test_a_process_that_ends_is_an_error_of_what_it_measured(deadly, tmp_path, monkeypatch):
+    monkeypatch.setattr(lanes, "TRIES", 2)  # each takes the time to start a process
+    search = Deadly(**{**RANDOM, "trials": 6}, deadly=deadly[:1], act=leaves)
+    (chain,) = JobChain.of([Simulator(NETWORK.layers[0].workload)], search)
+    with Lanes.processes(1) as several, TuningLog(tmp_path / "b.log") as log:
+        assert several.search([chain], log)
+    ((_, found),) = chain.results
+    assert len(found.trials) == 6
+    failed = [(t.index, t.result.cause) for t in found.trials if not t.result.ok]
+    assert failed == [(deadly[0], CRASH)]
+
+
 def test_twins_of_a_list_are_measured_once(tmp_path):
     simulators = [Simulator(replace(SMALL, name=name)) for name in ("a", "b", "a")]
-    chains = Chain.of(simulators, SEARCH)
+    chains = JobChain.of(simulators, SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log)
     (chain,) = chains
     assert [result.measured for _, result in chain.results] == [20, 0, 0]
-    again = Chain.of(simulators, SEARCH)
+    again = JobChain.of(simulators, SEARCH)
     with TuningLog(tmp_path / "b.log") as log:
         assert in_order(again, log)
     assert [result.measured for _, result in again[0].results] == [0, 0, 0]
@@ -262,7 +382,7 @@ def test_a_layer_without_time_has_one_measurement(tmp_path):
             assert lanes == 2
             return lambda: 0.0
 
-    chains = Chain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
+    chains = JobChain.of([Simulator(SMALL), Simulator(LAYER)], SEARCH)
     with threads() as several, TuningLog(tmp_path / "b.log") as log:
         assert several.search(chains, log, watch=NoTime())
     found = [result for chain in chains for _, result in chain.results]

@@ -17,7 +17,7 @@ import onnx
 
 from tests.support.onnx_integer import convolution
 from vtacsp import VTAConfig, build
-from vtacsp.functional import random_operands, simulate
+from vtacsp.functional import execute, random_operands
 from vtacsp.network import Options, answers, load_network
 
 FILES = sorted((Path(onnx.__file__).parent / "backend" / "test" / "data" / "light").glob("*.onnx"))
@@ -38,7 +38,7 @@ def test_the_best_program_of_a_layer_is_onnxruntimes_integer_result(path):
     for layer in kinds.values():
         (answer,) = answers([layer], MACHINE)
         operands = random_operands(layer.workload, MACHINE)
-        ours = simulate(build(layer.workload, MACHINE, answer.index), operands).output
+        ours = execute(build(layer.workload, MACHINE, answer.index), operands).output
         right = convolution(layer.workload, MACHINE, operands)
         np.testing.assert_array_equal(ours, right)
         assert len(np.unique(right)) > 8

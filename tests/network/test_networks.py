@@ -179,9 +179,9 @@ def test_every_layer_of_a_suite_runs_as_a_network(name):
 
 def test_a_layer_that_cannot_be_packed_is_on_the_host_with_the_reason():
     odd = replace(SMALL, name="odd", kernel=(1, 3), padding=(0, 1))
-    from vtacsp.network.load import network_of
+    from vtacsp.network.load import counted_network
 
-    network = network_of("x.json", [SMALL, odd], HW)
+    network = counted_network("x.json", [SMALL, odd], HW)
     (node,) = network.host
     assert "drops horizontal padding" in node.why
 

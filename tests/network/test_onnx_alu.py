@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.onnx_models import float_cnn, save
 from vtacsp import NetworkError, build
 from vtacsp.cli import main
-from vtacsp.functional.simulation import simulate
+from vtacsp.functional.program_execution import execute
 from vtacsp.network import HOST, VTA, Options, load_network, solve
 from vtacsp.network.onnx.alu_binding import bind_alu
 from vtacsp.network.onnx.importer import import_onnx
@@ -86,7 +86,7 @@ def test_what_the_alu_computes_is_what_onnxruntime_does(tmp_path, case):
     assert (answer.layer.waste, answer.layer.macs) == (0, 0)
     layer = bind_alu(model, "layer")
     program = build(layer.workload, layer.hardware, answer.index)
-    ours = layer.result(simulate(program, layer.operands(*data)).output)
+    ours = layer.result(execute(program, layer.operands(*data)).output)
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])

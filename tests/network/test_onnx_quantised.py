@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tests.support.onnx_models import float_cnn, power_of_two, qdq_layer, quantise, sample
 from vtacsp import VTAConfig, build
-from vtacsp.functional.simulation import simulate
+from vtacsp.functional.program_execution import execute
 from vtacsp.network import Options, answers, solve
 from vtacsp.network.onnx.binding import bind
 from vtacsp.network.onnx.importer import import_onnx
@@ -66,7 +66,7 @@ def on_vta(model, best, node, data):
     """The node's output (in the model's type) by its best program in the functional simulator."""
     layer = bind(model, node)
     program = build(layer.workload, layer.hardware, best[node])
-    return layer.result(simulate(program, layer.operands(data)).output)
+    return layer.result(execute(program, layer.operands(data)).output)
 
 
 def runtime(path, tensors):

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.onnx_models import OPSET
 from vtacsp import build
 from vtacsp.errors import NetworkError
-from vtacsp.functional.simulation import simulate
+from vtacsp.functional.program_execution import execute
 from vtacsp.network import FUSED, HOST, VTA, Options, solve
 from vtacsp.network.onnx.alu_binding import bind_alu
 from vtacsp.network.onnx.binding import bind
@@ -121,7 +121,7 @@ def test_a_residual_in_the_epilogue_is_bit_for_bit_that_of_onnxruntime(tmp_path,
     assert any("the host widens the residual" in remark for remark in places["conv0"].remarks)
     layer = bind(imported, "conv0")
     program = build(layer.workload, layer.hardware, best(imported)["conv0"])
-    ours = layer.result(simulate(program, layer.operands(feeds["x"], feeds["r"])).output)
+    ours = layer.result(execute(program, layer.operands(feeds["x"], feeds["r"])).output)
     (right,) = runtime(path, feeds)
     assert (ours.dtype, ours.shape) == (right.dtype, right.shape)
     assert (ours == right).all()
@@ -141,10 +141,10 @@ def test_a_sum_of_its_own_is_bit_for_bit_that_of_onnxruntime(tmp_path, case):
     plain, total = bind(imported, "conv0"), bind_alu(imported, "sum")
     index = best(imported)
     program = build(plain.workload, plain.hardware, index["conv0"])
-    a = plain.result(simulate(program, plain.operands(feeds["x"])).output)
+    a = plain.result(execute(program, plain.operands(feeds["x"])).output)
     program = build(total.workload, total.hardware, index["sum"])
     both = (feeds["r"], a) if form == "QLinear" else (a, feeds["r"])
-    ours = total.result(simulate(program, total.operands(*both)).output)
+    ours = total.result(execute(program, total.operands(*both)).output)
     assert (ours == runtime(path, feeds)[0]).all()
 
 
@@ -161,7 +161,7 @@ def test_a_block_with_a_shortcut_runs_on_vta_as_a_whole(tmp_path):
         more = () if name == "conv1" else (found["conv1"],)
         program = build(layer.workload, layer.hardware, index[name])
         operands = layer.operands(feeds["x"], *more)
-        found[name] = layer.result(simulate(program, operands).output)
+        found[name] = layer.result(execute(program, operands).output)
     (right,) = runtime(path, feeds)
     assert (found["conv0"] == right).all()
     with pytest.raises(NetworkError, match="conv1: its epilogue adds no residual"):

@@ -25,12 +25,12 @@ from vtacsp.codesign import MachineSpace, codesign, counted
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.embedding import embeddings
 from vtacsp.epilogue.steps import Arithmetic, Cast, Clip, Epilogue, Shift
-from vtacsp.functional import simulate
+from vtacsp.functional import execute
 from vtacsp.functional.reference import reference
-from vtacsp.network.load import network_of
+from vtacsp.network.load import counted_network
 from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.group_conv2d.filling import best_first
-from vtacsp.operators.packing import pack, unpack
+from vtacsp.operators.packing import pack_blocks, unpack_blocks
 from vtacsp.operators.registry import OPERATORS, has_part
 from vtacsp.timing import simulate_all
 
@@ -124,7 +124,7 @@ def test_the_filled_workload_computes_the_layer(data):
     feasible = Problem(workload, hardware).feasible_indices()
     if len(feasible):
         index = data.draw(st.sampled_from(feasible.tolist()))
-        found = simulate(build(workload, hardware, index), packed).output
+        found = execute(build(workload, hardware, index), packed).output
     else:
         found = reference(workload, hardware, packed)
     right = plain(layer, inputs, weight, channel, tensor)
@@ -135,10 +135,10 @@ def test_the_filled_workload_computes_the_layer(data):
 
 def test_packing_goes_back():
     values = np.arange(4 * 6 * 5).reshape(4, 6, 5)
-    packed = pack(values, 2, 3)
+    packed = pack_blocks(values, 2, 3)
     assert packed.shape == (2, 2, 5, 2, 3)
     assert packed[1, 0, 4, 1, 2] == values[3, 2, 4]
-    assert np.array_equal(unpack(packed), values)
+    assert np.array_equal(unpack_blocks(packed), values)
 
 
 # -- sizes
@@ -245,7 +245,7 @@ def test_the_alu_s_layers_are_filled_for_the_choice_of_a_machine():
 def test_networks_embeddings_and_machines_fill_alike():
     layer = replace(GROUPED, in_channels=60, out_channels=40, groups=20, epilogue=CHAIN)
     want = fill_blocks(layer, HW).workload
-    (node,) = network_of("x", [layer], HW).nodes
+    (node,) = counted_network("x", [layer], HW).nodes
     assert node.workload == want
     assert embeddings(layer, HW)[0].workload == want
     space = MachineSpace(free={"LOG_BLOCK": [4]})

@@ -12,7 +12,7 @@ from tests.support.commands import run
 from tests.support.golden import cause_of
 from vtacsp import Simulator, VTAConfig, WorkloadError
 from vtacsp.free import geometry
-from vtacsp.functional import random_operands, reference, simulate, verdict
+from vtacsp.functional import execute, random_operands, reference, verdict
 from vtacsp.operators.arguments import Arguments
 from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.registry import OPERATORS, part
@@ -64,7 +64,7 @@ def test_rules_and_programs_agree_on_every_configuration(name):
         assert verdict(workload, machine, index) == cause, index
         if cause == "ok":
             program = vtacsp.build(workload, machine, index)
-            assert np.array_equal(simulate(program, operands).output, right), index
+            assert np.array_equal(execute(program, operands).output, right), index
 
 
 def test_some_configurations_fail_in_every_way():

@@ -18,7 +18,7 @@ from tests.support.strategies import feasible_layers, layers_with
 from tests.support.truth import measured
 from vtacsp import Conv2DTranspose, Problem, VTAConfig, build, compile
 from vtacsp.cli import main
-from vtacsp.functional import random_operands, reference, simulate, verdict
+from vtacsp.functional import execute, random_operands, reference, verdict
 from vtacsp.functional.interpreter import EAGER, IN_TURNS, LAZY
 from vtacsp.operators.catalogue import catalogue
 
@@ -50,7 +50,7 @@ def test_a_measured_race_computes_something_else_in_another_order():
             order
             for order in ORDERS
             for seed in range(3)
-            if (simulate(program, operands, order=order, seed=seed).output != right).any()
+            if (execute(program, operands, order=order, seed=seed).output != right).any()
         ]
         assert wrong
         assert IN_TURNS not in wrong
@@ -119,7 +119,7 @@ def test_harmless_accesses_are_kept_and_change_nothing_in_any_order():
             )
             right = reference(workload, hardware, operands)
             for order in ORDERS:
-                result = simulate(program, operands, order=order, seed=order + 1)
+                result = execute(program, operands, order=order, seed=order + 1)
                 assert np.array_equal(result.output, right), (workload, index, order)
     assert seen["ok"] > 40
     assert seen["race"] > 40

@@ -10,7 +10,7 @@ from tests.support import naive
 from tests.support.strategies import configured_layers, layers
 from tests.support.truth import measured, truth
 from vtacsp import KnobSpace, Problem, compile
-from vtacsp.space.cpsat import Model, enumerate_feasible
+from vtacsp.space.cpsat import ProblemModel, enumerate_feasible
 
 
 @settings(max_examples=400)
@@ -48,7 +48,7 @@ def test_cp_sat_and_compiled_space_hold_the_same_set(case):
 def test_cp_sat_decides_single_configurations_alike(case):
     workload, hardware, index = case
     problem = Problem(workload, hardware)
-    model = Model([problem], config=problem.knob_space.config(index))
+    model = ProblemModel([problem], config=problem.knob_space.config(index))
     assert (model.solve() is not None) == (problem.causes([index]) == ["ok"])
 
 

@@ -22,7 +22,7 @@ from vtacsp import (
     suite,
 )
 from vtacsp.rules.symbols import oc_nthread
-from vtacsp.space.cpsat import Model
+from vtacsp.space.cpsat import ProblemModel
 from vtacsp.space.problem import Problem
 
 RESNET = suite("resnet18")
@@ -66,7 +66,7 @@ def test_a_small_joint_space_is_the_list_of_its_points():
 def test_cp_sat_counts_the_same_joint_space():
     workload = RESNET[9]
     space = HardwareSpace(LOG_WGT_BUFF_SIZE=(16, 18), LOG_ACC_BUFF_SIZE=(11, 17, 18))
-    model = Model([Problem(workload, space.base)], space.free)
+    model = ProblemModel([Problem(workload, space.base)], space.free)
     found = set()
 
     class Collect(cp_model.CpSolverSolutionCallback):
@@ -90,7 +90,7 @@ def test_cp_sat_counts_the_same_joint_space():
 def test_a_network_on_one_machine_is_one_model_for_cp_sat():
     layers_ = [RESNET[7], RESNET[9]]
     free = {"LOG_INP_BUFF_SIZE": (9, 10, 11), "LOG_ACC_BUFF_SIZE": (10, 11)}
-    model = Model([Problem(w, VTAConfig()) for w in layers_], free)
+    model = ProblemModel([Problem(w, VTAConfig()) for w in layers_], free)
     model.model.minimize(sum(model.hardware.values()))
     solver = model.solve()
     machine = VTAConfig().replace(**{k: solver.value(v) for k, v in model.hardware.items()})

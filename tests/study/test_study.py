@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from tests.support.commands import run
 from tests.support.truth import truth
 from vtacsp import Conv2D, Dense, Problem, StudyError, VTAConfig, compile, find_workloads, suite
-from vtacsp.study import METHODS, Study, prepare, recorded_cycles, search, validity, write_report
+from vtacsp.study import (
+    METHODS,
+    Study,
+    prepare,
+    recorded_cycles,
+    run_search,
+    validity,
+    write_report,
+)
 from vtacsp.study.cost_model import judge, ndcg, pairwise, precision
 from vtacsp.study.execution import Job
 from vtacsp.study.recorded_layer import StudyLayer
@@ -147,8 +155,8 @@ def test_training_sets_have_the_shares_they_say():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_ends_with_the_best(method):
-    outcome = search(layer(), method, 3)
-    assert outcome == search(layer(), method, 3)
+    outcome = run_search(layer(), method, 3)
+    assert outcome == run_search(layer(), method, 3)
     assert 1 <= outcome.near <= outcome.best <= len(layer().grid)
     kind = METHODS[method].kind
     if kind == "ours" or method in ("random", "uniform-64"):
@@ -166,14 +174,14 @@ def test_a_run_counts_every_measurement():
     table = layer().cycles
     searcher = RandomSearcher(layer().feasible, seed=5)
     costs = [table[searcher.next_batch(1)[0]] for _ in range(len(table))]
-    outcome = search(layer(), "random", 5)
+    outcome = run_search(layer(), "random", 5)
     assert outcome.best == 1 + costs.index(min(costs))
     assert outcome.near == 1 + next(i for i, c in enumerate(costs) if c <= 1.01 * min(costs))
     assert outcome.first == costs[0] / min(costs) - 1
 
 
 def test_failures_count():
-    runs = [search(layer(), "autotvm", seed) for seed in range(4)]
+    runs = [run_search(layer(), "autotvm", seed) for seed in range(4)]
     assert all(0 < run.failed < run.best for run in runs)
 
 
@@ -254,7 +262,9 @@ def test_a_study_goes_on_where_it_ended(finished, tmp_path, monkeypatch):
     assert len(study.results()) == 7
     again = small(tmp_path)
     done = []
-    monkeypatch.setattr("vtacsp.study.execution.search", lambda *a: done.append(a) or search(*a))
+    monkeypatch.setattr(
+        "vtacsp.study.execution.run_search", lambda *a: done.append(a) or run_search(*a)
+    )
     again.run(1)
     assert file.read_text().startswith(known)
     assert len(done) == 2 * len(FAST) - 7
@@ -281,7 +291,7 @@ def test_a_study_goes_on_where_it_ended(finished, tmp_path, monkeypatch):
             lambda f: Study(f, [dataclasses.replace(TINY, height=8)]),
             "is of another layer with the name 'tiny'",
         ),
-        (lambda f: search(layer(), "x", 0), "unknown method 'x'"),
+        (lambda f: run_search(layer(), "x", 0), "unknown method 'x'"),
     ],
 )
 def test_errors(finished, make, message):

@@ -17,7 +17,7 @@ from tests.support import ROOT
 
 LAYERS: dict[str, str] = {
     "ground": "vtacsp|errors|causes|names|files|arrays|jit|workers|uninterrupted|glossary|moved|"
-    "version",
+    "version|stopping",
     "expr": "expr.*",
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",

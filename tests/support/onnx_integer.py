@@ -6,24 +6,26 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from vtacsp.operators.packing import pack, unpack
+from vtacsp.operators.packing import pack_blocks, unpack_blocks
 
 
 def convolution(workload, hardware, operands):
     """The packed result: ``ConvInteger`` on the plain tensors, then each step of the epilogue."""
-    data, weight = (unpack(x).astype(np.int8) for x in (operands.data, operands.weights))
+    data, weight = (unpack_blocks(x).astype(np.int8) for x in (operands.data, operands.weights))
     if workload.op == "dense":
         data, weight = data[..., None, None], weight[..., None, None]
     value = sums(workload, data, weight)
     loaded = iter(operands.loaded)
     for step in workload.chain.to_list():
         if step.get("operand") == "channel":
-            other = unpack(next(loaded)).reshape(value.shape[0], value.shape[1], 1, 1)
+            other = unpack_blocks(next(loaded)).reshape(value.shape[0], value.shape[1], 1, 1)
         else:
             operand = step.get("operand")
-            other = unpack(next(loaded)).reshape(value.shape) if operand else step.get("value")
+            other = (
+                unpack_blocks(next(loaded)).reshape(value.shape) if operand else step.get("value")
+            )
         value = STEPS[step["op"]](value, other, step)
-    packed = pack(value, hardware.batch, hardware.block)
+    packed = pack_blocks(value, hardware.batch, hardware.block)
     return packed.reshape(workload.pack(hardware).output)
 
 

@@ -18,7 +18,7 @@ from vtacsp import VTAConfig, build
 from vtacsp.machine.design import design_limits
 from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, Records
 from vtacsp.program import Program, Stream
-from vtacsp.timing.engine import Launch, first_tokens, schedule
+from vtacsp.timing.engine import LaunchCycles, first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel, constants
 
 DEFAULT = VTAConfig()
@@ -62,7 +62,7 @@ MOST_TOKENS = 200  # a semaphore of the hardware counts to 255
 
 def planned(
     stream: Stream, hardware: VTAConfig, timing: TimingModel, waits: bool = False
-) -> Launch:
+) -> LaunchCycles:
     """One launch; a load that is served is what a load is whose cycles are known."""
     whole, tokens = [slice(0, len(stream.which))], first_tokens(waits)
     (served,) = schedule(stream, whole, hardware, timing, tokens, record=True)
@@ -72,7 +72,7 @@ def planned(
     return served
 
 
-def same(plan: Launch, stepped: Stepped) -> dict[str, bool]:
+def same(plan: LaunchCycles, stepped: Stepped) -> dict[str, bool]:
     """What the engine and the stepped hardware agree on."""
     return {
         name: np.array_equal(np.asarray(getattr(plan, name)), getattr(stepped, name))

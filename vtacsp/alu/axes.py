@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from vtacsp.alu.workload import OnALU
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import AluOp
-from vtacsp.operators.geometry import Axis, Geometry
+from vtacsp.operators.geometry import AxisGeometry, Geometry
 
 __all__ = ["geometry"]
 
@@ -23,7 +23,7 @@ def geometry(workload: OnALU, hardware: VTAConfig) -> Geometry:
     return Geometry(s["N"], s["CO"], 1, s["CO"], _axis(s, "H"), _axis(s, "W"), int(join))
 
 
-def _axis(s: Mapping[str, int], name: str) -> Axis:
+def _axis(s: Mapping[str, int], name: str) -> AxisGeometry:
     out, kernel, stride = s[f"O{name}"], s.get(f"K{name}", 1), s.get(f"S{name}", 1)
     stride = max(stride, kernel) if out == 1 else stride
-    return Axis(s[name], out, kernel, stride, s.get(f"P{name}", 0), 1)
+    return AxisGeometry(s[name], out, kernel, stride, s.get(f"P{name}", 0), 1)

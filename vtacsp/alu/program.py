@@ -23,12 +23,12 @@ from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import AluOp, Memory, Module, Opcode, depths, fits
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Transfer, plain
+from vtacsp.program.copies import Copy, StridedAxis, Transfer, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.loops import Call, Loop, Node, Scope
+from vtacsp.program.loops import Call, Loop, Scope, Statement
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
-from vtacsp.program.scratchpad import Scratchpads
+from vtacsp.program.scratchpad import ScratchpadAllocator
 
 __all__ = ["build_alu"]
 
@@ -53,7 +53,7 @@ def build_alu(
     split = {"h": config["h_nthread"], "co": config["oc_nthread"]}
     threads = split["h"] * split["co"]
     tile = co1 * h1 * w1
-    pads = Scratchpads(hardware)
+    pads = ScratchpadAllocator(hardware)
     pads.fits_alone(acc=tile)
     if h0 % split["h"] or co0 % split["co"]:
         raise ProgramError(VTHREAD_SPLIT, f"threads {split} over {h0} row, {co0} channel tiles")
@@ -62,12 +62,12 @@ def build_alu(
     out_strides = {"b": channels * area, "h": h1 * ow, "co": co1 * area, "w": w1}
     window_shape = None if window is None else window.shape()
     check_store(chain)
-    out_shape = plain([Axis(co1, area), Axis(h1, ow), Axis(w1, 1)], DMA_2D_ACC)
+    out_shape = plain([StridedAxis(co1, area), StridedAxis(h1, ow), StridedAxis(w1, 1)], DMA_2D_ACC)
     # the data come first in DRAM, then the operands of the epilogue
     sizes = [n * channels * (window.area if window else area)]
     sizes += [n * channels * (1 if kind == CHANNEL else area) for kind in chain.operands]
     starts, acc_elements = operand_bases(sizes, hardware)
-    per_channel = Copy(plain([Axis(co1, 1)], DMA_2D_ACC), {"b": channels, "co": co1})
+    per_channel = Copy(plain([StridedAxis(co1, 1)], DMA_2D_ACC), {"b": channels, "co": co1})
     whole = Copy(out_shape, out_strides)
     slots = Slots(chain, tile, co1)
     bases = [
@@ -119,7 +119,7 @@ def _loops(co1: int, h1: int, w1: int) -> tuple[list[KernelLoop], list[KernelLoo
 def _nest(chain: Epilogue, taps: int) -> Loop:
     before, after = wrap_epilogue(chain)
     names = ["data", *(["reset"] if taps else []), *(f"tap{number}" for number in range(taps))]
-    body: list[Node] = [
+    body: list[Statement] = [
         *before,
         Scope(Module.COMPUTE, [Call(name) for name in names]),
         *after,
@@ -144,7 +144,11 @@ class _Window:
 
     def shape(self) -> Transfer:
         """The load of a tile; raises when it is no 2-D copy."""
-        axes = [Axis(self.co1, self.area), Axis(self.rows, self.width), Axis(self.columns, 1)]
+        axes = [
+            StridedAxis(self.co1, self.area),
+            StridedAxis(self.rows, self.width),
+            StridedAxis(self.columns, 1),
+        ]
         return plain(axes, DMA_2D_ACC)
 
     def strides(self, channels: int) -> dict[str, int]:

@@ -232,7 +232,7 @@ def _follow(target: Target, program: Program) -> tuple[list[Finding], int, int]:
     place, per, granules = _places(target)
     image = np.stack([target.micro_ops[n].astype(np.int64) for n in _UOP], axis=1)
     depths = (hardware.depth(name) for name in ("uop", "inp", "wgt", "acc"))
-    pads, dram = clocks.Pads.of(*depths), clocks.Dram.of(granules)
+    pads, dram = clocks.ScratchpadClocks.of(*depths), clocks.DramClocks.of(granules)
     state = clocks.State.of(np.array(target.held, dtype=np.int64))
     findings = []
     for start, stop in target.launches:
@@ -267,7 +267,7 @@ def _deadlock(program: Program, where: Sequence[int] | IntArray) -> Finding:
     return Finding("deadlock", "; ".join(waits), int(max(where)))
 
 
-def _records(dram: clocks.Dram, state: clocks.State) -> Iterator[Finding]:
+def _records(dram: clocks.DramClocks, state: clocks.State) -> Iterator[Finding]:
     harm = int(state.harm[0]) | int(np.bitwise_or.reduce(dram.taint)) if len(dram.taint) else 0
     merged: dict[tuple[int, ...], list[int]] = {}
     for kind, *key, element, count, changes in state.found[: int(state.number[0])].tolist():

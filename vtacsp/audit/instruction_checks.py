@@ -9,7 +9,7 @@ import numpy as np
 from vtacsp.arrays import BoolArray
 from vtacsp.audit.findings import Finding
 from vtacsp.audit.target import Target
-from vtacsp.machine.instructions import AluOp, Memory, Opcode, encode, fits
+from vtacsp.machine.instructions import AluOp, Memory, Module, Opcode, encode, fits, modules_of
 
 __all__ = ["check_fields"]
 
@@ -51,8 +51,7 @@ def _operations(target: Target) -> Iterator[Finding]:
     yield from _each("no_operation", other, "a store of something else than OUT")
     alu = (opcode == Opcode.ALU) & (ins["alu_opcode"] > max(AluOp))
     yield from _each("no_operation", alu, "there is no such ALU operation")
-    loads = load & np.isin(memory, (Memory.INP, Memory.WGT))
-    flags = loads & ((ins["pop_prev_dep"] | ins["push_prev_dep"]) != 0)
+    flags = (modules_of(ins) == Module.LOAD) & ((ins["pop_prev_dep"] | ins["push_prev_dep"]) != 0)
     flags |= store & ((ins["pop_next_dep"] | ins["push_next_dep"]) != 0)
     yield from _each("no_queue", flags, "it pops or pushes where there is no module")
 

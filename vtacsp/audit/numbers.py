@@ -11,8 +11,8 @@ from vtacsp.audit.findings import Finding
 from vtacsp.audit.target import Target
 from vtacsp.errors import SimulationError
 from vtacsp.functional.interpreter import IN_TURNS
+from vtacsp.functional.program_execution import execute
 from vtacsp.functional.reference import random_operands, reference
-from vtacsp.functional.simulation import simulate
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program, Segment, Stream
 
@@ -45,7 +45,7 @@ def check_numbers(target: Target, program: Program) -> Iterator[Finding]:
         operands = random_operands(manifest.layer, hardware, seed)
         right = reference(manifest.layer, hardware, operands)
         try:
-            found = simulate(placed, operands, order=IN_TURNS, seed=seed).output
+            found = execute(placed, operands, order=IN_TURNS, seed=seed).output
         except SimulationError as error:
             yield Finding("wrong_result", str(error), error.instruction)
             return

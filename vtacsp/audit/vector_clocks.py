@@ -42,8 +42,8 @@ __all__ = [
     "TOKENS",
     "UNORDERED",
     "UNWRITTEN",
-    "Dram",
-    "Pads",
+    "DramClocks",
+    "ScratchpadClocks",
     "State",
     "bit",
     "follow",
@@ -75,7 +75,7 @@ _BY_LOAD, _BY_COMPUTE = np.int64(0), np.int64(1)  # who reads DRAM
 Names = NDArray[np.uint64]
 
 
-class Pads(NamedTuple):
+class ScratchpadClocks(NamedTuple):
     """What is known of every element of a scratchpad.
 
     ``name`` and ``taint`` (bits) of its value; ``changed`` is the progress of the load module when
@@ -104,7 +104,7 @@ class Pads(NamedTuple):
     place: IntArray
 
     @classmethod
-    def of(cls, uop: int, inp: int, wgt: int, acc: int) -> Pads:
+    def of(cls, uop: int, inp: int, wgt: int, acc: int) -> ScratchpadClocks:
         """Scratchpads of these depths that hold anything at all."""
 
         def names(size: int, seed: int) -> Names:
@@ -135,7 +135,7 @@ class Pads(NamedTuple):
         )
 
 
-class Dram(NamedTuple):
+class DramClocks(NamedTuple):
     """DRAM in granules: name and taint, progress and instruction of the last store and reads."""
 
     name: Names
@@ -146,7 +146,7 @@ class Dram(NamedTuple):
     reader: IntArray
 
     @classmethod
-    def of(cls, granules: int) -> Dram:
+    def of(cls, granules: int) -> DramClocks:
         """Memory in which every granule holds a value of its own."""
         noise = np.random.default_rng(4)
         return cls(

@@ -19,7 +19,7 @@ from vtacsp.operators.workload import Workload
 
 __all__ = ["network_of"]
 
-Key = tuple[str, tuple[Any, ...]]  # name and arguments of a task
+TaskKey = tuple[str, tuple[Any, ...]]  # name and arguments of a task
 
 
 def network_of(
@@ -81,11 +81,11 @@ def _on_host(op: str, count: int, why: str, numbers: Counter[str]) -> Node:
 
 
 def _called(
-    known: Mapping[Key, Any], hardware: VTAConfig | None, program: _Program, name: str
+    known: Mapping[TaskKey, Any], hardware: VTAConfig | None, program: _Program, name: str
 ) -> Iterable[Node]:
     """The layers in the order of their calls, then what is left for the host."""
     numbers: Counter[str] = Counter()
-    found: set[Key] = set()
+    found: set[TaskKey] = set()
     fused: set[int] = set()
     host: list[Node] = []
     for place, call in enumerate(program.calls):
@@ -123,7 +123,7 @@ def _shape(expression: Any) -> tuple[int, ...]:
     return tuple(int(extent) for extent in expression.checked_type.shape)
 
 
-def _key(call: Any) -> Key | None:
+def _key(call: Any) -> TaskKey | None:
     """Name and arguments of the task of a packed call; None for any other call."""
     read = _LAYERS.get(call.op.name)
     if read is None or len(_shape(call.args[0])) != (4 if call.op.name == "nn.dense" else 6):
@@ -141,24 +141,24 @@ def _window(attrs: Any) -> tuple[tuple[int, ...], ...]:
     return _numbers(attrs.strides), _numbers(attrs.padding), _numbers(attrs.dilation)
 
 
-def _conv2d(attrs: Any) -> Key:
+def _conv2d(attrs: Any) -> TaskKey:
     if attrs.groups == 1:
         layout = str(attrs.data_layout)
         return "conv2d_packed.vta", (*_window(attrs), layout, str(attrs.out_dtype))
     return "group_conv2d_packed.vta", (*_window(attrs), int(attrs.groups), str(attrs.out_dtype))
 
 
-def _conv2d_transpose(attrs: Any) -> Key:
+def _conv2d_transpose(attrs: Any) -> TaskKey:
     own = (*_window(attrs)[:2], str(attrs.out_dtype), _numbers(attrs.output_padding))
     return "conv2d_transpose_packed.vta", own
 
 
-def _dense(attrs: Any) -> Key:
+def _dense(attrs: Any) -> TaskKey:
     return "dense_packed.vta", (None, str(attrs.out_dtype))
 
 
 # as TVM's relay/op/strategy/generic.py and vta/top/op.py hand the arguments on
-_LAYERS: dict[str, Callable[[Any], Key]] = {
+_LAYERS: dict[str, Callable[[Any], TaskKey]] = {
     "nn.conv2d": _conv2d,
     "nn.conv2d_transpose": _conv2d_transpose,
     "nn.dense": _dense,

@@ -13,6 +13,7 @@ from tvm.autotvm.tuner.model_based_tuner import ModelBasedTuner
 from vtacsp.autotvm.pruning import RankedSpace, feasible_space
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.moved import keep_old_names
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import Space
@@ -20,16 +21,18 @@ from vtacsp.timing import Simulator
 from vtacsp.tune import initial
 from vtacsp.tune.search_space import FeasibleGrid
 
-__all__ = ["Method", "seed"]
+__all__ = ["SamplingMethod", "seed"]
 
-Method = Callable[[FeasibleGrid, int, int], Iterable["Mapping[str, int] | int"]]
+keep_old_names(__name__)
+
+SamplingMethod = Callable[[FeasibleGrid, int, int], Iterable["Mapping[str, int] | int"]]
 """(space, n, seed) -> n configurations, or their AutoTVM indices, best guess first."""
 
 
 def seed(
     tuner: Any,
     n: int,
-    method: str | Method = "uniform",
+    method: str | SamplingMethod = "uniform",
     *,
     random_seed: int = 0,
     hardware: VTAConfig | None = None,
@@ -68,7 +71,9 @@ def seed(
     raise SpaceError(f"a {type(tuner).__name__} has no first batch to set; {known} have")
 
 
-def _choose(space: FeasibleSpace, n: int, method: str | Method, random_seed: int) -> list[int]:
+def _choose(
+    space: FeasibleSpace, n: int, method: str | SamplingMethod, random_seed: int
+) -> list[int]:
     if not 0 <= n <= len(space):
         raise SpaceError(f"cannot seed {n} configurations, {len(space)} are feasible")
     if not callable(method):
@@ -93,7 +98,7 @@ def _ranked(space: FeasibleGrid, n: int, _: int) -> list[int]:
     return initial.ranked(space, n, Simulator(space).cycles_many)
 
 
-_METHODS: dict[str, Method] = {
+_METHODS: dict[str, SamplingMethod] = {
     "uniform": initial.uniform,
     "diverse": initial.diverse,
     "lowest_bounds": _lowest_bounds,

@@ -69,6 +69,8 @@ class Manifest:
     """Everything that ``manifest.json`` says.
 
     ``source`` is the configuration or the schedule, ``limit`` None where none is known.
+    ``cut_short`` are instructions whose load the Chisel design ends early with the memory of
+    ``timing``, see :attr:`vtacsp.timing.TimingResult.cut_short`.
 
     >>> layer = Dense(name="mine", in_features=64, out_features=64)
     >>> manifest = pack(build(layer, VTAConfig(), 0), {"kind": "template", "index": 0}).manifest
@@ -89,6 +91,7 @@ class Manifest:
     launches: tuple[Launch, ...]
     buffers: Mapping[str, Buffer]
     made_by: Mapping[str, str] = field(default_factory=dict)
+    cut_short: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -113,6 +116,7 @@ class Manifest:
             "cycles": self.cycles,
             "limit": self.limit,
             "timing": self.timing,
+            "cut_short": list(self.cut_short),
             "instructions": _file(self.instructions),
             "launches": [{"first": part.first, "count": part.count} for part in self.launches],
             "buffers": {
@@ -131,8 +135,10 @@ class Manifest:
         """From the JSON form.
 
         Raises :class:`~vtacsp.errors.BundleError`, which names the field, for anything that
-        :meth:`to_dict` would not have written.
+        :meth:`to_dict` would not have written, but for ``cut_short``, which was not always there.
         """
+        if isinstance(data, Mapping) and "cut_short" not in data:
+            data = {**data, "cut_short": []}
         top = _object(data, "the manifest", _TOP)
         if top["format"] != FORMAT:
             raise _wrong("format", top["format"], repr(FORMAT))
@@ -161,6 +167,7 @@ class Manifest:
             launches=_launches(top["launches"]),
             buffers=_buffers(top["buffers"], hardware, multiplies=multiplies),
             made_by=_made_by(top["made_by"]),
+            cut_short=_numbers(top["cut_short"], "cut_short"),
         )
         result._check(top["launches"])
         return result
@@ -171,6 +178,9 @@ class Manifest:
             if launch.first != end:
                 raise _wrong(f"launches[{place}].first", launch.first, f"{end}")
             end += launch.count
+        for place, number in enumerate(self.cut_short):
+            if number >= self.count:
+                raise _wrong(f"cut_short[{place}]", number, f"an instruction below {self.count}")
         if end != self.count:
             raise BundleError(
                 f"launches is {shortened(launches)}: they have {end} instructions, "
@@ -189,7 +199,7 @@ class Manifest:
 Reader = Callable[[object, str], Any]
 
 _TOP = ("format", "version", "layer", "hardware", "model", "source", "seed", "cycles", "limit",
-        "timing", "instructions", "launches", "buffers", "made_by")  # fmt: skip
+        "timing", "cut_short", "instructions", "launches", "buffers", "made_by")  # fmt: skip
 _FILE = ("file", "bytes", "sha256")
 _BUFFER = (*_FILE, "address", "element_bytes")
 
@@ -219,6 +229,12 @@ def _integer(value: object, where: str, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise _wrong(where, value, f"an integer from {low} to {high}")
     return value
+
+
+def _numbers(value: object, where: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise _wrong(where, value, "a list of integers")
+    return tuple(_integer(x, f"{where}[{place}]", 0, LARGEST) for place, x in enumerate(value))
 
 
 def _text(value: object, where: str) -> str:

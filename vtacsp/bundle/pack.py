@@ -67,13 +67,14 @@ def pack(
     if end > LARGEST:
         raise BundleError(f"{program.workload.name}: its data need {end:,} bytes of 2 GiB")
     content["instructions"] = _link(program, buffers)
+    timed = simulate_timing(program, timing)
     stream = content["instructions"]
     manifest = Manifest(
         layer=program.workload,
         hardware=hardware,
         source=source,
         seed=seed,
-        cycles=simulate_timing(program, timing).cycles,
+        cycles=timed.cycles,
         limit=limit,
         timing=timing.note,
         instructions=Buffer("instructions.bin", len(stream), _digest(stream)),
@@ -84,6 +85,7 @@ def pack(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        cut_short=timed.cut_short,
     )
     return Bundle(manifest, {name: content[name] for name in manifest.files})
 

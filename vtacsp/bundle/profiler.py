@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,17 +35,16 @@ class Profiler:
     def start(self, hardware: str | None) -> None:
         """Set counters to zero; ``hardware`` is the library of the simulated RTL (tsim).
 
-        Raises :class:`~vtacsp.errors.DriverError` when that is asked for and there is no tsim.
+        Raises :class:`~vtacsp.errors.DriverError` when that is asked for and there is no tsim,
+        and when there is one and nothing was named: it would end the process.
         """
+        function = self._function("vta.tsim.init")
         if hardware is not None:
-            function = self._function("vta.tsim.init")
             if self._api is None or function is None:
                 raise DriverError(f"{hardware}: no library here has vta.tsim.init of libvta_tsim")
-            module = ctypes.c_void_p()
-            load = self._api.TVMModLoadFromFile
-            if load(hardware.encode(), b"vta-tsim", ctypes.byref(module)):
-                raise DriverError(f"cannot load {hardware} as the hardware of libvta_tsim")
-            self._call(function, _Value(handle=module.value), _MODULE)
+            self._call(function, _Value(handle=self._module(hardware)), _MODULE)
+        elif function is not None:
+            raise DriverError("libvta_tsim needs the hardware that it simulates (libvta_hw.so)")
         for prefix in _PREFIXES:
             clear = self._function(f"{prefix}.profiler_clear")
             if clear is not None:
@@ -63,6 +63,29 @@ class Profiler:
             if isinstance(data, dict):
                 return {str(name): value for name, value in data.items() if type(value) is int}
         return None
+
+    def _module(self, hardware: str) -> int | None:
+        """The handle of a library of simulated RTL."""
+        assert self._api is not None
+        # a name without a folder would be looked for in the system's folders only
+        place = os.path.abspath(hardware) if os.path.exists(hardware) else hardware
+        module = ctypes.c_void_p()
+        if self._api.TVMModLoadFromFile(place.encode(), b"vta-tsim", ctypes.byref(module)):
+            raise DriverError(
+                f"cannot load {hardware} as the hardware of libvta_tsim{self._reason()}"
+            )
+        return module.value
+
+    def _reason(self) -> str:
+        """What TVM says of the last failure, in one line and after a colon; may be empty."""
+        last = getattr(self._api, "TVMGetLastError", None)
+        if last is None:
+            return ""
+        last.restype = ctypes.c_char_p
+        lines = (last() or b"").decode("utf-8", "replace").splitlines()
+        told = [line for line in lines if "Check failed" in line] or lines[:1] or [""]
+        words = " ".join(told[0].rpartition("is false:")[2].split()) or told[0].strip()
+        return f": {words[:200]}" if words else ""
 
     def _function(self, name: str) -> ctypes.c_void_p | None:
         if self._api is None:
@@ -83,5 +106,5 @@ class Profiler:
             function, values, codes, number, ctypes.byref(result), ctypes.byref(kind)
         )
         if failed:
-            raise DriverError("a packed function of the simulator failed")
+            raise DriverError(f"a packed function of the simulator failed{self._reason()}")
         return result.text.decode("utf-8", "replace") if kind.value == _STRING else None

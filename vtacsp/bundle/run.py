@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -174,6 +175,7 @@ def _main(task: dict[str, Any]) -> None:
         answer = {"error": str(error)}
     sys.stdout.write(f"\n{_MARK}{json.dumps(answer)}\n")
     sys.stdout.flush()
+    os._exit(0)  # libvta_tsim's thread goes on and uses what its destructors have destroyed
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 /* Runs a bundle of vtacsp on VTA's driver, and says whether the numbers are right.
  *
- *   cc -O2 -o runner runner.c -L. -lvta && ./runner FOLDER
+ *   cc -O2 -o runner runner.c -L. -lvta -ltvm_runtime && ./runner FOLDER
  *
- * Give -DVTA64 when the driver was compiled with 64-bit addresses (USE_VTA64).
+ * TVM's runtime is what a driver that TVM has built needs; another one may need nothing.
+ * Give -DVTA64 when the driver was compiled with 64-bit addresses (USE_VTA64), and -DTVM for the
+ * cycles that a simulator counts (TVM up to 0.19): libvta_tsim needs the library of the RTL too,
+ *
+ *   cc -O2 -DTVM -o runner runner.c -L. -lvta_tsim -ltvm_runtime && ./runner FOLDER libvta_hw.so
+ *
  * Exit codes: 0 right, 2 it could not be run (one line says why), 3 wrong numbers.
  */
 #include <stdint.h>
@@ -41,13 +46,28 @@ struct file {
   phy_t phy;
 };
 
+#ifdef TVM /* tvm/runtime/c_runtime_api.h */
+union value {
+  int64_t integer;
+  void *handle;
+  const char *text;
+};
+int TVMFuncGetGlobal(const char *name, void **function);
+int TVMFuncCall(void *function, union value *values, int *codes, int count, union value *result,
+                int *code);
+int TVMModLoadFromFile(const char *file, const char *format, void **module);
+const char *TVMGetLastError(void);
+enum { MODULE = 9, STRING = 11 };
+#endif
+
 static struct file files[FILES];
 static unsigned long first[MOST_LAUNCHES], count[MOST_LAUNCHES];
 static int launches;
 
 static void fail(const char *what, const char *name) {
+  fflush(stdout);
   fprintf(stderr, "error: %s: %s\n", name, what);
-  exit(2);
+  _Exit(2); /* not exit: the thread of libvta_tsim uses what its destructors destroy */
 }
 
 static uint32_t crc32(const unsigned char *data, unsigned long size) {
@@ -143,8 +163,52 @@ static void upload(struct file *f, const void *data) {
   VTAFlushCache(f->buffer, f->phy, (int)f->size);
 }
 
+#ifdef TVM
+static void *packed(const char *simulator, const char *name) {
+  char full[64];
+  void *function = NULL;
+  snprintf(full, sizeof full, "vta.%s.%s", simulator, name);
+  return TVMFuncGetGlobal(full, &function) == 0 ? function : NULL;
+}
+
+/* Calls a function with a module or nothing; the text that it returns. */
+static const char *call(void *function, void *module) {
+  union value result = {.integer = 0}, argument = {.handle = module};
+  int code = 0, codes[1] = {MODULE};
+  if (TVMFuncCall(function, &argument, codes, module != NULL, &result, &code) != 0)
+    fail(TVMGetLastError(), "a packed function");
+  return code == STRING ? result.text : "";
+}
+
+static void start_counting(const char *hardware) {
+  void *init = packed("tsim", "init"), *module = NULL, *clear;
+  if (hardware == NULL && init != NULL) fail("libvta_tsim simulates it, name it", "libvta_hw.so");
+  if (hardware != NULL) {
+    char *path = realpath(hardware, NULL); /* a name would be looked for in the system's folders */
+    if (init == NULL) fail("no library here has vta.tsim.init of libvta_tsim", hardware);
+    if (TVMModLoadFromFile(path == NULL ? hardware : path, "vta-tsim", &module) != 0)
+      fail("cannot be loaded as the hardware of libvta_tsim", hardware);
+    free(path);
+    call(init, module);
+  }
+  if ((clear = packed("tsim", "profiler_clear")) != NULL) call(clear, NULL);
+}
+
+/* Cycles that the device has counted, -1 when it counts none. */
+static long counted(void) {
+  void *status = packed("tsim", "profiler_status");
+  const char *text = status == NULL ? NULL : strstr(call(status, NULL), "\"cycle_count\":");
+  return text == NULL ? -1 : strtol(strchr(text, ':') + 1, NULL, 10);
+}
+#else
+static void start_counting(const char *hardware) {
+  if (hardware != NULL) fail("needs a runner that was compiled with -DTVM", hardware);
+}
+static long counted(void) { return -1; }
+#endif
+
 int main(int argc, char **argv) {
-  if (argc != 2) fail("usage: runner FOLDER", "arguments");
+  if (argc != 2 && argc != 3) fail("usage: runner FOLDER [LIBRARY OF THE RTL]", "arguments");
   unsigned long cycles = read_map(argv[1]), wrong = 0, at = 0;
   struct file *out = &files[OUT], *stream = &files[INSTRUCTIONS];
   stream->element = 16;
@@ -158,6 +222,7 @@ int main(int argc, char **argv) {
   for (unsigned long i = 0; i < out->size; ++i) found[i] = out->data[i] ^ 0xFF;
   upload(out, found);
 
+  start_counting(argc == 3 ? argv[2] : NULL);
   void *device = VTADeviceAlloc();
   if (device == NULL) fail("the driver has no device", "VTADeviceAlloc");
   struct timespec begin, end;
@@ -166,6 +231,7 @@ int main(int argc, char **argv) {
     if (VTADeviceRun(device, stream->phy + (phy_t)(first[i] * 16), (uint32_t)count[i], WAIT) != 0)
       fail("the device did not finish", "VTADeviceRun");
   clock_gettime(CLOCK_MONOTONIC, &end);
+  long device_cycles = counted();
 
   VTAInvalidateCache(out->buffer, out->phy, (int)out->size);
   VTAMemCopyToHost(found, out->buffer, out->size);
@@ -173,7 +239,9 @@ int main(int argc, char **argv) {
     if (found[i] != out->data[i]) ++wrong, at = i;
   double seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
   printf("seconds %.6f, of the host's clock\n", seconds);
-  printf("cycles %lu, of vtacsp's simulator; the driver has no counter\n", cycles);
+  if (device_cycles >= 0) printf("cycles %ld, that the device counted\n", device_cycles);
+  printf("cycles %lu, of vtacsp's simulator%s\n", cycles,
+         device_cycles < 0 ? "; the driver has no counter" : "");
   if (wrong)
     printf("wrong: %lu of %lu bytes differ, the first is byte %lu\n", wrong, out->size, at);
   else
@@ -181,5 +249,6 @@ int main(int argc, char **argv) {
   VTADeviceFree(device);
   for (int file = 0; file < FILES; ++file)
     if (files[file].buffer != NULL) VTAMemFree(files[file].buffer);
-  return wrong ? 3 : 0;
+  fflush(NULL);
+  _Exit(wrong ? 3 : 0); /* as in fail */
 }

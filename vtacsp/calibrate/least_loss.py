@@ -28,8 +28,8 @@ from vtacsp.errors import CalibrationError
 
 __all__ = ["Optimum", "Search"]
 
-Point = tuple[int, ...]
-Loss = Callable[[Point], float]
+GridPoint = tuple[int, ...]
+Loss = Callable[[GridPoint], float]
 
 FEW = 48  # programs that the coarse search looks at
 STRIDES = (8, 2, 1)  # of the pattern search
@@ -42,7 +42,7 @@ SHRINKS = 0.8  # how much less is worth another round
 class Optimum:
     """Where the loss is least: positions of the coordinates, the line, the noise (relative)."""
 
-    point: Point
+    point: GridPoint
     line: Line
     noise: float
 
@@ -55,12 +55,12 @@ class Search:
         programs: Programs,
         samples: Samples,
         coordinates: Sequence[Coordinate],
-        start: Point,
+        start: GridPoint,
         line: Line,
     ) -> None:
         self.programs, self.samples = programs, samples
         self.coordinates, self.start, self.line = tuple(coordinates), start, line
-        self.visited: dict[Point, DoubleArray] = {}
+        self.visited: dict[GridPoint, DoubleArray] = {}
 
     def run(self) -> Optimum:
         """Least absolute errors first, which need no idea of the noise, then Tukey's biweight.
@@ -70,9 +70,9 @@ class Search:
         if self.cycles(self.start) is None:
             raise CalibrationError("the programs of the log do not run under these constants")
         point = self._coarse()
-        lines: dict[Point, tuple[Line, float]] = {}
+        lines: dict[GridPoint, tuple[Line, float]] = {}
 
-        def spread(at: Point) -> float:
+        def spread(at: GridPoint) -> float:
             cycles = self.cycles(at)
             if cycles is None:
                 return np.inf
@@ -80,7 +80,7 @@ class Search:
                 lines[at] = absolute(self.line, cycles, self.samples)
             return lines[at][1]
 
-        def flat(at: Point) -> DoubleArray:
+        def flat(at: GridPoint) -> DoubleArray:
             errors = np.abs(lines[at][0].errors(self._there(at), self.samples))
             return np.asarray(1 / np.maximum(errors, np.median(errors) + 1e-12))
 
@@ -96,13 +96,13 @@ class Search:
         return Optimum(point, line, noise)
 
     def _bent(
-        self, point: Point, lines: dict[Point, tuple[Line, float]], noise: float
-    ) -> tuple[Point, Line]:
+        self, point: GridPoint, lines: dict[GridPoint, tuple[Line, float]], noise: float
+    ) -> tuple[GridPoint, Line]:
         """The point of least biweight loss near one, and its line."""
         first = lines[point][0]
-        bent: dict[Point, tuple[Line, float]] = {}
+        bent: dict[GridPoint, tuple[Line, float]] = {}
 
-        def loss(at: Point) -> float:
+        def loss(at: GridPoint) -> float:
             cycles = self.cycles(at)
             if cycles is None:
                 return np.inf
@@ -112,14 +112,14 @@ class Search:
                 bent[at] = min(ends, key=lambda end: end[1])
             return bent[at][1]
 
-        def weights(at: Point) -> DoubleArray:
+        def weights(at: GridPoint) -> DoubleArray:
             return weights_of(bent[at][0].errors(self._there(at), self.samples), noise)
 
         point = self._descend(point, loss, weights, bent)
         lines |= bent
         return point, bent[point][0]
 
-    def cycles(self, point: Point) -> DoubleArray | None:
+    def cycles(self, point: GridPoint) -> DoubleArray | None:
         """Cycles without launch delay at a point; None where there is no timing model."""
         if point in self.visited:
             return self.visited[point]
@@ -129,7 +129,7 @@ class Search:
             self.visited[point] = cycles
         return cycles
 
-    def slopes(self, point: Point, steps: Sequence[int]) -> DoubleArray:
+    def slopes(self, point: GridPoint, steps: Sequence[int]) -> DoubleArray:
         """Cycles per step of each coordinate around a point, (n, k): secants of these widths."""
         columns = []
         for place, step in enumerate(steps):
@@ -143,18 +143,18 @@ class Search:
                 columns.append((more - less) / (last - first))
         return np.column_stack([*columns, np.empty((len(self.samples), 0))])
 
-    def _there(self, point: Point) -> DoubleArray:
+    def _there(self, point: GridPoint) -> DoubleArray:
         cycles = self.cycles(point)
         assert cycles is not None  # it has a loss
         return cycles
 
-    def _moved(self, point: Point, moves: dict[int, int]) -> Point:
+    def _moved(self, point: GridPoint, moves: dict[int, int]) -> GridPoint:
         return tuple(
             min(max(position + moves.get(place, 0), c.low), c.high)
             for place, (c, position) in enumerate(zip(self.coordinates, point, strict=True))
         )
 
-    def _coarse(self) -> Point:
+    def _coarse(self) -> GridPoint:
         """The best of points along each axis, on programs from the shortest to the longest."""
         if not self.coordinates:
             return self.start
@@ -179,17 +179,17 @@ class Search:
                 break
         return point
 
-    def _absolute(self, point: Point) -> float:
+    def _absolute(self, point: GridPoint) -> float:
         cycles = self.cycles(point)
         return np.inf if cycles is None else absolute(self.line, cycles, self.samples)[1]
 
     def _descend(
         self,
-        point: Point,
+        point: GridPoint,
         loss: Loss,
-        weights: Callable[[Point], DoubleArray],
-        lines: dict[Point, tuple[Line, float]],
-    ) -> Point:
+        weights: Callable[[GridPoint], DoubleArray],
+        lines: dict[GridPoint, tuple[Line, float]],
+    ) -> GridPoint:
         least = loss(point)
         for _ in range(STEPS if self.coordinates else 0):
             move = self._newton(point, lines[point][0], weights(point))
@@ -211,7 +211,7 @@ class Search:
                         point, least, improved = other, loss(other), True
         return point
 
-    def _newton(self, point: Point, line: Line, weights: DoubleArray) -> DoubleArray:
+    def _newton(self, point: GridPoint, line: Line, weights: DoubleArray) -> DoubleArray:
         """Moves of the coordinates that the errors ask for, if everything were linear."""
         steps = [1 if c.power else max(1, p // 8) for c, p in zip(self.coordinates, point,
                                                                   strict=True)]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vtacsp.cli.options import load_hardware
-from vtacsp.cli.output import Row, check_outputs, emit, render, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_text, write, wrote
 from vtacsp.cli.preset import timing_options
 from vtacsp.cli.terminal import printable
 from vtacsp.cli.typed import typed_command
@@ -93,7 +93,7 @@ def audit(
     if form == "json":
         write(json.dumps(result.to_dict(), indent=1) + "\n", output)
     elif form == "csv":
-        emit(rows, COLUMNS, form, output)
+        print_rows(rows, COLUMNS, form, output)
     else:
         text = _text(result, everything, to_file=output is not None)
         write(text + ("\n".join(_listing(result)) + "\n" if listed else ""), output)
@@ -115,7 +115,7 @@ def _text(result: Audit, everything: bool, *, to_file: bool) -> str:
         if len(shown) < len(rows):
             lines.insert(-1, f"the first {SHOWN} findings of {len(rows):,}; --all shows them all")
         head = printable("\n".join(lines[:-1]))
-        return f"{head}\n{render(shown, TABLE, 'table', to_file=to_file)}"
+        return f"{head}\n{rows_as_text(shown, TABLE, 'table', to_file=to_file)}"
     return printable("\n".join(lines[:-1])) + "\n"
 
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Budget"]
+__all__ = ["TimeBudget"]
 
 
 @dataclass
-class Budget:
+class TimeBudget:
     """``minutes`` for all ``layers`` from now on, None without a limit."""
 
     minutes: float | None

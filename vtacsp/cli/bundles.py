@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.options import hardware_option, load_layers, seed_option, workload_argument
-from vtacsp.cli.output import FORMATS, emit
+from vtacsp.cli.output import FORMATS, print_rows
 from vtacsp.cli.preset import timing_options
 from vtacsp.cli.programs import pointing_to_explain
+from vtacsp.cli.schedules import one_schedule
 from vtacsp.cli.terminal import say
-from vtacsp.errors import BundleError, ScheduleError, VtacspError, shortened
+from vtacsp.errors import BundleError, VtacspError
 
 if TYPE_CHECKING:
     from vtacsp.program import Program
@@ -48,7 +50,8 @@ def export(
     """Write a layer's program, its data for a seed and what they must give into a folder.
 
     The program is a configuration (--index, --best), the best free schedule (--free), or that of
-    SCHEDULE: a JSON file with a free schedule, or what `vtacsp best --free --save` wrote.
+    SCHEDULE: a free schedule in JSON, or a file with one, such as `vtacsp best --free --save` and
+    `vtacsp sample --free` write.
     """
     from vtacsp.bundle.bundle import check_folder
     from vtacsp.bundle.pack import pack
@@ -73,6 +76,7 @@ def export(
     size = sum(buffer.bytes for buffer in manifest.files.values())
     say(f"wrote {output}: {manifest.count:,} instructions, {manifest.cycles:,} cycles, "
         f"{size:,} bytes")  # fmt: skip
+    say_cut_loads([(manifest.layer.name, manifest.cut_short)])
 
 
 def _program(
@@ -92,7 +96,7 @@ def _program(
         if file is None:
             chosen = search(layer, machine, simulator.timing, seed=seed).schedule
         else:
-            chosen = _schedule(file, simulator)
+            chosen = one_schedule(file, layer.name, machine, simulator.timing)
         source = {"kind": "free", "schedule": chosen.to_dict()}
         return emit_schedule(chosen, layer, machine), source
     if fastest:
@@ -101,31 +105,6 @@ def _program(
         index = int(simulator.space.indices[simulate_all(simulator).best])
     program = simulator.program(index or 0)
     return program, {"kind": "template", "index": index, "config": dict(program.config)}
-
-
-def _schedule(file: str, simulator: Simulator) -> Any:
-    """The schedule of a file: alone, or in the row of a layer, which may be there for machines."""
-    from vtacsp.files import read_json
-    from vtacsp.free import Schedule
-
-    data = read_json(file, ScheduleError)
-    layer, machine = simulator.workload.name, simulator.hardware.to_dict()
-    if isinstance(data, list):
-        mine = [row for row in data if isinstance(row, dict) and row.get("layer") == layer]
-        rows = [row for row in mine if row.get("schedule") is not None]
-        if len(rows) > 1:
-            here = [row for row in rows if row.get("hardware") == machine]
-            timed = [row for row in here if row.get("timing") == simulator.timing.name]
-            rows = timed if len(here) > 1 else here
-        if len(rows) != 1:
-            raise ScheduleError(f"{file} has {len(rows)} schedules of layer {shortened(layer)}")
-        (data,) = rows
-    if isinstance(data, dict) and "schedule" in data:
-        data = data["schedule"]
-    try:
-        return Schedule.from_dict(data)
-    except ScheduleError as error:
-        raise ScheduleError(f"{file}: {error}") from None
 
 
 def _limit(simulator: Simulator) -> int | None:
@@ -203,7 +182,7 @@ def run(
     if form == "json":
         row["counters"] = found.counters
     shown = {**row, "seconds": f"{found.seconds:.6f}"} if form == "table" else row
-    emit([shown], tuple(row), form, None)
+    print_rows([shown], tuple(row), form, None)
     if found.wrong:
         say(f"wrong: {found.wrong:,} of {found.bytes:,} bytes differ, the first is byte "
             f"{found.first_wrong:,}")  # fmt: skip

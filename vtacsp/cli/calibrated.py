@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtacsp.cli.knob_columns import CONFIG, KNOBS, config_rows, config_text
-from vtacsp.cli.output import Row, emit, render, write
+from vtacsp.cli.output import Row, print_rows, rows_as_text, write
 from vtacsp.cli.terminal import printable, width
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def print_calibration(answer: Answer, form: str, output: str | None) -> None:
     elif form == "table":
         write(_text(answer, output is not None), output)
     elif answer.proposals is not None:
-        emit(answer.proposed(), PROPOSED, form, output)
+        print_rows(answer.proposed(), PROPOSED, form, output)
     elif found is not None and answer.residuals:
-        emit([one.to_dict() for one in found.residuals], RESIDUALS, form, output)
+        print_rows([one.to_dict() for one in found.residuals], RESIDUALS, form, output)
     elif found is not None:
         rows = [{"constant": one.name, **one.to_dict()} for one in found.estimates.values()]
-        emit(rows, CONSTANTS, form, output)
+        print_rows(rows, CONSTANTS, form, output)
 
 
 def _text(answer: Answer, file: bool) -> str:
@@ -86,14 +86,14 @@ def _text(answer: Answer, file: bool) -> str:
         parts.append(_fitted(answer.log, found, file))
     if found is not None and answer.residuals:
         rows = [_residual(one.to_dict()) for one in found.residuals]
-        parts.append(render(rows, list(rows[0]), "table", "every program", to_file=file))
+        parts.append(rows_as_text(rows, list(rows[0]), "table", "every program", to_file=file))
     if proposals is not None:
         rows = [_proposal(row) for row in answer.proposed()]
         told = ", ".join(
             f"{name} {now:.3g} to {proposals.then[name]:.3g}" for name, now in proposals.now.items()
         )
         title = f"to measure next, of {proposals.candidates:,} programs"
-        text = render(rows, list(rows[0]), "table", title, to_file=file)
+        text = rows_as_text(rows, list(rows[0]), "table", title, to_file=file)
         parts.append(text + _wrapped(f"standard errors, before and after them: {told}") + "\n")
     return "\n".join(parts)
 
@@ -106,7 +106,7 @@ def _fitted(log: str, found: Calibration, file: bool) -> str:
     )
     shown = [one for one in found.estimates.values() if one.status != "held"]
     rows = [_estimate(one) for one in shown]
-    text = render(rows, list(rows[0]), "table", title, to_file=file)
+    text = rows_as_text(rows, list(rows[0]), "table", title, to_file=file)
     errors, order = found.errors(), found.rank_correlation()
     lines = [
         f"error of a program (median): {errors['before']:.2%} before, {errors['after']:.2%} after, "

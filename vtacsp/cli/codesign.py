@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.completion import complete_workload
-from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.network import input_shapes, shape_option
-from vtacsp.cli.options import hardware_option, load_hardware, output_options
-from vtacsp.cli.output import Row, check_outputs, emit, wrote
+from vtacsp.cli.options import hardware_option, jobs_option, load_hardware, output_options
+from vtacsp.cli.output import Row, check_outputs, print_rows, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.terminal import printable, say
 from vtacsp.cli.typed import typed_command
@@ -148,7 +147,7 @@ def codesign(
     from vtacsp.codesign.machines import MachineSpace
     from vtacsp.codesign.pareto import codesign as search
     from vtacsp.codesign.store import Store, circumstances
-    from vtacsp.codesign.workloads import load_network
+    from vtacsp.codesign.workloads import load_counted
 
     if network == hardware_file == "-":
         raise VtacspError("NETWORK and --hardware cannot both be read from standard input")
@@ -160,7 +159,7 @@ def codesign(
     timing = timing_model(preset, overrides)
     machine = described(load_hardware(hardware_file), timing, overrides)
     reference = "/dev/stdin" if network == "-" else network
-    layers = load_network(reference, machine.hardware, input_shapes(shapes))
+    layers = load_counted(reference, machine.hardware, input_shapes(shapes))
     space = MachineSpace(machine.hardware, free, machine.timing, buildable=buildable)
     check_outputs(output, certificate, html)
     _check_folder(folder)
@@ -197,11 +196,11 @@ COMMANDS = (codesign,)
 
 def described(hardware: VTAConfig, timing: TimingModel, overrides: Sequence[str]) -> Machine:
     """The machine of ``--hardware``: its annotation ``bus_bytes`` holds, if no option says more."""
-    from vtacsp.codesign.side_by_side import Machine, machine_of
+    from vtacsp.codesign.side_by_side import Machine, described_machine
 
     if any(word.startswith("bus_bytes=") for word in overrides):
         return Machine(hardware, timing)
-    return machine_of(hardware, timing)
+    return described_machine(hardware, timing)
 
 
 def freed(words: Sequence[str]) -> dict[str, range]:
@@ -268,7 +267,7 @@ def _print(
             for point in points
         ]
         columns = [*freed_keys, *costs, "cycles", *more]
-        emit(
+        print_rows(
             rows,
             [*columns, "machine", "design", "layers"] if form == "json" else columns,
             form,
@@ -298,7 +297,7 @@ def _print(
         {**_shown(point, freed_keys, costs), "cycles": point.cycles, **more}
         for point, more in zip(points, last, strict=True)
     ]
-    emit(shown, list(shown[0]) if shown else [], form, output, printable(title))
+    print_rows(shown, list(shown[0]) if shown else [], form, output, printable(title))
 
 
 def _design(points: Sequence[Point | FreePoint]) -> str:

@@ -13,13 +13,13 @@ from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import exit_infeasible
 from vtacsp.cli.network import input_shapes, shape_option
 from vtacsp.cli.options import load_hardware, output_options
-from vtacsp.cli.output import Row, check_outputs, emit, render, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_text, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.typed import typed_command
 from vtacsp.files import write_text
 
 if TYPE_CHECKING:
-    from vtacsp.codesign.side_by_side import Comparison, Side
+    from vtacsp.codesign.side_by_side import MachineComparison, Side
 
 __all__ = ["COMMANDS"]
 
@@ -57,11 +57,11 @@ def compare(
     """
     from vtacsp.codesign.side_by_side import compare as ask
     from vtacsp.codesign.side_by_side import total
-    from vtacsp.codesign.workloads import load_network
+    from vtacsp.codesign.workloads import load_counted
 
     timing = timing_model(preset, overrides)
     machines = [described(load_hardware(path), timing, overrides) for path in (a, b)]
-    layers = load_network(network, machines[0].hardware, input_shapes(shapes))
+    layers = load_counted(network, machines[0].hardware, input_shapes(shapes))
     check_outputs(output, html)
     for path, machine in zip((a, b), machines, strict=True):
         say_limits(machine.hardware, machine.timing, path)
@@ -76,13 +76,13 @@ def compare(
             title += f"; speed of B: {sums[0] / sums[1] - 1:+.1%}"
         shown, memory = [_shown(row) for row in rows], [_memory(row) for row in rows]
         texts = [
-            render(shown, list(shown[0]), form, title, to_file=output is not None),
+            rows_as_text(shown, list(shown[0]), form, title, to_file=output is not None),
             "best configuration, what it takes of the scratchpads and moves\n",
-            render(memory, list(memory[0]), form, to_file=output is not None),
+            rows_as_text(memory, list(memory[0]), form, to_file=output is not None),
         ]
         write("".join(texts), output)
     else:
-        emit([_row(row) for row in rows], COLUMNS, form, output)
+        print_rows([_row(row) for row in rows], COLUMNS, form, output)
     if html is not None:
         from vtacsp.report.comparison import render as page
         from vtacsp.report.origin import Origin
@@ -96,12 +96,12 @@ def compare(
 COMMANDS = (compare,)
 
 
-def _name(row: Comparison) -> str:
+def _name(row: MachineComparison) -> str:
     times = f" x{row.layer.count}" if row.layer.count != 1 else ""
     return row.layer.name + times
 
 
-def _memory(row: Comparison) -> Row:
+def _memory(row: MachineComparison) -> Row:
     """Index and memory of a layer's best on both machines, for people."""
     shown: Row = {"layer": _name(row)}
     shown["index"] = _both(row, lambda side: f"{side.index}")
@@ -115,11 +115,11 @@ def _used(name: str) -> Callable[[Side], str]:
     return lambda side: f"{(side.used or {})[name]:.0%}"
 
 
-def _both(row: Comparison, word: Callable[[Side], str]) -> str:
+def _both(row: MachineComparison, word: Callable[[Side], str]) -> str:
     return " | ".join("-" if side.index is None else word(side) for side in (row.a, row.b))
 
 
-def _shown(row: Comparison) -> Row:
+def _shown(row: MachineComparison) -> Row:
     """A layer for people, in 80 columns."""
     shown: Row = {"layer": _name(row)}
     shown["feasible"] = f"{row.a.feasible:,} | {row.b.feasible:,}"
@@ -130,7 +130,7 @@ def _shown(row: Comparison) -> Row:
     return shown
 
 
-def _row(row: Comparison) -> Row:
+def _row(row: MachineComparison) -> Row:
     found: Row = {
         "layer": row.layer.name,
         "count": row.layer.count,

@@ -10,6 +10,7 @@ import numpy as np
 
 from vtacsp.arrays import IntArray
 from vtacsp.causes import OK
+from vtacsp.cli.free_spaces import check_schedules, sample_schedules
 from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import NOTHING_FEASIBLE, compile_all, each
 from vtacsp.cli.network import Asked, layers_of, network_options, short
@@ -19,11 +20,14 @@ from vtacsp.cli.options import (
     knob_option,
     load_layers,
     output_options,
+    sample_output_options,
     seed_option,
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, table, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_table, write
+from vtacsp.cli.own_rules import OwnRules, own_rules_options
+from vtacsp.cli.schedules import check_free, free_option, schedule_option
 from vtacsp.errors import ConfigError, SpaceError, VtacspError, shortened
 from vtacsp.network.value import Network
 from vtacsp.operators.workload import Workload
@@ -42,6 +46,7 @@ LONGEST_TABLE = 200_000  # rows; a terminal keeps less
 @stack_only_option
 @output_options
 @network_options
+@own_rules_options
 def enumerate_(
     workload: str,
     hardware_file: str | None,
@@ -49,6 +54,7 @@ def enumerate_(
     form: str,
     output: str | None,
     asked: Asked,
+    own: OwnRules,
 ) -> None:
     """Every feasible configuration, by ascending AutoTVM index.
 
@@ -64,7 +70,7 @@ def enumerate_(
         layers = found
     check_outputs(output)
 
-    done = compile_all(layers, hardware, stack_only)
+    done = compile_all(layers, hardware, stack_only, own.of_template())
     several = len(layers) > 1 or network is not None
     listed = sum(map(len, done.results))
     rows = (row for space in done.results for row in config_rows(space.problem, space.indices))
@@ -75,7 +81,7 @@ def enumerate_(
     else:
         count = {layer.name: layer.count for layer in network.layers}
         counted = ({**row, "count": count[row["workload"]]} for row in rows)
-        emit(counted, [columns[0], "count", *columns[1:]], form, output)
+        print_rows(counted, [columns[0], "count", *columns[1:]], form, output)
     done.end(feasible=listed > 0)
 
 
@@ -93,7 +99,7 @@ def _shares(network: Network, spaces: Sequence[FeasibleSpace], to_file: bool) ->
     title = f"{network.name}; n: how often the network has the layer"
     host = sum(node.count for node in network.host)
     return (
-        table(rows, list(rows[0]), title, to_file=to_file)
+        rows_as_table(rows, list(rows[0]), title, to_file=to_file)
         + f"on the host: {host:,} nodes (`vtacsp network` says which, and why)\n"
     )
 
@@ -107,7 +113,9 @@ def _share(name: str, count: int, grid: int, feasible: int) -> Row:
 @workload_argument
 @hardware_option
 @stack_only_option
-@output_options
+@sample_output_options
+@free_option
+@own_rules_options
 @click.option(
     "-n", "--number", type=click.IntRange(0), default=10, show_default=True, help="Per layer."
 )
@@ -124,11 +132,22 @@ def sample(
     seed: int,
     method: str,
     key: str | None,
+    free: bool,
+    own: OwnRules,
 ) -> None:
-    """Feasible configurations without replacement, the same for the same seed."""
+    """Feasible configurations without replacement, the same for the same seed.
+
+    With --free: schedules beyond the template, each of a layer's as likely as any other. With
+    `--format jsonl` each row is a line of JSON: a file of them is what --schedule takes.
+    """
+    if free:
+        other = None if method == "uniform" else method
+        check_free(free, {}, {"--stack-only": stack_only, "--method": other, "--key": key})
+        sample_schedules(workload, hardware_file, own, number, seed, form, output)
+        return
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
-    compiled = compile_all(layers, hardware, stack_only)
+    compiled = compile_all(layers, hardware, stack_only, own.of_template())
     if not any(map(len, compiled.results)):
         compiled.end(feasible=False)
 
@@ -159,6 +178,9 @@ def sample(
 @output_options
 @index_option
 @knob_option
+@free_option
+@schedule_option
+@own_rules_options
 @click.option("--all", "everything", is_flag=True, help="Every configuration of the grid.")
 def check(
     workload: str,
@@ -169,16 +191,25 @@ def check(
     indices: tuple[int, ...],
     knobs: tuple[str, ...],
     everything: bool,
+    free: bool,
+    schedules: tuple[str, ...],
+    own: OwnRules,
 ) -> None:
     """Whether configurations are feasible, and the cause the stack reports first.
 
-    Exit code 3 says that none of them is.
+    With --free the same of schedules. Exit code 3 says that none of them is.
     """
+    others = {"--stack-only": stack_only, "--index": indices, "--knob": knobs, "--all": everything}
+    check_free(free, {"--schedule": schedules}, others)
+    if free:
+        check_schedules(workload, hardware_file, own, schedules, form, output)
+        return
+    rules = own.of_template()
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
 
     def judge(layer: Workload) -> tuple[Problem, IntArray, IntArray]:
-        problem = Problem(layer, hardware, stack_only=stack_only)
+        problem = Problem(layer, hardware, rules, stack_only=stack_only)
         picked = chosen(problem.knob_space, indices, knobs, everything)
         return problem, picked, problem.first_violations(picked)
 
@@ -220,9 +251,9 @@ def _list(
             )
         rows = [config_shown(row, named) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row)) or ["index"]
-        write(table(rows, columns, to_file=output is not None) + below, output)
+        write(rows_as_table(rows, columns, to_file=output is not None) + below, output)
         return
-    emit(rows, columns, form, output)
+    print_rows(rows, columns, form, output)
 
 
 COMMANDS = (enumerate_, sample, check)

@@ -10,14 +10,14 @@ from vtacsp.cli.buildable import say_limits
 from vtacsp.cli.codesign import described, freed
 from vtacsp.cli.layers import NOTHING_FEASIBLE
 from vtacsp.cli.options import load_hardware
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
 from vtacsp.cli.preset import timing_model
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import SpaceError, VtacspError
 
 if TYPE_CHECKING:
     from vtacsp.codesign.side_by_side import Machine
-    from vtacsp.codesign.workloads import Layer
+    from vtacsp.codesign.workloads import CountedLayer
 
 __all__ = ["advise_cycles", "check_alone"]
 
@@ -35,12 +35,12 @@ def advise_cycles(
     output: str | None,
 ) -> None:
     """Answer ``--faster`` (``percent``) or ``--smallest`` (``size``), whichever is given."""
-    from vtacsp.codesign.workloads import load_network
+    from vtacsp.codesign.workloads import load_counted
 
     if network == hardware_file == "-":
         raise VtacspError("NETWORK and --hardware cannot both be read from standard input")
     machine = described(load_hardware(hardware_file), timing_model(preset, overrides), overrides)
-    layers = load_network("/dev/stdin" if network == "-" else network, machine.hardware)
+    layers = load_counted("/dev/stdin" if network == "-" else network, machine.hardware)
     check_outputs(output)
     if percent is not None:
         _faster(network, layers, machine, percent, ranges, form, output)
@@ -53,7 +53,7 @@ def advise_cycles(
 
 def _faster(
     network: str,
-    layers: Sequence[Layer],
+    layers: Sequence[CountedLayer],
     machine: Machine,
     percent: float,
     ranges: Sequence[str],
@@ -84,14 +84,14 @@ def _faster(
             "steps": answer.steps if answer.sizes is not None else None,
             **{key.lower(): (answer.sizes or {}).get(key) for key in KEYS},
         }
-        emit([row], list(row), form, output)
+        print_rows([row], list(row), form, output)
     if answer.sizes is None:
         sys.exit(NOTHING_FEASIBLE)
 
 
 def _smallest(
     network: str,
-    layers: Sequence[Layer],
+    layers: Sequence[CountedLayer],
     machine: Machine,
     word: str,
     percent: float,
@@ -109,7 +109,7 @@ def _smallest(
         rows.append({"key": answer.key, "size": size, "cycles": cycles, "slower": slower,
                      "within": within})  # fmt: skip
     title = f"{network}: {answer}"
-    emit(rows, list(rows[0]), form, output, printable(title))
+    print_rows(rows, list(rows[0]), form, output, printable(title))
 
 
 def check_alone(others: bool) -> None:

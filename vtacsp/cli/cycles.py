@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from vtacsp.cli.buildable import say_limits
+from vtacsp.cli.cut_loads import first_cut, say_cut_loads
 from vtacsp.cli.detail import BRIEF, brief_row, detail_columns, detail_row, detail_text
 from vtacsp.cli.knob_columns import CONFIG, chosen, config_columns, config_rows, config_shown
 from vtacsp.cli.layers import Done, each
@@ -27,43 +28,41 @@ from vtacsp.cli.number import Number
 from vtacsp.cli.options import (
     hardware_option,
     index_option,
+    jobs_option,
     knob_option,
     load_layers,
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, write, wrote
+from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.programs import pointing_to_explain
-from vtacsp.cli.terminal import say
+from vtacsp.cli.schedules import check_free, free_option, schedule_option, schedules_of
 from vtacsp.errors import VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.value import Network
+from vtacsp.stopping import FREE_GAP
 from vtacsp.workers import process_pool, stop_workers
 
 if TYPE_CHECKING:
     from vtacsp.operators.workload import Workload
+    from vtacsp.rules.rule import Rule
     from vtacsp.timing.breakdown import TimingResult
     from vtacsp.timing.model import TimingModel
     from vtacsp.timing.simulator import Simulator
 
-__all__ = ["COMMANDS", "jobs_option", "pack_all", "packed_simulators", "workers"]
+__all__ = ["COMMANDS", "pack_all", "packed_simulators", "workers"]
 
 MANY = 400  # programs that are worth the start of worker processes
 LAYERS = 12  # and distinct layers of a network
-MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count")
+MEASURES = ("cycles", "slower", "scratchpad_bytes", "gops", "margin", "simulated", "count",
+            "cut_short")  # fmt: skip
 NETWORK = ("layer", "n", "configuration", "cycles", "all runs", "bound by")
 SHOWN = 1.0  # what a table of `best` shows: points up to twice as slow
 PICTURES = (".png", ".svg", ".pdf")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Worker processes; all cores by default.",
-)
 
 
 @click.command()
@@ -81,6 +80,8 @@ jobs_option = click.option(
     "measured: a program may leave a token that the next one pops first.",
 )
 @click.option("--alone", is_flag=True, help="With --all: each program on its own, as with --index.")
+@free_option
+@schedule_option
 @timing_options
 @jobs_option
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write a Perfetto trace.")
@@ -102,9 +103,15 @@ def simulate(
     jobs: int | None,
     trace_file: str | None,
     plot_file: str | None,
+    free: bool,
+    schedules: tuple[str, ...],
 ) -> None:
     """Cycles of configurations on the simulated accelerator, and where they go."""
-    if sum(map(bool, (indices, knobs, fastest, everything))) != 1:
+    others = {"--index": indices, "--knob": knobs, "--best": fastest, "--all": everything}
+    check_free(free, {"--schedule": schedules}, others)
+    if free and not schedules:
+        raise VtacspError("choose schedules with --schedule FILE or --schedule JSON")
+    if not free and sum(map(bool, others.values())) != 1:
         raise VtacspError("choose configurations with --index, --knob, --best or --all")
     if alone and not everything:
         raise VtacspError("--alone goes with --all")
@@ -123,7 +130,9 @@ def simulate(
             _all(packed, alone, executor, form, output)
             return
 
-        def run(simulator: Simulator) -> list[tuple[int, TimingResult]]:
+        def run(simulator: Simulator) -> list[tuple[int | None, TimingResult]]:
+            if free:
+                return [(None, x) for x in _of_schedules(simulator, schedules)]
             if fastest:
                 return [simulator.fastest(executor)] if len(simulator.space) else []
             mine = chosen(simulator.space.knob_space, indices, knobs, None)
@@ -137,16 +146,24 @@ def simulate(
         write(detail_text(*found[0], to_file=output is not None), output)
     else:
         rows = [(brief_row if form == "table" else detail_row)(*pair) for pair in found]
-        emit(rows, BRIEF if form == "table" else detail_columns(), form, output)
+        print_rows(rows, BRIEF if form == "table" else detail_columns(), form, output)
     wrote(trace_file, plot_file)
-    for index, result in found:
-        for number in result.cut_short[:1]:
-            say(
-                f"note: {result.program.workload.name} index {index}: instruction {number} loads a "
-                "whole scratchpad; with this memory the Chisel design ends the load early and "
-                "computes wrong numbers"
-            )
+    say_cut_loads(
+        (f"{result.program.workload.name} index {index}", result.cut_short)
+        for index, result in found
+        if index is not None
+    )
     done.end(feasible=bool(found))
+
+
+def _of_schedules(simulator: Simulator, sources: Sequence[str]) -> Iterator[TimingResult]:
+    """The programs of free schedules, timed."""
+    from vtacsp.free import emit as emit_schedule
+    from vtacsp.timing.simulator import simulate_timing
+
+    layer, machine, timing = simulator.workload, simulator.hardware, simulator.timing
+    for schedule in schedules_of(sources, layer.name, machine, timing):
+        yield simulate_timing(emit_schedule(schedule, layer, machine), timing)
 
 
 def _all(
@@ -175,7 +192,7 @@ def _all(
     if form == "table":
         rows = [config_shown(row, several) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-    emit(rows, columns, form, output)
+    print_rows(rows, columns, form, output)
     done.end(feasible=any(map(len, spaces)))
 
 
@@ -201,6 +218,7 @@ def _all(
     "is not searched again.",
 )
 @click.option("--resume", metavar="FILE", help="With --free: go on from schedules of --save.")
+@own_rules_options
 def best(
     workload: str,
     hardware_file: str | None,
@@ -215,6 +233,7 @@ def best(
     save: str | None,
     resume: str | None,
     asked: Asked,
+    own: OwnRules,
 ) -> None:
     """The fastest configuration of each layer, and what less scratchpad would cost.
 
@@ -224,7 +243,8 @@ def best(
 
     With --free there is a row per layer: the template's best, the fastest schedule that a search
     beyond the template found, and the limit below which no program of the instruction set gets;
-    of a network also the total over all runs.
+    of a network also the total over all runs.  With --rule and --fix it is the fastest schedule of
+    the space that they leave, and what no schedule of it gets below.
 
     Of a network (an ONNX model, a network.json, any with --network): a row per distinct layer
     with its fastest configuration, the total over all runs, and what the host has.
@@ -233,22 +253,37 @@ def best(
         if value is not None and not free:
             raise VtacspError(f"{name} {shortened(value)} goes with --free")
     check_outputs(output, save)
+    if own and free and resume is not None:
+        own.refuse("does not go with --resume, whose schedules were searched without it")
+    if own and save is not None and os.path.exists(save):
+        own.refuse(f"does not go on from {shortened(save)}, which is there already")
     timing = timing_model(preset, overrides)
     found, machine = asked.find(workload, hardware_file, timing)
     if isinstance(found, Network) and not free:
+        own.refuse("goes with layers and with --free, not with a network's configurations")
         _best_of_network(found, machine, timing, jobs, form, output)
         return
     layers = found.workloads if isinstance(found, Network) else found
-    packed = pack_all(layers, machine, timing)
+    packed = pack_all(layers, machine, timing, () if free else own.of_template())
     simulators = packed.results
+    if free and own:
+        from vtacsp.cli.free_under import best_under
+
+        with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
+            best_under(
+                simulators, own, FREE_GAP if gap is None else gap / 100, seed or 0, executor,
+                f"{workload}: {timing.note}", form, output, save,
+            )  # fmt: skip
+        return
     if free:
-        from vtacsp.cli.free import FREE_GAP, FreeSearch, print_free
+        from vtacsp.cli.free import FreeSearch, print_free
         from vtacsp.cli.free_saved import Saved
 
         saved = Saved.read(save, resume, machine, timing)
         search = FreeSearch(FREE_GAP if gap is None else gap / 100, seed or 0, saved)
         with _executor(simulators, jobs, many=len(simulators) > 1) as executor:
             searched = search.rows(simulators, executor)
+        say_cut_loads(_templates_best(simulators, searched.results))
         network = found if isinstance(found, Network) else None
         title = f"{workload}: {timing.note}"
         print_free(searched, title, form, output, save, network, timing.clock_hz)
@@ -256,6 +291,11 @@ def best(
     with _executor(simulators, jobs) as executor:
         done = each(simulators, lambda simulator: _front(simulator, executor))
     rows = [row for front in done.results for row in front]
+    say_cut_loads(
+        (f"{row['workload']} index {row['index']}", [row["cut_short"]])
+        for row in rows
+        if row["cut_short"] is not None
+    )
     if form == "table":
         title = f"{workload}: {simulators[0].timing.note}"
         shown = [_point(row, packed.total > 1) for row in rows if row["slower"] <= SHOWN]
@@ -266,9 +306,9 @@ def best(
         if len(shown) < len(rows):
             title += f"\n{len(rows) - len(shown)} points more than twice as slow are not shown"
         columns = list(dict.fromkeys(key for row in shown for key in row))
-        emit(shown, columns, form, output, title)
+        print_rows(shown, columns, form, output, title)
     else:
-        emit(rows, (*CONFIG, *MEASURES), form, output)
+        print_rows(rows, (*CONFIG, *MEASURES), form, output)
     done.end(feasible=any(len(simulator.space) for simulator in simulators))
 
 
@@ -313,14 +353,32 @@ def _front(simulator: Simulator, executor: Executor | None) -> list[Row]:
         row["margin"] = found.margin if first else None
         row["simulated"] = len(space) if first else None
         row["count"] = space.workload.extra.get("count")
+        row["cut_short"] = first_cut(_timed(simulator, row["index"]))
     return rows
+
+
+def _timed(simulator: Simulator, index: int) -> TimingResult:
+    """The program of a configuration, of which nothing is simulated that nobody asks for."""
+    from vtacsp.timing.breakdown import TimingResult
+
+    return TimingResult(simulator.program(index), simulator.timing)
+
+
+def _templates_best(
+    simulators: Sequence[Simulator], rows: Sequence[Row]
+) -> Iterator[tuple[str, Sequence[int]]]:
+    """The template's best of each layer, and its loads that are cut short."""
+    for simulator, row in zip(simulators, rows, strict=False):
+        if row["index"] is not None:
+            name = f"{row['layer']} index {row['index']}"
+            yield name, _timed(simulator, row["index"]).cut_short
 
 
 def _point(row: Row, named: bool) -> Row:
     """A point of the Pareto set for people, in 80 columns: with several layers without GOPS."""
     shown = config_shown(row, named)
     size, gops, margin = (shown.pop(name) for name in ("scratchpad_bytes", "gops", "margin"))
-    del shown["simulated"], shown["count"]
+    del shown["simulated"], shown["count"], shown["cut_short"]
     speed = {} if named else {"GOPS": f"{gops:.1f}"}
     return {**shown, "bytes": size, **speed, "margin": margin}
 
@@ -337,15 +395,25 @@ def packed_simulators(
 
 
 def pack_all(
-    layers: Sequence[Workload], machine: VTAConfig, timing: TimingModel
+    layers: Sequence[Workload],
+    machine: VTAConfig,
+    timing: TimingModel,
+    rules: Sequence[Rule] = (),
 ) -> Done[Simulator]:
-    """A simulator per layer that the machine can pack; see :func:`packed_simulators`."""
+    """A simulator per layer that the machine can pack; see :func:`packed_simulators`.
+
+    Its space is that under ``rules`` too.
+    """
+    from vtacsp.space.problem import Problem
     from vtacsp.timing.simulator import Simulator
 
     say_limits(machine, timing)
 
     def pack(layer: Workload) -> Simulator:
-        simulator = Simulator(layer, machine, timing)
+        if rules:
+            simulator = Simulator(Problem(layer, machine, rules), timing=timing)
+        else:
+            simulator = Simulator(layer, machine, timing)
         simulator.space  # noqa: B018 - compiles
         return simulator
 

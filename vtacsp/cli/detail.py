@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from vtacsp.cli.cut_loads import first_cut
 from vtacsp.cli.knob_columns import CONFIG, config_text
-from vtacsp.cli.output import Row, table
+from vtacsp.cli.output import Row, rows_as_table
 from vtacsp.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ __all__ = ["BRIEF", "brief_row", "detail_columns", "detail_row", "detail_text"]
 
 BRIEF = ("layer", "index", "configuration", "cycles", "ms", "GOPS", "bound by")
 """Columns of a table of several configurations."""
+
+FREE = "free schedule"
+"""What a program is that has no index."""
 
 _NUMBERS = ("cycles", "seconds", "gops", "bound", "gemm_utilisation", "read_utilisation",
             "write_utilisation", "arithmetic_intensity", "timing")  # fmt: skip
@@ -34,22 +38,22 @@ def detail_columns() -> list[str]:
         for name in names[module]
     ]
     groups = [f"shares.{name}" for name in _SHARES] + [f"bytes.{name}" for name in _BYTES]
-    return [*CONFIG, *_NUMBERS, *groups, *modules]
+    return [*CONFIG, *_NUMBERS, "cut_short", *groups, *modules]
 
 
-def detail_row(index: int, result: TimingResult) -> Row:
+def detail_row(index: int | None, result: TimingResult) -> Row:
     """Everything that the simulation of a configuration found."""
     program = result.program
     head = {"workload": program.workload.name, "index": index}
-    return {**head, **program.config, **result.to_dict()}
+    return {**head, **program.config, **result.to_dict(), "cut_short": first_cut(result)}
 
 
-def brief_row(index: int, result: TimingResult) -> Row:
+def brief_row(index: int | None, result: TimingResult) -> Row:
     """A configuration among several, for people."""
     return {
         "layer": result.program.workload.name,
         "index": index,
-        "configuration": config_text(result.program.config),
+        "configuration": FREE if index is None else config_text(result.program.config),
         "cycles": result.cycles,
         "ms": f"{result.seconds * 1e3:.3f}",
         "GOPS": f"{result.gops:.1f}",
@@ -57,7 +61,7 @@ def brief_row(index: int, result: TimingResult) -> Row:
     }
 
 
-def detail_text(index: int, result: TimingResult, *, to_file: bool) -> str:
+def detail_text(index: int | None, result: TimingResult, *, to_file: bool) -> str:
     """The numbers, and a table of what each module did and waited for."""
     rows: list[Row] = [
         {
@@ -69,7 +73,7 @@ def detail_text(index: int, result: TimingResult, *, to_file: bool) -> str:
         for name, time in result.modules.items()
     ]
     head = printable("\n".join(_headline(index, result)))
-    return f"{head}\n{table(rows, list(rows[0]), to_file=to_file)}"
+    return f"{head}\n{rows_as_table(rows, list(rows[0]), to_file=to_file)}"
 
 
 def _spent(cycles: Mapping[str, int], total: int) -> str:
@@ -78,7 +82,7 @@ def _spent(cycles: Mapping[str, int], total: int) -> str:
     return ", ".join(f"{what} {n / total:.1%}" for what, n in most if n)
 
 
-def _headline(index: int, result: TimingResult) -> list[str]:
+def _headline(index: int | None, result: TimingResult) -> list[str]:
     program = result.program
     knobs = " ".join(f"{name}={value}" for name, value in program.config.items())
     moved = ", ".join(
@@ -87,7 +91,7 @@ def _headline(index: int, result: TimingResult) -> list[str]:
         if count
     )
     return [
-        f"{program.workload.name} index {index}: {knobs}",
+        f"{program.workload.name} " + (FREE if index is None else f"index {index}: {knobs}"),
         f"{result.cycles:,} cycles, {result.seconds * 1e3:.3f} ms, {result.gops:.1f} GOPS, "
         f"bound by {result.bound}",
         f"GEMM core {result.gemm_utilisation:.1%}, memory reads {result.read_utilisation:.1%}, "

@@ -8,7 +8,7 @@ import click
 
 from vtacsp.cli.layers import each
 from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
-from vtacsp.cli.output import Row, check_outputs, emit
+from vtacsp.cli.output import Row, check_outputs, print_rows
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.errors import SpaceError
 
@@ -63,9 +63,9 @@ def command(
         title = f"{workload} on {hardware}: {timing.note}\n"
         title += "cycles: of the best program of each embedding\n"
         title += "waste: products that are not the layer's; host: bytes that it writes each time"
-        emit([_short(row) for row in rows], TABLE, form, output, title)
+        print_rows([_short(row) for row in rows], TABLE, form, output, title)
     else:
-        emit(rows, COLUMNS, form, output)
+        print_rows(rows, COLUMNS, form, output)
     found.end(feasible=any(row["cycles"] is not None for row in rows))
 
 

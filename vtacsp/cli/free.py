@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 from vtacsp.cli.free_saved import Saved, compared
 from vtacsp.cli.layers import Done, each
 from vtacsp.cli.network import short
-from vtacsp.cli.output import Row, emit, table, write, wrote
+from vtacsp.cli.output import Row, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.terminal import width
 from vtacsp.errors import SpaceError
 from vtacsp.network.value import Network
 
 if TYPE_CHECKING:
     from vtacsp.free import Found
-    from vtacsp.free.compared import Comparison
+    from vtacsp.free.compared import ScheduleComparison
     from vtacsp.timing.simulator import Simulator
 
 __all__ = [
-    "FREE_GAP",
     "FreeSearch",
     "comparison",
     "free_cycles",
     "free_text",
     "print_free",
+    "template_of",
     "totals",
 ]
 
@@ -36,10 +36,6 @@ COLUMNS = (
     *("layer", "index", "template_cycles", "cycles", "limit", "gap", "bound", "simulated"),
     *("faster", "schedule", "count"),
 )
-FREE_GAP = 0.001
-"""How close to the limit a search stops, where nothing else is asked for: that of
-:func:`vtacsp.free.search`, which takes long to import."""
-
 Template = tuple[int | None, int | None]
 """Index and cycles of the template's best; both None when it cannot run the layer."""
 
@@ -71,9 +67,9 @@ class FreeSearch:
         kept = {s.workload.name: self.saved.row(s, self.gap, self.seed) for s in simulators}
         tasks: dict[str, Future[Found | None]] = {}
         if executor is not None and search:
-            from vtacsp.free.search import ready
+            from vtacsp.free.search import compile_search
 
-            ready()
+            compile_search()
             for simulator in simulators:
                 name = simulator.workload.name
                 if kept[name] is None:
@@ -100,12 +96,7 @@ class FreeSearch:
         """Index and cycles of the template's best, which nobody looks for twice."""
         if self.templates is not None:
             return self.templates.get(simulator.workload.name, (None, None))
-        from vtacsp.timing.exhaustive import simulate_all
-
-        if not len(simulator.space):
-            return None, None
-        every = simulate_all(simulator, executor)
-        return int(simulator.space.indices[every.best]), int(every.cycles[every.best])
+        return template_of(simulator, executor)
 
     def _current(self, row: Row) -> Row:
         """The row with the template's best of now: that of a file may be of another search."""
@@ -114,6 +105,16 @@ class FreeSearch:
         free = row["cycles"] if row["schedule"] is not None else None
         index, cycles = self.templates.get(row["layer"], (None, None))
         return compared({**row, "index": index, "template_cycles": cycles}, free)
+
+
+def template_of(simulator: Simulator, executor: Executor | None) -> Template:
+    """Index and cycles of the template's best."""
+    from vtacsp.timing.exhaustive import simulate_all
+
+    if not len(simulator.space):
+        return None, None
+    every = simulate_all(simulator, executor)
+    return int(simulator.space.indices[every.best]), int(every.cycles[every.best])
 
 
 def print_free(
@@ -137,7 +138,7 @@ def print_free(
         data = {"layers": named, "total": total, "host": network.host_rows()}
         write(json.dumps(data, indent=1) + "\n", output)
     else:
-        emit(named, COLUMNS, form, output)
+        print_rows(named, COLUMNS, form, output)
     layers.end(feasible=any(row["cycles"] for row in rows))
 
 
@@ -166,7 +167,9 @@ def free_text(
              "free": total["cycles"]}
         )  # fmt: skip
     columns = [c for c in TABLE if c != "n" or counted]
-    text = table([{c: r.get(c) for c in columns} for r in shown], columns, title, to_file=to_file)
+    text = rows_as_table(
+        [{c: r.get(c) for c in columns} for r in shown], columns, title, to_file=to_file
+    )
     alone = len(rows) == 1 and not counted  # of several layers that nobody counts there is no sum
     proven = totals([{**r, "count": 1} for r in rows], clock_hz) if alone else total
     if (counted or alone) and proven["cycles"] and not proven["missing"]:
@@ -186,9 +189,9 @@ def totals(rows: Sequence[Row], clock_hz: int) -> Row:
 
     The template's sum is None when it lacks one of the layers that a free schedule has.
     """
-    from vtacsp.free.compared import Comparison
+    from vtacsp.free.compared import ScheduleComparison
 
-    found = Comparison.total(map(comparison, rows))
+    found = ScheduleComparison.total(map(comparison, rows))
     cycles = 0 if found is None else found.cycles or 0
     return {
         "layers": len(rows),
@@ -211,11 +214,11 @@ def free_cycles(row: Row) -> int | None:
     return cycles if looked else None
 
 
-def comparison(row: Row) -> Comparison:
+def comparison(row: Row) -> ScheduleComparison:
     """The numbers of a row, for sums and pages."""
-    from vtacsp.free.compared import Comparison
+    from vtacsp.free.compared import ScheduleComparison
 
-    return Comparison(
+    return ScheduleComparison(
         row["layer"], row["count"], row["template_cycles"],
         row["cycles"] if row["schedule"] is not None else None, row["limit"],
     )  # fmt: skip

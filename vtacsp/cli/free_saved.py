@@ -149,9 +149,11 @@ class Saved:
 
 def compared(row: Row, free: int | None) -> Row:
     """The row with the better of the template's cycles and those of its free schedule."""
-    from vtacsp.free.compared import Comparison
+    from vtacsp.free.compared import ScheduleComparison
 
-    found = Comparison(row["layer"], row["count"], row["template_cycles"], free, row["limit"])
+    found = ScheduleComparison(
+        row["layer"], row["count"], row["template_cycles"], free, row["limit"]
+    )
     row |= {"cycles": found.cycles, "gap": found.gap, "faster": found.faster}
     if free is None or free != found.cycles:
         row["schedule"] = None

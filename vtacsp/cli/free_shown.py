@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from vtacsp.cli.cycles import workers
 from vtacsp.cli.free import (
-    FREE_GAP,
     FreeSearch,
     Template,
     comparison,
@@ -22,6 +21,7 @@ from vtacsp.cli.output import Row
 from vtacsp.cli.terminal import say
 from vtacsp.errors import ScheduleError, VtacspError, WorkloadError
 from vtacsp.files import check_writable
+from vtacsp.stopping import FREE_GAP
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -12,6 +12,7 @@ from vtacsp.cli.terminal import say
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
+from vtacsp.rules.rule import Rule
 from vtacsp.space.feasible import FeasibleSpace, compile
 
 __all__ = ["NOTHING_FEASIBLE", "Done", "compile_all", "each", "exit_infeasible", "nothing_packed"]
@@ -73,10 +74,13 @@ def each(
 
 
 def compile_all(
-    layers: Sequence[Workload], hardware: VTAConfig, stack_only: bool = False
+    layers: Sequence[Workload],
+    hardware: VTAConfig,
+    stack_only: bool = False,
+    rules: Sequence[Rule] = (),
 ) -> Done[FeasibleSpace]:
-    """The compiled space of every layer that can be packed."""
-    return each(layers, lambda layer: compile(layer, hardware, stack_only=stack_only))
+    """The compiled space of every layer that can be packed, under ``rules`` too."""
+    return each(layers, lambda layer: compile(layer, hardware, rules, stack_only=stack_only))
 
 
 def nothing_packed() -> WorkloadError:

@@ -10,7 +10,7 @@ import click
 
 from vtacsp.cli.knob_columns import KNOBS
 from vtacsp.cli.options import output_options
-from vtacsp.cli.output import Row, check_outputs, emit, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, wrote
 from vtacsp.cli.selection import Selection, selection_options
 from vtacsp.cli.terminal import say
 from vtacsp.errors import LogError
@@ -100,7 +100,7 @@ def log(
     if form == "table":
         rows = [_shown(row) for row in rows]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-    emit(rows, columns, form, output, ", ".join(files))
+    print_rows(rows, columns, form, output, ", ".join(files))
 
 
 COMMANDS = (log,)

@@ -8,7 +8,7 @@ import os
 import click
 
 from vtacsp.cli.options import load_hardware, output_options
-from vtacsp.cli.output import Row, check_outputs, render, write, wrote
+from vtacsp.cli.output import Row, check_outputs, rows_as_text, write, wrote
 from vtacsp.cli.terminal import printable, say
 from vtacsp.errors import HardwareError
 from vtacsp.files import read_text
@@ -33,7 +33,7 @@ def hardware(
     file: str | None, form: str, output: str | None, target: str | None, force: bool
 ) -> None:
     """What follows from a vta_config.json: scratchpad depths, elements, instruction fields."""
-    from vtacsp.codesign.side_by_side import machine_of
+    from vtacsp.codesign.side_by_side import described_machine
     from vtacsp.machine.design import design_changes, design_hazards, design_limits
 
     machine = load_hardware(file)
@@ -51,11 +51,11 @@ def hardware(
         for name in (*BUFFERS, "out")
     ]
     title = f"{machine.target}: {machine}"
-    text = render(rows, COLUMNS, form, title, to_file=output is not None)
+    text = rows_as_text(rows, COLUMNS, form, title, to_file=output is not None)
     if form == "table":
         fields = ", ".join(f"{name} {bits}" for name, bits in machine.isa_fields.items())
         text += printable(f"instruction fields (bits): {fields}\n")
-        described = machine_of(machine)
+        described = described_machine(machine)
         about = (machine, described.timing)
         lines = (*design_limits(*about), *design_changes(*about), *design_hazards(*about))
         for line in lines:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.knob_columns import KNOBS, config_text
 from vtacsp.cli.layers import Done, each, exit_infeasible
 from vtacsp.cli.options import (
@@ -21,13 +22,13 @@ from vtacsp.cli.options import (
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.terminal import printable, width
 from vtacsp.errors import NetworkError, VtacspError, shortened
 from vtacsp.files import write_text
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.network.load import find, network_of
+from vtacsp.network.load import counted_network, find
 from vtacsp.network.partition import ALU, DENSE, FIRST_LAYER, RESIDUAL, Options
 from vtacsp.network.value import CONSTANT, FUSED, HOST, VTA, Network, NetworkLayer
 from vtacsp.operators.workload import Workload
@@ -45,7 +46,7 @@ NARROW_NAME, NARROW = 16, 100  # of one in a table of fewer columns
 NODES = ("node", "op", "count", "place", "layer", "why", "macs", "remarks")
 
 MEASURED = ("total_cycles", "ms", "bound", "gemm_utilisation", "bytes", "macs", "waste",
-            "configurations", "feasible", "share", "alone", "reason")  # fmt: skip
+            "configurations", "feasible", "share", "alone", "cut_short", "reason")  # fmt: skip
 ANSWER = ("place", "layer", "count", "cycles", "index", *KNOBS, *MEASURED)
 """Columns of an answer in CSV: a row per layer, the total, a row per node on the host."""
 
@@ -73,7 +74,7 @@ class Asked:
         if isinstance(found, Network):
             return found, machine
         if self.as_network or self.options.host:
-            return network_of(workload, found, machine, self.options), machine
+            return counted_network(workload, found, machine, self.options), machine
         return found, machine
 
 
@@ -225,7 +226,7 @@ def network(
     if form == "table":
         write(_network_text(found, machine, rows, to_file=output is not None), output)
     else:
-        emit(rows, NODES, form, output)
+        print_rows(rows, NODES, form, output)
     if target is not None:
         write_text(target, json.dumps(found.to_dict(), indent=1) + "\n")
         wrote(target)
@@ -254,7 +255,7 @@ def _network_text(found: Network, machine: VTAConfig, rows: list[Row], *, to_fil
         f"fused, {sums[HOST]:,} on the host"
     )
     title += f", {constants:,} constants" if constants else ""
-    text = table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
+    text = rows_as_table(shown, ["node", "op", "n", "where", "why"], title, to_file=to_file)
     return text + "".join(f"{printable(note)}\n" for note in found.remarks)
 
 
@@ -319,9 +320,14 @@ def print_answer(
             {"place": HOST, "layer": row["node"], "count": row["count"], "reason": row["reason"]}
             for row in answer.network.host_rows()
         ]
-        emit(rows, (*ANSWER, *more), form, output)
+        print_rows(rows, (*ANSWER, *more), form, output)
     else:
         write(_text(answer, columns, extra, to_file=output is not None) + below, output)
+    say_cut_loads(
+        (f"{x.layer.name} index {x.index}", x.result.cut_short)
+        for x in answer.layers
+        if x.result is not None
+    )
 
 
 def _csv_row(layer: LayerAnswer, extra: Row) -> Row:
@@ -354,7 +360,7 @@ def _text(
         f"{answer.network.name}: {answer.timing.note}\n"
         "n: how often the network has the layer; all runs: cycles of these together"
     )
-    text = table(rows, named, title, to_file=to_file)
+    text = rows_as_table(rows, named, title, to_file=to_file)
     return text + printable("\n".join(_lines(answer, total))) + "\n"
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from vtacsp.cli.completion import complete_workload
-from vtacsp.cli.output import FORMATS
+from vtacsp.cli.output import FORMATS, LINES
 from vtacsp.errors import ConfigError, HardwareError, VtacspError, shortened
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.network.find import find_workloads
@@ -21,11 +21,13 @@ __all__ = [
     "free_sizes",
     "hardware_option",
     "index_option",
+    "jobs_option",
     "knob_option",
     "load_hardware",
     "load_layers",
     "output_options",
     "pick_config",
+    "sample_output_options",
     "seed_option",
     "stack_only_option",
     "workload_argument",
@@ -62,16 +64,29 @@ stack_only_option = click.option(
     help="The set of the stack's own functional simulator: without the rule race.",
 )
 
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes; all cores by default."
+)
+
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 
 
 def output_options(function: F) -> F:
     """``--format`` and ``--output``."""
+    return _output_options(function, FORMATS)
+
+
+def sample_output_options(function: F) -> F:
+    """The same, with a row per line of JSON too."""
+    return _output_options(function, (*FORMATS, LINES))
+
+
+def _output_options(function: F, forms: Sequence[str]) -> F:
     function = click.option("--output", metavar="FILE", help="Write there instead of printing.")(
         function
     )
     return click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True
+        "--format", "form", type=click.Choice(forms), default="table", show_default=True
     )(function)
 
 
@@ -92,15 +107,15 @@ def load_hardware(path: str | None) -> VTAConfig:
     return VTAConfig.load(STDIN if path == "-" else path)
 
 
-def pick_config(knobs: Sequence[str]) -> Config:
-    """A configuration from ``NAME=VALUE`` words."""
+def pick_config(knobs: Sequence[str], option: str = "--knob") -> Config:
+    """A configuration from ``NAME=VALUE`` words of an option."""
     config = {}
     for word in knobs:
         name, _, value = word.partition("=")
         if not _INTEGER.fullmatch(value):
-            raise ConfigError(f"--knob {shortened(word)} is not NAME=VALUE with an integer value")
+            raise ConfigError(f"{option} {shortened(word)} is not NAME=VALUE with an integer value")
         if name in config:
-            raise ConfigError(f"--knob {shortened(name)} is given twice")
+            raise ConfigError(f"{option} {shortened(name)} is given twice")
         config[name] = int(value)
     return config
 

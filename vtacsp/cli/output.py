@@ -18,15 +18,27 @@ from typing import Any, Literal
 from vtacsp.cli.terminal import ascii_only, printable, put, say, width
 from vtacsp.files import check_writable, write_text
 
-__all__ = ["FORMATS", "Row", "check_outputs", "emit", "render", "table", "write", "wrote"]
+__all__ = [
+    "FORMATS",
+    "LINES",
+    "Row",
+    "check_outputs",
+    "print_rows",
+    "rows_as_table",
+    "rows_as_text",
+    "write",
+    "wrote",
+]
 
 FORMATS = ("table", "csv", "json")
+LINES = "jsonl"
+"""A row per line of JSON, of commands whose rows other commands read."""
 AT_ONCE = 4096  # rows that are text at the same time
 
 Row = dict[str, Any]
 
 
-def emit(
+def print_rows(
     rows: Iterable[Row],
     columns: Sequence[str],
     form: str,
@@ -38,7 +50,7 @@ def emit(
     CSV and JSON are written while the rows are made: there may be millions of them.
     """
     if form == "table":
-        write(table(list(rows), columns, title, to_file=output is not None), output)
+        write(rows_as_table(list(rows), columns, title, to_file=output is not None), output)
         return
     texts = _texts(rows, columns, form, to_file=output is not None)
     if output is not None:
@@ -48,7 +60,7 @@ def emit(
         put(text)
 
 
-def render(
+def rows_as_text(
     rows: Sequence[Row],
     columns: Sequence[str],
     form: str,
@@ -58,7 +70,7 @@ def render(
 ) -> str:
     """Rows as text in one of :data:`FORMATS`."""
     if form == "table":
-        return table(rows, columns, title, to_file=to_file)
+        return rows_as_table(rows, columns, title, to_file=to_file)
     return "".join(_texts(rows, columns, form, to_file))
 
 
@@ -74,6 +86,11 @@ def _texts(rows: Iterable[Row], columns: Sequence[str], form: str, to_file: bool
             yield separator + text[1:-2]
             separator = ","
         yield "[]\n" if separator == "[" else "\n]\n"
+        return
+    if form == LINES:
+        for part in parts:
+            kept = ({name: row[name] for name in columns if name in row} for row in part)
+            yield "".join(json.dumps(row) + "\n" for row in kept)
         return
     plain = to_file or not sys.stdout.isatty()
     heads = [[re.sub(r"\W", "_", path) for path in columns]]
@@ -121,7 +138,7 @@ def wrote(*paths: str | None) -> None:
             say(f"wrote {path}")
 
 
-def table(
+def rows_as_table(
     rows: Sequence[Row], columns: Sequence[str], title: str = "", *, to_file: bool = False
 ) -> str:
     """Rows for people, as wide as the terminal; names of layers are text and never markup.

@@ -11,7 +11,7 @@ import click
 
 from vtacsp.cli.layers import each
 from vtacsp.cli.options import hardware_option, load_layers, output_options, workload_argument
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import ProgramError, TooLongError, VtacspError
 from vtacsp.machine.instructions import INSTRUCTION
@@ -52,7 +52,7 @@ def program(
             texts.end()
             return
         done = each(layers, instructions)
-    emit([row for rows in done.results for row in rows], COLUMNS, form, output)
+    print_rows([row for rows in done.results for row in rows], COLUMNS, form, output)
     done.end()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vtacsp.cli.cycle_advice import advise_cycles, check_alone
+from vtacsp.cli.free_spaces import explain_schedules
 from vtacsp.cli.knob_columns import chosen
 from vtacsp.cli.layers import NOTHING_FEASIBLE, each
 from vtacsp.cli.options import (
@@ -19,8 +20,10 @@ from vtacsp.cli.options import (
     output_options,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, write
+from vtacsp.cli.output import Row, check_outputs, print_rows, write
+from vtacsp.cli.own_rules import OwnRules, own_rules_options
 from vtacsp.cli.preset import timing_options
+from vtacsp.cli.schedules import check_free, free_option, schedule_option
 from vtacsp.cli.terminal import printable
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import BUFFER_FIELDS
@@ -49,6 +52,9 @@ ADVICE = (
 @output_options
 @index_option
 @knob_option
+@free_option
+@schedule_option
+@own_rules_options
 def explain(
     workload: str,
     hardware_file: str | None,
@@ -56,13 +62,24 @@ def explain(
     output: str | None,
     indices: tuple[int, ...],
     knobs: tuple[str, ...],
+    free: bool,
+    schedules: tuple[str, ...],
+    own: OwnRules,
 ) -> None:
-    """Why configurations are refused, in numbers, and what would have to change."""
+    """Why configurations are refused, in numbers, and what would have to change.
+
+    With --free the same of schedules, every broken rule of each.
+    """
+    check_free(free, {"--schedule": schedules}, {"--index": indices, "--knob": knobs})
+    if free:
+        explain_schedules(workload, hardware_file, own, schedules, form, output, WORDS)
+        return
+    rules = own.of_template()
     layers, hardware = load_layers(workload, hardware_file)
     check_outputs(output)
 
     def reasons(layer: Workload) -> list[tuple[Workload, Explanation]]:
-        space = compile(layer, hardware)
+        space = compile(layer, hardware, rules)
         picked = chosen(space.knob_space, indices, knobs, None).tolist()
         return [(layer, space.explain(space.knob_space.config(index))) for index in picked]
 
@@ -72,7 +89,7 @@ def explain(
         lines = [f"{layer.name}: {explanation}" for layer, explanation in found]
         write(printable("\n".join([*lines, WORDS])) + "\n", output)
     else:
-        emit([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
+        print_rows([row for pair in found for row in _reasons(*pair)], REASONS, form, output)
     done.end()
 
 
@@ -185,7 +202,7 @@ def advise(
         rows = [_row(*pair) for pair in advices]
         if network is not None:
             rows.append(_network_row(workload, network))
-        emit(rows, ADVICE, form, output)
+        print_rows(rows, ADVICE, form, output)
     done.end()
     if not any(answer.hardware for *_, answer in advices):
         sys.exit(NOTHING_FEASIBLE)

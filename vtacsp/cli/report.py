@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.cycles import jobs_option
 from vtacsp.cli.free_shown import BEYOND, BeyondRows, ReportBeyond
 from vtacsp.cli.layers import each, nothing_packed
 from vtacsp.cli.network import Asked, count_of, end, network_options, print_answer, solve_all
 from vtacsp.cli.options import (
     hardware_option,
+    jobs_option,
     output_options,
     stack_only_option,
     workload_argument,
 )
-from vtacsp.cli.output import Row, check_outputs, emit, table, write, wrote
+from vtacsp.cli.output import Row, check_outputs, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.typed import typed_command
 from vtacsp.errors import VtacspError, WorkloadError
@@ -30,6 +30,7 @@ from vtacsp.space.statistics import SpaceStatistics, statistics
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer
+    from vtacsp.report.html import LayerOutcome
     from vtacsp.timing.model import TimingModel
 
 __all__ = ["COMMANDS"]
@@ -43,8 +44,6 @@ COLUMNS = (
     "count",
 )
 NETWORK = ("layer", "n", "feasible", "share", "all runs", "main first causes")
-
-Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
 
 
 @click.command()
@@ -105,7 +104,7 @@ def report(
     if beyond is not None and stack_only:
         raise VtacspError("--stack-only does not go with --free and --schedules")
 
-    def count(layer: Workload) -> Outcome:
+    def count(layer: Workload) -> LayerOutcome:
         space = compile(layer, hardware, stack_only=stack_only)
         statistics(space)
         return layer, space
@@ -122,11 +121,11 @@ def report(
     if form == "table":
         rows = [_shown(*outcome, verbose) for outcome in done.results]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        text = table(rows, columns, title, to_file=output is not None)
+        text = rows_as_table(rows, columns, title, to_file=output is not None)
         write(text + more.text(schedules, to_file=output is not None), output)
     else:
         rows = [{**_row(*outcome), **more.keys(outcome[0].name)} for outcome in done.results]
-        emit(rows, (*COLUMNS, *BEYOND), form, output)
+        print_rows(rows, (*COLUMNS, *BEYOND), form, output)
     if html is not None and not done.interrupted:
         from vtacsp.report.html import render
         from vtacsp.report.origin import Origin
@@ -168,7 +167,7 @@ def _network(
         from vtacsp.report.html import render
         from vtacsp.report.origin import Origin
 
-        found: list[Outcome] = [
+        found: list[LayerOutcome] = [
             (x.layer.workload, x.space if x.space is not None else WorkloadError(x.refused))
             for x in answer.layers
         ]
@@ -178,7 +177,7 @@ def _network(
     end(done, answer)
 
 
-def _total(outcomes: Sequence[Outcome]) -> str:
+def _total(outcomes: Sequence[LayerOutcome]) -> str:
     """A line with the sums over the layers, and how often a network has them; of one layer none."""
     found = [statistics(space) for _, space in outcomes if isinstance(space, FeasibleSpace)]
     if len(outcomes) < 2 or not found:

@@ -9,8 +9,8 @@ import click
 
 from vtacsp.cli.completion import complete_workload
 from vtacsp.cli.layers import compile_all
-from vtacsp.cli.options import hardware_option, load_hardware, load_layers
-from vtacsp.cli.output import FORMATS, Row, emit, wrote
+from vtacsp.cli.options import hardware_option, jobs_option, load_hardware, load_layers
+from vtacsp.cli.output import FORMATS, Row, print_rows, wrote
 from vtacsp.cli.progress import stages
 from vtacsp.cli.terminal import say
 from vtacsp.machine.configuration import VTAConfig
@@ -59,9 +59,7 @@ TITLE = (
     metavar="NAME",
     help="A method of search, such as autotvm (repeatable); all when not given.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes; all cores by default."
-)
+@jobs_option
 @click.option("--goals", is_flag=True, help="Also compare with what this project set out to reach.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 def study(
@@ -105,9 +103,9 @@ def study(
     means = [{"source": s, **row} for s in SOURCES for row in summary.means(s)]
     rows = [{re.sub(r"\W", "_", key): n for key, n in row.items()} for row in means]
     if form != "table":
-        emit(rows, MEANS, form, None)
+        print_rows(rows, MEANS, form, None)
     elif rows:
-        emit([_shown(row) for row in rows], tuple(_shown(rows[0])), form, None, TITLE)
+        print_rows([_shown(row) for row in rows], tuple(_shown(rows[0])), form, None, TITLE)
     if goals:
         for bar in summary.bars():
             say(f"{'met    ' if bar.met else 'not met'} {bar.text}: {bar.reached}")

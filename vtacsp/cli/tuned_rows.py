@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vtacsp.cli.cut_loads import first_cut
 from vtacsp.cli.knob_columns import CONFIG, config_rows, config_text
 from vtacsp.cli.output import Row
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "SHOWN", "best_index", "row_of", "shown_row"]
 
 COLUMNS = (*CONFIG, "cycles", "seconds", "gops", "bound", "gap", "found_at", "measured", "from_log",
-           "failed", "count")  # fmt: skip
+           "failed", "count", "cut_short")  # fmt: skip
 SHOWN = ("layer", "index", "configuration", "cycles", "GOPS", "gap", "measured",
          "failed")  # fmt: skip
 
@@ -43,6 +44,7 @@ def row_of(layer: TunedLayer) -> Row:
         "from_log": len(result.trials) - result.measured,
         "failed": result.failed,
         "count": layer.workload.extra.get("count"),
+        "cut_short": first_cut(layer.best_program),
     }
 
 

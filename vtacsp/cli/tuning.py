@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vtacsp.cli.budget import Budget
+from vtacsp.cli.budget import TimeBudget
+from vtacsp.cli.cut_loads import say_cut_loads
 from vtacsp.cli.cycles import pack_all
-from vtacsp.cli.free import FREE_GAP
 from vtacsp.cli.free_shown import BEYOND, BesideLog, BeyondRows
 from vtacsp.cli.layers import NOTHING_FEASIBLE, exit_infeasible
 from vtacsp.cli.live import Live
@@ -22,7 +22,7 @@ from vtacsp.cli.network import (
 )
 from vtacsp.cli.number import Number
 from vtacsp.cli.options import hardware_option, output_options, seed_option, workload_argument
-from vtacsp.cli.output import check_outputs, emit, table, write, wrote
+from vtacsp.cli.output import check_outputs, print_rows, rows_as_table, write, wrote
 from vtacsp.cli.preset import timing_model, timing_options
 from vtacsp.cli.scheduler import scheduler_client
 from vtacsp.cli.terminal import say
@@ -40,6 +40,7 @@ from vtacsp.network.layer_search import (
     LayerSearch,
 )
 from vtacsp.network.value import Network
+from vtacsp.stopping import FREE_GAP, TEMPLATE_GAP
 
 if TYPE_CHECKING:
     from vtacsp.network.lanes import Lanes
@@ -51,7 +52,6 @@ __all__ = ["COMMANDS"]
 
 ENDLESS = 1 << 40  # trials of a layer when time is what ends it
 
-GAP = 0.5  # per cent
 YEAR = 525_600  # minutes
 
 
@@ -82,7 +82,7 @@ YEAR = 525_600  # minutes
 @click.option(
     "--gap",
     type=Number(0, 100),
-    default=GAP,
+    default=100 * TEMPLATE_GAP,
     show_default=True,
     metavar="PERCENT",
     help="Stop a layer that close to its lower bound: no configuration is faster than that.",
@@ -192,7 +192,7 @@ def tune(
         raise VtacspError("--free-gap goes with --free")
     if scheduler is not None and jobs > 1:
         raise VtacspError("--jobs and --scheduler cannot both measure")
-    budget = Budget(minutes)
+    budget = TimeBudget(minutes)
     most = trials or (TRIALS if minutes is None else ENDLESS)
     layer_search = LayerSearch(most, seed, searcher, initial, space, gap, early_stopping)
     search = AskedSearch(layer_search, jobs, log, assumed, budget)
@@ -228,6 +228,11 @@ def tune(
         page = more.page()
         write(render(workload, tuned, machine, timing, origin, beyond=page), html)
         wrote(html)
+    say_cut_loads(
+        (f"{x.workload.name} index {best_index(x)}", x.best_program.cut_short)
+        for x in tuned
+        if x.best_program is not None
+    )
     say_measured(tuned, search)
     if interrupted:
         raise KeyboardInterrupt("interrupted; the same command goes on from the log")
@@ -261,13 +266,13 @@ def _print_tuned(
         return
     if form != "table":
         rows = [{**row_of(layer), **more.keys(layer.workload.name)} for layer in tuned]
-        emit(rows, (*COLUMNS, *BEYOND), form, output)
+        print_rows(rows, (*COLUMNS, *BEYOND), form, output)
         return
     rows, to_file = [shown_row(layer) for layer in tuned], output is not None
     columns = [column for column in SHOWN if any(column in row for row in rows)]
     source = None if beyond is None else beyond.saved.target
     below = more.text(source, to_file=to_file)
-    write(table(rows, columns, title, to_file=to_file) + below, output)
+    write(rows_as_table(rows, columns, title, to_file=to_file) + below, output)
 
 
 COMMANDS = (tune,)
@@ -309,10 +314,10 @@ def _side_by_side(
     search: AskedSearch, layers: list[Simulator], log: TuningLog, live: Live, lanes: Lanes
 ) -> tuple[list[TunedLayer], bool]:
     """The layers on workers, twins one after the other: the second is known from the first."""
-    from vtacsp.network.lanes import Chain
+    from vtacsp.network.lanes import JobChain
     from vtacsp.report.tuned import TunedLayer
 
-    chains = Chain.of(layers, search.layer)
+    chains = JobChain.of(layers, search.layer)
     whole = lanes.search(chains, log, live.done, shown_on(live, search.budget))
     found = {id(s): result for chain in chains for s, result in chain.results}
     return [TunedLayer(s, found[id(s)]) for s in layers if id(s) in found], not whole

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vtacsp.cli.budget import Budget
+from vtacsp.cli.budget import TimeBudget
 from vtacsp.cli.live import Live
 from vtacsp.cli.terminal import say
 from vtacsp.machine.configuration import VTAConfig
@@ -33,7 +33,7 @@ class AskedSearch:
     jobs: int
     log: str
     assumed: str | None
-    budget: Budget
+    budget: TimeBudget
     client: Any = None  # of Dask
 
     @property
@@ -43,7 +43,7 @@ class AskedSearch:
 
     def measurer(self, simulator: Simulator) -> Measurer:
         """What measures a layer: this process, others, or the scheduler's workers."""
-        from vtacsp.timing.simulator import ready
+        from vtacsp.timing.simulator import compile_simulator
         from vtacsp.tune import ExecutorMeasurer, SimulatorMeasurer
 
         here = SimulatorMeasurer(simulator.space, timing=simulator.timing)
@@ -51,7 +51,7 @@ class AskedSearch:
             return ExecutorMeasurer(here, self.executor, jobs=BATCH)
         if self.jobs == 1:
             return here
-        ready()  # a worker's clock runs while it compiles
+        compile_simulator()  # a worker's clock runs while it compiles
         return ExecutorMeasurer(here, jobs=self.jobs)
 
     def run(
@@ -87,7 +87,7 @@ class AskedSearch:
                 yield lanes
 
 
-def shown_on(live: Live, budget: Budget) -> Watch:
+def shown_on(live: Live, budget: TimeBudget) -> Watch:
     """Progress and time of layers that are searched side by side."""
     from vtacsp.network.lanes import Watch
 

@@ -12,7 +12,8 @@ from vtacsp.codesign.evaluator import Best, Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
 from vtacsp.codesign.pareto import Front, Point, Proof, codesign
 from vtacsp.codesign.store import Store, circumstances
-from vtacsp.codesign.workloads import Layer, counted, load_network
+from vtacsp.codesign.workloads import CountedLayer, counted, load_counted
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "COSTS",
@@ -20,9 +21,9 @@ __all__ = [
     "Best",
     "Budget",
     "Cost",
+    "CountedLayer",
     "Evaluator",
     "Front",
-    "Layer",
     "MachineSpace",
     "Point",
     "Proof",
@@ -32,5 +33,7 @@ __all__ = [
     "circumstances",
     "codesign",
     "counted",
-    "load_network",
+    "load_counted",
 ]
+
+keep_old_names(__name__)

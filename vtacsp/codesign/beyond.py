@@ -23,11 +23,11 @@ from vtacsp.codesign.costs import preferred, within
 from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Level
 from vtacsp.codesign.machines import KEYS, SCRATCHPADS
-from vtacsp.codesign.pareto import Front, lowest
-from vtacsp.codesign.workloads import Layer
+from vtacsp.codesign.pareto import Front, non_dominated
+from vtacsp.codesign.workloads import CountedLayer
 from vtacsp.errors import SearchError, SpaceError, VtacspError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
-from vtacsp.free.search import ready
+from vtacsp.free.search import compile_search
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.workload import Workload
@@ -54,7 +54,7 @@ class FreeLayer:
     ``workload`` is the layer in whole tensors; no program of it needs fewer cycles than ``limit``.
     """
 
-    layer: Layer
+    layer: CountedLayer
     workload: Workload
     cycles: int
     limit: int
@@ -157,7 +157,7 @@ def beyond(
     template.
     """
     if executor is not None:
-        ready()
+        compile_search()
     known = _Known(front, simulations, seed, executor)
     room = 2 * max(len(front.points), 1) if machines is None else machines
     while batch := known.next(room - int(known.searched.sum())):
@@ -261,7 +261,7 @@ class _Known:
         """Rows that nothing known beats."""
         cycles = self.cycles
         rows = np.flatnonzero(cycles < FAR)
-        return rows[lowest(cycles[rows], self.costs[rows], self.rank[self.ids[rows]])]
+        return rows[non_dominated(cycles[rows], self.costs[rows], self.rank[self.ids[rows]])]
 
     def reached(self, rows: IntArray) -> IntArray:
         """Known cycles at no higher cost, of machines in ``rows``; :data:`FAR` where there is none.

@@ -18,9 +18,9 @@ from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs, preferred, w
 from vtacsp.codesign.cycle_table import simulate_row
 from vtacsp.codesign.evaluator import Evaluator, Evidence, Level
 from vtacsp.codesign.machines import SCRATCHPADS, MachineSpace, legal
-from vtacsp.codesign.pareto import Front, Point, lowest
+from vtacsp.codesign.pareto import Front, Point, non_dominated
 from vtacsp.codesign.store import Key, Store, read_lines
-from vtacsp.codesign.workloads import Layer, counted
+from vtacsp.codesign.workloads import CountedLayer, counted
 from vtacsp.errors import LogError, VtacspError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.filling import fill_blocks
@@ -28,7 +28,7 @@ from vtacsp.operators.loading import workload_from_dict
 from vtacsp.timing.model import RTL, constants
 from vtacsp.timing.simulator import Simulator
 
-__all__ = ["Check", "certificate", "check", "layer_rows", "point_dict"]
+__all__ = ["Verification", "certificate", "check", "layer_rows", "point_dict"]
 
 VERSION = 1
 KIND = "vtacsp_codesign_certificate"
@@ -100,7 +100,7 @@ def layer_rows(point: Point) -> list[dict[str, Any]]:
     ]
 
 
-class Check:
+class Verification:
     """The outcome of :func:`check`: what was checked, in words, and what is wrong."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Check:
         return not self.wrong
 
 
-def check(data: Mapping[str, Any], costs: Iterable[Cost] = ()) -> Check:
+def check(data: Mapping[str, Any], costs: Iterable[Cost] = ()) -> Verification:
     """Check a certificate; ``costs`` are those of your own that it names.
 
     Raises :class:`~vtacsp.errors.LogError` for what is no certificate.
@@ -138,7 +138,7 @@ def check(data: Mapping[str, Any], costs: Iterable[Cost] = ()) -> Check:
 class _Checker:
     def __init__(self, data: Mapping[str, Any], costs: Mapping[str, Cost]) -> None:
         self.data = data
-        self.result = Check()
+        self.result = Verification()
         self.network = _network(data["network"])
         timing = replace(RTL, **{str(k): v for k, v in data["timing"].items()})
         base = VTAConfig.from_dict(data["hardware"])
@@ -152,7 +152,7 @@ class _Checker:
         self.objectives = [costs[name] for name in data["objectives"]]
         self.budgets = [Budget.parse(text, costs) for text in data["budgets"]]
 
-    def run(self) -> Check:
+    def run(self) -> Verification:
         r, space = self.result, self.space
         store = self._evidence()
         evaluator = Evaluator(self.network, space, store=store)
@@ -163,7 +163,7 @@ class _Checker:
         self._simulate(evaluator, len(store))
         open_ = open_[evaluator.feasible[open_]]
         rank = preferred(space)
-        found = open_[lowest(evaluator.lower[open_], values[open_], rank[open_])]
+        found = open_[non_dominated(evaluator.lower[open_], values[open_], rank[open_])]
         stated = {space.find(p["machine"]): p for p in self.data["front"]}
         for machine in found.tolist():
             if evaluator.level[machine] < Level.PROVEN:
@@ -244,7 +244,7 @@ class _Checker:
                 wrong.append(f"{space.sizes(machine)}: {name} is not {value}")
 
 
-def _network(items: Any) -> list[Layer]:
+def _network(items: Any) -> list[CountedLayer]:
     return counted([workload_from_dict(item) for item in items])
 
 

@@ -20,11 +20,11 @@ from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.codesign.cycle_table import FAR, CycleTable, compile_table, prove, work_bound
 from vtacsp.codesign.machines import BUS, SCRATCHPADS, MachineSpace
 from vtacsp.codesign.store import Key, Store
-from vtacsp.codesign.workloads import Layer
+from vtacsp.codesign.workloads import CountedLayer
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.operators.filling import fill_blocks
 from vtacsp.operators.workload import Workload
-from vtacsp.timing.simulator import ready
+from vtacsp.timing.simulator import compile_simulator
 
 __all__ = ["Best", "Evaluator", "Evidence", "Level"]
 
@@ -57,7 +57,7 @@ class Best:
     (219, True)
     """
 
-    layer: Layer
+    layer: CountedLayer
     workload: Workload
     index: int
     cycles: int
@@ -104,7 +104,7 @@ class Evaluator:
 
     def __init__(
         self,
-        network: Sequence[Layer],
+        network: Sequence[CountedLayer],
         space: MachineSpace,
         executor: Executor | None = None,
         store: Store | None = None,
@@ -126,7 +126,7 @@ class Evaluator:
         self._twin: dict[tuple[int, int], dict[str, int]] = {}
         self._states: dict[Group, list[_State]] = {}
         if executor is not None:
-            ready()
+            compile_simulator()
         self._start()
 
     # -- what is known

@@ -19,12 +19,12 @@ from vtacsp.codesign.costs import COSTS, Budget, Cost, known_costs, preferred, w
 from vtacsp.codesign.evaluator import Best, Evaluator, Level
 from vtacsp.codesign.machines import MachineSpace
 from vtacsp.codesign.store import Store
-from vtacsp.codesign.workloads import Layer, counted
+from vtacsp.codesign.workloads import CountedLayer, counted
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import TimingModel
 
-__all__ = ["Front", "Point", "Proof", "codesign", "lowest", "objectives_of"]
+__all__ = ["Front", "Point", "Proof", "codesign", "non_dominated", "objectives_of"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Front:
     (['kib'], 3, 5)
     """
 
-    network: tuple[Layer, ...]
+    network: tuple[CountedLayer, ...]
     space: MachineSpace
     objectives: tuple[Cost, ...]
     costs: tuple[Cost, ...]
@@ -122,7 +122,7 @@ def objectives_of(budgets: Sequence[Budget], costs: Iterable[Cost] = ()) -> tupl
 
 
 def codesign(
-    network: Iterable[Layer | Workload | tuple[Workload, int]],
+    network: Iterable[CountedLayer | Workload | tuple[Workload, int]],
     space: MachineSpace,
     budgets: Sequence[Budget | str] = (),
     costs: Iterable[Cost] = (),
@@ -227,7 +227,7 @@ class _Search:
 
     def _lowest(self, machines: IntArray) -> IntArray:
         return machines[
-            lowest(self.evaluator.lower[machines], self.costs[machines], self.rank[machines])
+            non_dominated(self.evaluator.lower[machines], self.costs[machines], self.rank[machines])
         ]
 
     def proof(self, seconds: float) -> Proof:
@@ -249,7 +249,7 @@ class _Search:
         )
 
 
-def lowest(cycles: IntArray, costs: IntArray, rank: IntArray | None = None) -> IntArray:
+def non_dominated(cycles: IntArray, costs: IntArray, rank: IntArray | None = None) -> IntArray:
     """Positions that nothing beats in ``cycles``, shape (n,), and ``costs``, shape (n, costs).
 
     Of equal ones the one with the least ``rank``, or the first.  In the order of cycles.

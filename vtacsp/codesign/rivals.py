@@ -20,10 +20,10 @@ from vtacsp.codesign.costs import COSTS, Cost
 from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import KEYS, MachineSpace
-from vtacsp.codesign.workloads import Layer
+from vtacsp.codesign.workloads import CountedLayer
 from vtacsp.errors import MissingDependencyError, SearchError, SpaceError
 
-__all__ = ["SAMPLERS", "Progress", "hypervolume", "run"]
+__all__ = ["SAMPLERS", "Progress", "hypervolume", "run_rival"]
 
 SAMPLERS = ("random", "genetic", "bayesian")
 
@@ -74,8 +74,8 @@ def hypervolume(points: IntArray, reference: Sequence[float]) -> float:
     return float(area)
 
 
-def run(
-    network: Sequence[Layer],
+def run_rival(
+    network: Sequence[CountedLayer],
     space: MachineSpace,
     front: IntArray,
     reference: tuple[int, int],

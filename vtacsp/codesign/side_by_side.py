@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vtacsp.codesign.workloads import Layer, counted
+from vtacsp.codesign.workloads import CountedLayer, counted
 from vtacsp.errors import TimingError
 from vtacsp.machine.configuration import BUFFERS, VTAConfig
 from vtacsp.operators.builder import build
@@ -21,7 +21,15 @@ from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator, simulate_timing
 from vtacsp.tune.bound import cycle_bounds
 
-__all__ = ["BUS_ANNOTATION", "Comparison", "Machine", "Side", "compare", "machine_of", "total"]
+__all__ = [
+    "BUS_ANNOTATION",
+    "Machine",
+    "MachineComparison",
+    "Side",
+    "compare",
+    "described_machine",
+    "total",
+]
 
 BUS_ANNOTATION = "bus_bytes"
 """Annotation of a ``vta_config.json``: bytes of a beat of the memory bus."""
@@ -35,7 +43,7 @@ class Machine:
     timing: TimingModel
 
 
-def machine_of(hardware: VTAConfig, timing: TimingModel = RTL) -> Machine:
+def described_machine(hardware: VTAConfig, timing: TimingModel = RTL) -> Machine:
     """A machine from its description, whose annotation ``bus_bytes`` says what bus it has.
 
     Without the annotation it has that of ``timing``.
@@ -70,12 +78,12 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MachineComparison:
     """A layer on two machines; ``both`` counts the configurations that run on both, None where the
     grids differ, as they do when the blocks do.
     """
 
-    layer: Layer
+    layer: CountedLayer
     a: Side
     b: Side
     both: int | None
@@ -89,8 +97,8 @@ class Comparison:
 
 
 def compare(
-    network: Iterable[Layer | Workload | tuple[Workload, int]], a: Machine, b: Machine
-) -> list[Comparison]:
+    network: Iterable[CountedLayer | Workload | tuple[Workload, int]], a: Machine, b: Machine
+) -> list[MachineComparison]:
     """Every layer of a network on two machines.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a layer that a machine cannot pack.
@@ -104,11 +112,11 @@ def compare(
         both = None
         if spaces[0].knob_space == spaces[1].knob_space:
             both = len(np.intersect1d(spaces[0].indices, spaces[1].indices))
-        found.append(Comparison(layer, first, second, both))
+        found.append(MachineComparison(layer, first, second, both))
     return found
 
 
-def total(comparisons: Sequence[Comparison], side: str) -> int | None:
+def total(comparisons: Sequence[MachineComparison], side: str) -> int | None:
     """Cycles of the network on side ``a`` or ``b``, None when a layer does not run."""
     found = 0
     for comparison in comparisons:

@@ -15,7 +15,7 @@ from vtacsp.codesign.costs import COSTS
 from vtacsp.codesign.cycle_table import FAR
 from vtacsp.codesign.evaluator import Evaluator
 from vtacsp.codesign.machines import BUS, BUS_RANGE, KEYS, SCRATCHPADS, MachineSpace
-from vtacsp.codesign.workloads import Layer, counted
+from vtacsp.codesign.workloads import CountedLayer, counted
 from vtacsp.errors import SpaceError
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.workload import Workload
@@ -26,7 +26,7 @@ __all__ = ["Faster", "Smaller", "faster", "key_of", "smaller"]
 REACH = dict.fromkeys(SCRATCHPADS, 4) | {"LOG_BATCH": 2, "LOG_BLOCK": 2}
 """Sizes considered by default: up to 2^4 times smaller or larger than what the machine has."""
 
-Network = Iterable[Layer | Workload | tuple[Workload, int]]
+LayersLike = Iterable[CountedLayer | Workload | tuple[Workload, int]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def key_of(word: str) -> str:
 
 
 def faster(
-    network: Network,
+    network: LayersLike,
     hardware: VTAConfig | None = None,
     timing: TimingModel = RTL,
     *,
@@ -144,7 +144,7 @@ def _fewest(evaluator: Evaluator, ids: IntArray) -> int:
 
 
 def smaller(
-    network: Network,
+    network: LayersLike,
     hardware: VTAConfig | None = None,
     timing: TimingModel = RTL,
     *,
@@ -177,7 +177,7 @@ def smaller(
     return Smaller(key, percent, now, size, least, by_size)
 
 
-def _cycles_now(layers: list[Layer], machine: VTAConfig, timing: TimingModel) -> int:
+def _cycles_now(layers: list[CountedLayer], machine: VTAConfig, timing: TimingModel) -> int:
     space = MachineSpace(machine, timing=timing)
     evaluator = Evaluator(layers, space)
     cycles = int(evaluator.prove(np.arange(1))[0]) if len(space) else FAR

@@ -13,18 +13,18 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.load import load_unfilled
 from vtacsp.operators.workload import Workload
 
-__all__ = ["Layer", "counted", "load_network"]
+__all__ = ["CountedLayer", "counted", "load_counted"]
 
 MAX_COUNT = 1 << 20
 
 
 @dataclass(frozen=True)
-class Layer:
+class CountedLayer:
     """A layer of a network and how often it runs there.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a count below 1.
 
-    >>> layer = Layer(vtacsp.suite("resnet18")[9], count=3)
+    >>> layer = CountedLayer(vtacsp.suite("resnet18")[9], count=3)
     >>> layer.name, layer.count
     ('resnet18.C11', 3)
     """
@@ -45,41 +45,41 @@ class Layer:
         return self.workload.name
 
 
-def load_network(
+def load_counted(
     reference: str,
     hardware: VTAConfig | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-) -> list[Layer]:
+) -> list[CountedLayer]:
     """The layers that NETWORK names: a suite, a member of one, a JSON file, an ONNX model.
 
     They are as the network has them: every machine fills its own blocks.  Which nodes of a network
     are on VTA is decided on ``hardware`` (the default machine); ``shapes`` fixes inputs of a model.
     Raises :class:`~vtacsp.errors.WorkloadError` and :class:`~vtacsp.errors.NetworkError`.
 
-    >>> [(layer.name, layer.count) for layer in load_network("resnet18")][:2]
+    >>> [(layer.name, layer.count) for layer in load_counted("resnet18")][:2]
     [('resnet18.C2', 4), ('resnet18.C3', 1)]
     """
     return counted(load_unfilled(reference, hardware or VTAConfig(), shapes))
 
 
-def counted(layers: Iterable[Layer | Workload | tuple[Workload, int]]) -> list[Layer]:
+def counted(layers: Iterable[CountedLayer | Workload | tuple[Workload, int]]) -> list[CountedLayer]:
     """Layers with counts; a workload alone runs as often as its annotation ``count`` says, or once.
 
     Raises :class:`~vtacsp.errors.WorkloadError` for a bad count or a name that is there twice, and
     :class:`~vtacsp.errors.SpaceError` without a layer.
 
     >>> first, second = vtacsp.suite("resnet18")[8:]
-    >>> [layer.count for layer in counted([Layer(first, 2), (second, 3)])]
+    >>> [layer.count for layer in counted([CountedLayer(first, 2), (second, 3)])]
     [2, 3]
     """
-    network: list[Layer] = []
+    network: list[CountedLayer] = []
     for item in layers:
-        if isinstance(item, Layer):
+        if isinstance(item, CountedLayer):
             network.append(item)
         elif isinstance(item, Workload):
-            network.append(Layer(item, item.extra.get("count", 1)))
+            network.append(CountedLayer(item, item.extra.get("count", 1)))
         else:
-            network.append(Layer(*item))
+            network.append(CountedLayer(*item))
     if not network:
         raise SpaceError("a network has at least one layer")
     names = [layer.name for layer in network]

@@ -4,7 +4,8 @@ from vtacsp.embedding.axis import AxisFold
 from vtacsp.embedding.choice import Choice, Embedded, embeddings, fastest
 from vtacsp.embedding.embedding import Embedding, HostWork
 from vtacsp.embedding.filled import Filled
-from vtacsp.embedding.layer import Layer
+from vtacsp.embedding.layer import UnpackedLayer
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "AxisFold",
@@ -13,7 +14,9 @@ __all__ = [
     "Embedding",
     "Filled",
     "HostWork",
-    "Layer",
+    "UnpackedLayer",
     "embeddings",
     "fastest",
 ]
+
+keep_old_names(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtacsp.embedding.axis import AxisFold
 from vtacsp.embedding.embedding import Embedding
-from vtacsp.embedding.layer import Layer
+from vtacsp.embedding.layer import UnpackedLayer
 from vtacsp.errors import SpaceError, WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.builder import build
@@ -36,7 +36,8 @@ MERGED = 3
 class Embedded:
     """The best program of an embedding: AutoTVM index, knobs and cycles.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> best = fastest(embeddings(rgb)).best
     >>> best.cycles == Simulator(best.embedding.workload).cycles(best.index)
     True
@@ -55,7 +56,8 @@ class Choice:
     ``plain`` is the fastest without folding, None where none was looked at or can run;
     ``simulated`` programs were needed.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> choice = fastest(embeddings(rgb))
     >>> choice.best.embedding.kind, choice.best.cycles < choice.plain.cycles
     ('fold', True)
@@ -67,7 +69,7 @@ class Choice:
 
 
 def embeddings(
-    layer: Layer | Workload, hardware: VTAConfig | None = None, *, fold: bool = True
+    layer: UnpackedLayer | Workload, hardware: VTAConfig | None = None, *, fold: bool = True
 ) -> list[Embedding]:
     """Every embedding of a layer that the machine can pack, those without folding first.
 
@@ -76,12 +78,13 @@ def embeddings(
 
     Raises :class:`~vtacsp.errors.WorkloadError` with the reason when there is none.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> found = embeddings(rgb)
     >>> found[0].kind, len(found), found[1].steps
     ('pad', 9, ('kernel columns in the channels', 'in_channels 9 filled to 16'))
     """
-    layer = layer if isinstance(layer, Layer) else Layer.of(layer)
+    layer = layer if isinstance(layer, UnpackedLayer) else UnpackedLayer.of(layer)
     machine = hardware or VTAConfig()
     found: list[Embedding] = []
     reason: WorkloadError | None = None
@@ -98,7 +101,7 @@ def embeddings(
     return found
 
 
-def _candidates(layer: Layer, hw: VTAConfig, fold: bool) -> Iterator[Embedding]:
+def _candidates(layer: UnpackedLayer, hw: VTAConfig, fold: bool) -> Iterator[Embedding]:
     top, left, bottom, right = layer.padding
     row = AxisFold(layer.height, layer.kernel[0], layer.stride[0], top, bottom)
     column = AxisFold(layer.width, layer.kernel[1], layer.stride[1], left, right)
@@ -156,7 +159,8 @@ def fastest(
 
     Raises :class:`~vtacsp.errors.SpaceError` when nothing can run.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> choice = fastest(embeddings(rgb))
     >>> choice.plain.cycles, choice.best.cycles
     (774, 422)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vtacsp.arrays import Integers
 from vtacsp.embedding.axis import AxisFold
-from vtacsp.embedding.layer import Layer
+from vtacsp.embedding.layer import UnpackedLayer
 from vtacsp.epilogue.steps import CHANNEL
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
@@ -34,7 +34,8 @@ class HostWork:
     inference, 0 where VTA's blocks are used as they are.  ``weight`` are the embedded weights,
     written once.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> [(e.kind, e.host.data) for e in embeddings(rgb)[:2]]
     [('pad', 1024), ('fold', 384)]
     """
@@ -54,7 +55,8 @@ class Embedding:
 
     Data and weights in the layer's own layout go in, and VTA's packed output comes back in it:
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> embedding = fastest(embeddings(rgb)).best.embedding
     >>> data, weight = np.ones(rgb.data_shape, np.int8), np.ones(rgb.weight_shape, np.int8)
     >>> packed = embedding.embed(data, weight)
@@ -63,7 +65,7 @@ class Embedding:
     ((1, 2, 3, 3, 1, 16), True)
     """
 
-    layer: Layer
+    layer: UnpackedLayer
     hardware: VTAConfig
     rows: AxisFold
     columns: AxisFold
@@ -182,7 +184,7 @@ class Embedding:
     def embed(
         self, data: Integers, weight: Integers, operands: Sequence[Integers] = ()
     ) -> Operands:
-        """The workload's packed operands, of those of the layer (:class:`Layer` has the shapes).
+        """The workload's packed operands, of those of the layer (shapes: :class:`UnpackedLayer`).
 
         ``operands`` are what the epilogue loads, in order, the bias included: int32, of shape
         (out_channels,) or that of the layer's output.

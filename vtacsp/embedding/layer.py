@@ -10,13 +10,13 @@ from vtacsp.names import check_name
 from vtacsp.operators.registry import OPERATORS, has_part, part
 from vtacsp.operators.workload import MAX_SIZE, Workload
 
-__all__ = ["Layer"]
+__all__ = ["UnpackedLayer"]
 
 _LENGTHS = {"kernel": 2, "stride": 2, "padding": 4, "dilation": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class UnpackedLayer:
     """A convolution, or a fully connected layer when ``dense``.
 
     Data are int8 (batch, in_channels, height, width), weights (out_channels, in_channels / groups,
@@ -28,7 +28,8 @@ class Layer:
     Raises :class:`~vtacsp.errors.WorkloadError` naming the field for a value out of range, and for
     a dilation, which VTA does not have.
 
-    >>> rgb = Layer(in_channels=3, height=8, width=8, out_channels=16, kernel=(3, 3), stride=(2, 2))
+    >>> size = {"height": 8, "width": 8, "kernel": (3, 3), "stride": (2, 2)}
+    >>> rgb = UnpackedLayer(in_channels=3, out_channels=16, **size)
     >>> rgb.output_shape, rgb.macs
     ((1, 16, 3, 3), 3888)
     """
@@ -88,7 +89,7 @@ class Layer:
         raise WorkloadError(f"{self.name}: {field} is {shortened(value)}, allowed are {allowed}")
 
     @classmethod
-    def of(cls, workload: Workload) -> Layer:
+    def of(cls, workload: Workload) -> UnpackedLayer:
         """The layer of a workload that may not fill blocks.
 
         Raises :class:`~vtacsp.errors.WorkloadError` for an operator that is not embedded:

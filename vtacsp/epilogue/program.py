@@ -18,7 +18,7 @@ from vtacsp.machine.instructions import AluOp, Memory, Module
 from vtacsp.program.assembly import Assembly
 from vtacsp.program.copies import Copy
 from vtacsp.program.kernel import KernelLoop, alu_loops, alu_micro_ops, record_alu
-from vtacsp.program.loops import Call, Node, Scope
+from vtacsp.program.loops import Call, Scope, Statement
 
 __all__ = [
     "ALU_OPS",
@@ -127,10 +127,12 @@ def check_store(chain: Epilogue) -> None:
 
 
 @lru_cache(maxsize=256)
-def wrap_epilogue(chain: Epilogue) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+def wrap_epilogue(chain: Epilogue) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
     """The epilogue's place in a nest: what comes before the reset, what after the GEMM."""
-    before: list[Node] = [Call(f"operand{p.operand}") for p in reversed(chain.passes) if p.left]
-    after: list[Node] = []
+    before: list[Statement] = [
+        Call(f"operand{p.operand}") for p in reversed(chain.passes) if p.left
+    ]
+    after: list[Statement] = []
     for number, p in enumerate(chain.passes):
         if p.operand is not None and not p.left:
             after.append(Call(f"operand{p.operand}"))
@@ -138,7 +140,7 @@ def wrap_epilogue(chain: Epilogue) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
     return _scope(before), _scope(after)
 
 
-def _scope(calls: list[Node]) -> tuple[Node, ...]:
+def _scope(calls: list[Statement]) -> tuple[Statement, ...]:
     return (Scope(Module.COMPUTE, calls),) if calls else ()
 
 

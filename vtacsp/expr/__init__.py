@@ -3,6 +3,7 @@
 ``nodes`` is the language.  ``evaluate`` computes an expression over numpy arrays, ``compiled``
 writes one numpy function for a set of conditions (the fast way to a whole space), ``solver`` posts
 it to CP-SAT, and ``text`` prints it for people and defines the names in it (``definitions``).
+``parse`` is the way back: a condition from what people write.
 """
 
 from vtacsp.expr.evaluate import Env, evaluate
@@ -23,6 +24,7 @@ from vtacsp.expr.nodes import (
     table,
     truth,
 )
+from vtacsp.expr.parse import parse, told
 from vtacsp.expr.text import definitions, to_text
 
 __all__ = [
@@ -41,8 +43,10 @@ __all__ = [
     "maximum",
     "minimum",
     "named",
+    "parse",
     "pow2",
     "table",
     "to_text",
+    "told",
     "truth",
 ]

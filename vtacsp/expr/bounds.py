@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+from vtacsp.expr.nodes import Apply, Const, Expression, Relation, Symbol, Table, Truth
 
 __all__ = ["LARGEST", "largest"]
 
@@ -17,10 +17,15 @@ _TABULATED: Interval = (-(2**31), 2**31)  # what procedures answer: codes and wi
 _TRUTH: Interval = (0, 1)
 
 
-def largest(conditions: Iterable[Node], ranges: Mapping[str, Interval]) -> int:
+def largest(
+    conditions: Iterable[Expression],
+    ranges: Mapping[str, Interval],
+    tabulated: Interval = _TABULATED,
+) -> int:
     """An upper bound of every number, or minus every number, that comes up in expressions.
 
-    ``ranges`` are the least and the greatest value of each symbol.
+    ``ranges`` are the least and the greatest value of each symbol, ``tabulated`` those of
+    procedures.
     """
     known: dict[int, Interval] = {}
     pending = list(conditions)
@@ -32,17 +37,16 @@ def largest(conditions: Iterable[Node], ranges: Mapping[str, Interval]) -> int:
             continue
         pending.pop()
         if id(node) not in known:
-            known[id(node)] = _interval(node, ranges, [known[id(c)] for c in node.operands])
+            of = [known[id(c)] for c in node.operands]
+            known[id(node)] = tabulated if isinstance(node, Table) else _interval(node, ranges, of)
     return max((max(-low, high) for low, high in known.values()), default=0)
 
 
-def _interval(node: Node, ranges: Mapping[str, Interval], of: list[Interval]) -> Interval:
+def _interval(node: Expression, ranges: Mapping[str, Interval], of: list[Interval]) -> Interval:
     if isinstance(node, Symbol):
         return ranges[node.name]
     if isinstance(node, Const):
         return node.value, node.value
-    if isinstance(node, Table):
-        return _TABULATED
     if isinstance(node, (Relation, Truth)):
         return _TRUTH
     assert isinstance(node, Apply)

@@ -17,7 +17,7 @@ import numpy as np
 
 from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.expr.evaluate import pow2_array, pow2_scalar
-from vtacsp.expr.nodes import Apply, Bool, Const, Node, Relation, Symbol, Truth, any_of
+from vtacsp.expr.nodes import Apply, Bool, Const, Expression, Relation, Symbol, Truth, any_of
 
 __all__ = ["Conjunction", "conjunction"]
 
@@ -153,7 +153,7 @@ def _guards(conditions: Sequence[Bool], arrays: frozenset[str]) -> list[Bool]:
     found: dict[int, Bool] = {}
     seen: set[int] = set()
 
-    def visit(node: Node) -> None:
+    def visit(node: Expression) -> None:
         if id(node) in seen or not node.symbols & arrays:
             return
         seen.add(id(node))
@@ -187,11 +187,11 @@ class _Writer:
         self._arrays = arrays
         self._truths = truths  # conditions whose value is known when this is written
         self._lines: list[str] = []
-        self._of_node: dict[int, tuple[Node, str]] = {}
+        self._of_node: dict[int, tuple[Expression, str]] = {}
         self._of_text: dict[str, str] = {}
         self._array_names: set[str] = set()
 
-    def name(self, node: Node) -> str:
+    def name(self, node: Expression) -> str:
         """The variable (or literal) that holds an expression."""
         known = self._of_node.get(id(node))
         if known is None:
@@ -211,7 +211,7 @@ class _Writer:
         function: Function = namespace["function"]
         return function
 
-    def _write(self, node: Node) -> str:
+    def _write(self, node: Expression) -> str:
         if isinstance(node, (Const, Truth)):
             return f"({node.value})"
         if isinstance(node, Symbol):

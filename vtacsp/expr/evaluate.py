@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import RuleError
-from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+from vtacsp.expr.nodes import Apply, Const, Expression, Relation, Symbol, Table, Truth
 
 __all__ = ["Env", "evaluate", "pow2_array", "pow2_scalar"]
 
@@ -31,9 +31,9 @@ class Env:
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
         # keyed by identity; the node is kept so that its id stays its own
-        self._done: dict[int, tuple[Node, Value]] = {}
+        self._done: dict[int, tuple[Expression, Value]] = {}
 
-    def evaluate(self, node: Node) -> Value:
+    def evaluate(self, node: Expression) -> Value:
         """Value of an expression."""
         known = self._done.get(id(node))
         if known is not None:
@@ -42,7 +42,7 @@ class Env:
         self._done[id(node)] = (node, value)
         return value
 
-    def _compute(self, node: Node) -> Value:
+    def _compute(self, node: Expression) -> Value:
         if isinstance(node, (Const, Truth)):
             return node.value
         if isinstance(node, Symbol):
@@ -81,7 +81,7 @@ class Env:
                 result = (result | value) if decides else (result & value)
         return result
 
-    def _where_open(self, child: Node, known: Any, decides: bool) -> Any:
+    def _where_open(self, child: Expression, known: Any, decides: bool) -> Any:
         symbols = sorted(child.symbols & self.values.keys())
         arrays = np.broadcast_arrays(known, *(self.values[name] for name in symbols))
         result = arrays[0].copy()
@@ -97,7 +97,7 @@ class Env:
         return result
 
 
-def evaluate(node: Node, values: Mapping[str, Value]) -> Value:
+def evaluate(node: Expression, values: Mapping[str, Value]) -> Value:
     """Value of one expression; see :class:`Env`.
 
     >>> evaluate(Symbol("h") * Symbol("w"), {"h": 7, "w": np.array([1, 14])}).tolist()

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar, Union
 
+from vtacsp.moved import keep_old_names
+
 __all__ = [
     "Apply",
     "Bool",
     "Const",
+    "Expression",
     "Int",
-    "Node",
     "Symbol",
     "Table",
     "Truth",
@@ -33,17 +35,19 @@ __all__ = [
     "truth",
 ]
 
+keep_old_names(__name__)
+
 IntLike = Union["Int", int]
 BoolLike = Union["Bool", bool]
 
 
-class Node:
+class Expression:
     """Anything in an expression; ``operands`` are its children.
 
     A node with a ``label`` is printed by that name, and defined once where names are explained.
     """
 
-    operands: tuple[Node, ...] = ()
+    operands: tuple[Expression, ...] = ()
     label: str = ""
     __hash__ = object.__hash__
 
@@ -60,7 +64,7 @@ class Node:
         return isinstance(self, Table) or any(child.tabulated for child in self.operands)
 
 
-class Int(Node):
+class Int(Expression):
     """An integer expression.
 
     >>> n = Symbol("n")
@@ -110,13 +114,13 @@ class Int(Node):
     def __ne__(self, other: IntLike) -> Bool:  # type: ignore[override]
         return _bool("!=", self, _as_int(other))
 
-    __hash__ = Node.__hash__
+    __hash__ = Expression.__hash__
 
     def __bool__(self) -> bool:
         raise TypeError("an expression has no truth value; use &, | and ~, not and, or, not")
 
 
-class Bool(Node):
+class Bool(Expression):
     """An expression that is true or false.
 
     Conditions are joined by ``&``, ``|`` and ``~``:
@@ -148,7 +152,7 @@ class Bool(Node):
         """``other`` must hold wherever this does."""
         return any_of(~self, other)
 
-    __hash__ = Node.__hash__
+    __hash__ = Expression.__hash__
 
     def __bool__(self) -> bool:
         raise TypeError("an expression has no truth value; use &, | and ~, not and, or, not")
@@ -184,7 +188,7 @@ class Symbol(Int):
 class Apply(Int):
     """An integer operator: + - * // % min max pow2 if."""
 
-    def __init__(self, operator: str, *operands: Node) -> None:
+    def __init__(self, operator: str, *operands: Expression) -> None:
         self.operator = operator
         self.operands = operands
 
@@ -192,7 +196,7 @@ class Apply(Int):
 class Relation(Bool):
     """A comparison or a connective: <= < == != and or not."""
 
-    def __init__(self, operator: str, *operands: Node) -> None:
+    def __init__(self, operator: str, *operands: Expression) -> None:
         self.operator = operator
         self.operands = operands
 
@@ -241,7 +245,7 @@ def table(name: str, function: Callable[..., int], *operands: IntLike) -> Int:
     return Table(name, function, *map(_as_int, operands))
 
 
-NodeT = TypeVar("NodeT", bound=Node)
+NodeT = TypeVar("NodeT", bound=Expression)
 
 
 def named(label: str, node: NodeT) -> NodeT:
@@ -379,7 +383,7 @@ def _simplify(operator: str, nodes: tuple[Int, ...]) -> Int | None:
     return None
 
 
-def _bool(operator: str, *operands: Node) -> Bool:
+def _bool(operator: str, *operands: Expression) -> Bool:
     if operator == "not" and isinstance(operands[0], Truth):
         return Truth(not operands[0].value)
     if operator == "not" and isinstance(operands[0], Relation) and operands[0].operator == "not":

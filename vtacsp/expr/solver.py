@@ -16,7 +16,7 @@ from ortools.sat.python import cp_model
 
 from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.expr.evaluate import Env
-from vtacsp.expr.nodes import Apply, Bool, Const, Int, Node, Relation, Symbol, Table, Truth
+from vtacsp.expr.nodes import Apply, Bool, Const, Expression, Int, Relation, Symbol, Table, Truth
 
 __all__ = ["Encoder"]
 
@@ -56,8 +56,8 @@ class Encoder:
             axes[name] = np.asarray(list(values), dtype=np.int64).reshape(shape)
         # every value an expression can take, over the axes of its own symbols only
         self._reach = Env({**constants, **axes})
-        self._numbers: dict[int, tuple[Node, Term]] = {}
-        self._literals: dict[int, tuple[Node, cp_model.IntVar]] = {}
+        self._numbers: dict[int, tuple[Expression, Term]] = {}
+        self._literals: dict[int, tuple[Expression, cp_model.IntVar]] = {}
 
     def require(self, condition: Bool) -> None:
         """Post a condition that must hold."""
@@ -179,11 +179,11 @@ class Encoder:
         return result
 
 
-def _bool(node: Node) -> Bool:
+def _bool(node: Expression) -> Bool:
     assert isinstance(node, Bool)
     return node
 
 
-def _int(node: Node) -> Int:
+def _int(node: Expression) -> Int:
     assert isinstance(node, Int)
     return node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table, Truth
+from vtacsp.expr.nodes import Apply, Const, Expression, Relation, Symbol, Table, Truth
 
 __all__ = ["definitions", "to_text"]
 
@@ -27,7 +27,7 @@ _FLIPPED = {"<": ">", "<=": ">="}
 _NEGATED = {"<=": ">", "<": ">=", "==": "!=", "!=": "=="}
 
 
-def to_text(node: Node, *, expand: bool = False) -> str:
+def to_text(node: Expression, *, expand: bool = False) -> str:
     """Python-like text of an expression; ``expand`` spells out its own label.
 
     >>> from vtacsp.rules.symbols import oc_nthread, tile_h
@@ -37,16 +37,16 @@ def to_text(node: Node, *, expand: bool = False) -> str:
     return _text(node, expand)[0]
 
 
-def definitions(*nodes: Node) -> dict[str, Node]:
+def definitions(*nodes: Expression) -> dict[str, Expression]:
     """Labelled expressions under the given ones, each after those it is made of.
 
     >>> tile = named("tile", Symbol("h") * Symbol("w"))
     >>> {name: to_text(node, expand=True) for name, node in definitions(2 * tile <= 64).items()}
     {'tile': 'h * w'}
     """
-    found: dict[str, Node] = {}
+    found: dict[str, Expression] = {}
 
-    def visit(node: Node) -> None:
+    def visit(node: Expression) -> None:
         for child in node.operands:
             visit(child)
         if node.label:
@@ -57,7 +57,7 @@ def definitions(*nodes: Node) -> dict[str, Node]:
     return found
 
 
-def _text(node: Node, expand: bool = False) -> tuple[str, int]:
+def _text(node: Expression, expand: bool = False) -> tuple[str, int]:
     if node.label and not expand:
         return node.label, _ATOM
     if isinstance(node, Const):
@@ -72,7 +72,7 @@ def _text(node: Node, expand: bool = False) -> tuple[str, int]:
     return _operation(node.operator, node.operands)
 
 
-def _operation(operator: str, operands: tuple[Node, ...]) -> tuple[str, int]:
+def _operation(operator: str, operands: tuple[Expression, ...]) -> tuple[str, int]:
     if operator == "if":
         condition, then, otherwise = map(to_text, operands)
         if (then, otherwise) == ("1", "0"):
@@ -94,6 +94,6 @@ def _operation(operator: str, operands: tuple[Node, ...]) -> tuple[str, int]:
     return f" {operator} ".join(parts), level
 
 
-def _wrap(node: Node, level: int) -> str:
+def _wrap(node: Expression, level: int) -> str:
     text, own = _text(node)
     return text if own >= level else f"({text})"

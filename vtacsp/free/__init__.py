@@ -6,10 +6,11 @@ from vtacsp.free.limit import Limit, limit
 from vtacsp.free.schedule import Schedule
 from vtacsp.free.search import Found, search
 from vtacsp.free.space import Count, FreeSpace, ScheduleExplanation
-from vtacsp.operators.geometry import Axis, Geometry, geometry
+from vtacsp.moved import keep_old_names
+from vtacsp.operators.geometry import AxisGeometry, Geometry, geometry
 
 __all__ = [
-    "Axis",
+    "AxisGeometry",
     "Count",
     "Found",
     "FreeSpace",
@@ -24,3 +25,5 @@ __all__ = [
     "limit",
     "search",
 ]
+
+keep_old_names(__name__)

@@ -18,13 +18,13 @@ from vtacsp.expr import Env
 from vtacsp.free.emit import emit
 from vtacsp.free.limit import limit
 from vtacsp.free.schedule import Schedule
-from vtacsp.free.schedule_bound import cycle_bound
+from vtacsp.free.schedule_bound import schedule_cycle_bound
 from vtacsp.free.schedule_fields import columns_of, schedule_of
 from vtacsp.free.space import LISTABLE, FreeSpace
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import simulate_timing
 
-__all__ = ["Proven", "best", "cycle_bounds"]
+__all__ = ["Proven", "best", "schedule_cycle_bounds"]
 
 SIMULATIONS = 400
 SECONDS = 20.0
@@ -71,12 +71,12 @@ class Proven:
         )
 
 
-def cycle_bounds(
+def schedule_cycle_bounds(
     space: FreeSpace, schedules: Iterable[Schedule], timing: TimingModel = RTL
 ) -> IntArray:
     """Lower bounds of the cycles of schedules that meet the rules, aligned with them."""
     columns = columns_of(schedules)
-    bound = cycle_bound(space.workload, space.hardware, timing, counted=True)
+    bound = schedule_cycle_bound(space.workload, space.hardware, timing, counted=True)
     size = len(columns["inp"])
     found = Env({**space.constants, **columns}).evaluate(bound)
     result: IntArray = np.broadcast_to(np.asarray(found, dtype=np.int64), (size,)).copy()
@@ -163,7 +163,7 @@ class _Search:
         """By ascending bound, until no bound is below the best; then that is proven."""
         if not schedules:
             return
-        bounds = np.maximum(cycle_bounds(self.space, schedules, self.timing), self.limit)
+        bounds = np.maximum(schedule_cycle_bounds(self.space, schedules, self.timing), self.limit)
         for place in np.argsort(bounds, kind="stable").tolist():
             self.least = int(bounds[place])
             if self.done:
@@ -175,14 +175,14 @@ class _Search:
         """The least bound of a space too large to list, and what is near it."""
         from ortools.sat.python import cp_model  # what searches without it need not wait for it
 
-        from vtacsp.free.constraint_model import Model
-        from vtacsp.space.cpsat import run
+        from vtacsp.free.constraint_model import ScheduleModel
+        from vtacsp.space.cpsat import run_solver
 
-        model = Model(
+        model = ScheduleModel(
             self.space.constants,
             self.space.domains,
             self.space.rules,
-            cycle_bound(self.space.workload, self.space.hardware, self.timing),
+            schedule_cycle_bound(self.space.workload, self.space.hardware, self.timing),
         )
         found: list[Schedule] = []
         for turn in range(_TRIES):
@@ -190,7 +190,7 @@ class _Search:
             solver.parameters.num_workers = 1
             solver.parameters.random_seed = seed
             solver.parameters.max_deterministic_time = seconds if turn == 0 else seconds / _TRIES
-            status = run(solver, model.model)
+            status = run_solver(solver, model.model)
             if turn == 0 and status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.UNKNOWN):
                 self.least = max(self.least, int(np.ceil(solver.best_objective_bound)))
             if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

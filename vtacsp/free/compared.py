@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Comparison"]
+__all__ = ["ScheduleComparison"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScheduleComparison:
     """Cycles of the template's best, of the best free schedule that is known, and the limit.
 
     ``count`` is how often a network has the layer, None where nobody says.  ``template`` is None
     when the template cannot run it, ``free`` when no free schedule is known.
 
-    >>> from vtacsp.free.compared import Comparison
-    >>> round(Comparison("C8", 3, 470_112, 424_229, 422_280).gap, 6)
+    >>> from vtacsp.free.compared import ScheduleComparison
+    >>> round(ScheduleComparison("C8", 3, 470_112, 424_229, 422_280).gap, 6)
     0.004615
     """
 
@@ -44,7 +44,7 @@ class Comparison:
         return self.template / self.cycles - 1
 
     @classmethod
-    def total(cls, layers: Iterable[Comparison]) -> Comparison | None:
+    def total(cls, layers: Iterable[ScheduleComparison]) -> ScheduleComparison | None:
         """All runs of the layers that have a program; None when there is none.
 
         A layer without a count runs once.  Its template is None when the template lacks one of

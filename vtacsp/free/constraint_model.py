@@ -17,11 +17,11 @@ from ortools.sat.python import cp_model
 
 from vtacsp.arrays import IntArray
 from vtacsp.expr import Bool, Int, all_of, any_of, truth
-from vtacsp.expr.nodes import Apply, Const, Node, Relation, Symbol, Table
+from vtacsp.expr.nodes import Apply, Const, Expression, Relation, Symbol, Table
 from vtacsp.expr.solver import Encoder
 from vtacsp.rules.rule import Rule
 
-__all__ = ["Model"]
+__all__ = ["ScheduleModel"]
 
 FEW = 40_000
 """Combinations of values up to which something is tabulated."""
@@ -39,9 +39,9 @@ class _Wide(Encoder):
         super().__init__(model, domains, constants)
         self.domains = domains
         self._bounds: dict[int, tuple[int, int]] = {}
-        self._sized: dict[int, tuple[Node, int]] = {}
+        self._sized: dict[int, tuple[Expression, int]] = {}
 
-    def combinations(self, node: Node) -> int:
+    def combinations(self, node: Expression) -> int:
         """Combinations of the values of a node's variables."""
         known = self._sized.get(id(node))
         if known is None:
@@ -165,7 +165,7 @@ class _Wide(Encoder):
         return 0, max(d - 1, 0)
 
 
-class Model:
+class ScheduleModel:
     """A CP-SAT model of the schedules whose fields have these values, under rules.
 
     ``exact`` when every rule is posted as a whole; otherwise a solution has to be asked for.
@@ -197,7 +197,7 @@ class Model:
         self.exact = False
         return truth(True)
 
-    def _large(self, node: Node) -> bool:
+    def _large(self, node: Expression) -> bool:
         """Whether there is a procedure in it with too many combinations."""
         if not node.tabulated:
             return False

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vtacsp.arrays import IntArray
 from vtacsp.free import kernel_demand as k
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import needed
 
-__all__ = ["CHANNEL", "NUMBERS", "TENSOR", "Axes", "chunks", "demand", "lines"]
+__all__ = ["CHANNEL", "NUMBERS", "TENSOR", "Axes", "Partitions", "chunks", "demand", "lines"]
 
 NUMBERS = (
     *("inp_chunk", "wgt_chunk", "acc_tile", "micro_ops", "fits", "rewritten", "tokens"),
@@ -44,6 +45,26 @@ _LOADS, _COMPUTES, _STORES = np.int64(_LOAD), np.int64(_COMPUTE), np.int64(_STOR
 _NONE = (_ZERO, _ZERO)
 
 
+class Partitions(NamedTuple):
+    """The partitions of a schedule, as the rules order them (``schedule_fields.PARTITIONS``).
+
+    ``first`` and ``last`` cut the rows of the first tile and of the last one, where those are cut
+    otherwise; :class:`vtacsp.free.Schedule` says what each is.
+    """
+
+    channels: IntArray
+    rows: IntArray
+    columns: IntArray
+    reduction: IntArray
+    lead: IntArray
+    first: IntArray
+    last: IntArray
+    begin: IntArray
+    begin_rows: IntArray
+    finish: IntArray
+    finish_rows: IntArray
+
+
 class Axes(NamedTuple):
     """The numbers of a schedule that are no partitions."""
 
@@ -55,6 +76,7 @@ class Axes(NamedTuple):
     gap_y: int
     gap_x: int
     form: int
+    join: int
     channel: int
     inp: int
     wgt: int
@@ -71,24 +93,12 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
     """
     # 1. tiles and sizes; nothing more of what is no schedule
     (batch, groups, inputs, outputs), y, x = layer
-    (
-        channels,
-        rows,
-        columns,
-        reduction,
-        lead,
-        first,
-        last,
-        begin,
-        begin_rows,
-        finish,
-        finish_rows,
-    ) = parts
+    p = Partitions(*parts)
     c = Axes(*numbers)
     found = np.zeros(len(NUMBERS), np.int64)
     found[_FITS] = 1
     taps_all = y[2] * x[2]
-    tiles = _tiles(batch, channels, rows, columns, first, last, c.by_rows)
+    tiles = _tiles(batch, p.channels, p.rows, p.columns, p.first, p.last, c.by_rows)
     found[:_UOPS] = _sizes(layer, tiles, parts, c.load_rows, c.gap_y, c.gap_x)
     end_rows = tiles[-1, 4]
     if not _cuts(parts, inputs, outputs, y, x, tiles[0, 4], end_rows, c.load_rows):
@@ -100,9 +110,9 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
         channel_operands += kind == CHANNEL
     operands = c.acc * acc_size
     shared = operands + channel_operands * outputs
-    many_inp = max(len(begin), 1) * max(len(begin_rows), 1)
-    many_wgt = max(len(begin), 1)
-    many_acc = -(-end_rows // (c.load_rows or end_rows)) + len(finish) + len(finish_rows)
+    many_inp = max(len(p.begin), 1) * max(len(p.begin_rows), 1)
+    many_wgt = max(len(p.begin), 1)
+    many_acc = -(-end_rows // (c.load_rows or end_rows)) + len(p.finish) + len(p.finish_rows)
 
     # 2. the state: kernels that are known, what modules did, the chunks that slots hold
     widths = np.zeros(k.END, np.int64)
@@ -138,13 +148,13 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                     found[_FITS] = 0
                     return found
                 size = tiles[cleared, 4] * tiles[cleared, 6]
-                k.loops_over(widths, tiles[cleared, 2], size, size)
+                k.loops_over(widths, tiles[cleared, 2], size, size, True)
                 own = slot * many_acc, (slot + 1) * many_acc
                 events, count = _note(events, count, _COMPUTES, _NONE, _NONE, own)
         # 3b. step by step: the weights, unless they are in a slot or come in pieces
-        sums = lead if t == 0 and len(lead) else reduction
+        sums = p.lead if t == 0 and len(p.lead) else p.reduction
         backwards = c.snake and t % 2
-        finishes = t == len(tiles) - 1 and len(finish) > 0
+        finishes = t == len(tiles) - 1 and len(p.finish) > 0
         piece = 0
         at = inputs if backwards else 0
         for q in range(len(sums)):
@@ -152,7 +162,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
             if backwards:
                 at -= steps
             ends = q == len(sums) - 1
-            begins = t == 0 and q < c.begin_steps and len(begin) > 0
+            begins = t == 0 and q < c.begin_steps and len(p.begin) > 0
             wanted_wgt[:] = channel, depth, at, steps
             slot_wgt, fresh_wgt, next_wgt = _held(held_wgt, wanted_wgt, next_wgt)
             wgt, wgt_piece = slot_wgt * wgt_size, slot_wgt * many_wgt
@@ -187,7 +197,7 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                     found[:] = 0
                     return found
                 one[0], one_row[0] = depth, high - low
-                cut = begin if begins else finish if at_end else one
+                cut = p.begin if begins else p.finish if at_end else one
                 at_channel, taken = np.int64(0), False
                 for i in range(len(cut)):
                     some = cut[i]
@@ -200,10 +210,10 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                         )
                         events, count = _note(events, count, _LOADS, _NONE, span, _NONE)
                     cut_rows = one_row
-                    if begins and low == row0 and len(begin_rows):
-                        cut_rows = begin_rows
-                    elif at_end and i == len(finish) - 1 and len(finish_rows):
-                        cut_rows = finish_rows
+                    if begins and low == row0 and len(p.begin_rows):
+                        cut_rows = p.begin_rows
+                    elif at_end and i == len(p.finish) - 1 and len(p.finish_rows):
+                        cut_rows = p.finish_rows
                     at_row, have = low, 0
                     place = (i if wide else 0) * len(cut_rows)
                     for j in range(len(cut_rows)):
@@ -258,12 +268,11 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
                                     operand += 1
                                     widths[k.LOOP] = max(widths[k.LOOP], of, many * across0)
                                     widths[k.WIDE_ACC] = max(widths[k.WIDE_ACC], area)
-                                    widths[k.WIDE_SRC] = max(widths[k.WIDE_SRC], 1)
                                 else:
                                     if kind == TENSOR:
                                         source = shared
                                         _copy(found, of, many, across0, high0, y, x)
-                                    k.loops_over(widths, of, many * across0, area)
+                                    k.loops_over(widths, of, many * across0, area, False)
                                 if not k.single(known, base, source, most):
                                     found[_FITS], found[_UOPS] = 0, known[2][1]
                                     return found
@@ -291,7 +300,8 @@ def demand(layer, passes, preload, parts, numbers, most):  # type: ignore[no-unt
 @jit
 def chunks(layer, parts, by_rows, load_rows, gap_y, gap_x):  # type: ignore[no-untyped-def]
     """Elements of the largest chunk of inputs and of weights, and of the largest tile."""
-    tiles = _tiles(layer[0][0], parts[0], parts[1], parts[2], parts[5], parts[6], by_rows)
+    p = Partitions(*parts)
+    tiles = _tiles(layer[0][0], p.channels, p.rows, p.columns, p.first, p.last, by_rows)
     return _sizes(layer, tiles, parts, load_rows, gap_y, gap_x)
 
 
@@ -299,9 +309,10 @@ def chunks(layer, parts, by_rows, load_rows, gap_y, gap_x):  # type: ignore[no-u
 def _sizes(layer, tiles, parts, load_rows, gap_y, gap_x):  # type: ignore[no-untyped-def]
     (_, groups, inputs, outputs), y, x = layer
     found = np.zeros(_UOPS, np.int64)
-    largest = parts[3].max()
-    if len(parts[4]):
-        largest = max(largest, parts[4].max())
+    p = Partitions(*parts)
+    largest = p.reduction.max()
+    if len(p.lead):
+        largest = max(largest, p.lead.max())
     for tile in tiles:
         wide = _wide(groups, inputs, outputs, tile[2])
         low = tile[3]
@@ -319,26 +330,14 @@ def _sizes(layer, tiles, parts, load_rows, gap_y, gap_x):  # type: ignore[no-unt
 @jit
 def _cuts(parts, inputs, outputs, y, x, first_rows, last_rows, load_rows):  # type: ignore[no-untyped-def]
     """Whether the partitions add up to what they cut."""
-    (
-        channels,
-        rows,
-        columns,
-        reduction,
-        lead,
-        first,
-        last,
-        begin,
-        begin_rows,
-        finish,
-        finish_rows,
-    ) = parts
+    p = Partitions(*parts)
     first_load = min(load_rows or first_rows, first_rows)
     last_load = (last_rows - 1) % (load_rows or last_rows) + 1
-    right = channels.sum() == outputs and rows.sum() == y[1] and columns.sum() == x[1]
-    right = right and reduction.sum() == inputs
+    right = p.channels.sum() == outputs and p.rows.sum() == y[1] and p.columns.sum() == x[1]
+    right = right and p.reduction.sum() == inputs
     for some, whole in (
-        (lead, inputs), (first, rows[0]), (last, rows[-1]), (begin, channels[0]),
-        (begin_rows, first_load), (finish, channels[-1]), (finish_rows, last_load),
+        (p.lead, inputs), (p.first, p.rows[0]), (p.last, p.rows[-1]), (p.begin, p.channels[0]),
+        (p.begin_rows, first_load), (p.finish, p.channels[-1]), (p.finish_rows, last_load),
     ):  # fmt: skip
         right = right and (len(some) == 0 or some.sum() == whole)
     return right
@@ -443,16 +442,19 @@ def _product(  # type: ignore[no-untyped-def]
     how = k.DONE
     for turn in range(4):
         form = c.form if turn == 0 else turn - (turn <= c.form)
-        kernels, micro_ops = known[2]
-        kept[:] = widths
-        how = k.product(known, widths, most, form, c.channel, y, x, tile, chunk, weights, part)
-        if how == k.DONE:
-            break
-        widths[:] = kept
-        while known[2][0] > kernels:  # the last ones first, so that no chain breaks
-            known[2][0] -= 1
-            known[0][known[1][known[2][0]]] = 0
-        known[2][1] = micro_ops
+        for apart in range(not c.join, 2):
+            kernels, micro_ops = known[2]
+            kept[:] = widths
+            how = k.product(
+                known, widths, most, form, not apart, c.channel, y, x, tile, chunk, weights, part
+            )
+            if how == k.DONE:
+                return how
+            widths[:] = kept
+            while known[2][0] > kernels:  # the last ones first, so that no chain breaks
+                known[2][0] -= 1
+                known[0][known[1][known[2][0]]] = 0
+            known[2][1] = micro_ops
     return how
 
 

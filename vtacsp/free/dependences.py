@@ -12,7 +12,11 @@ import numpy as np
 
 from vtacsp.free.table import ACC, INP, WGT
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.machine.instructions import Opcode
+from vtacsp.machine.rows import C as _COMPUTE
+from vtacsp.machine.rows import L as _LOAD
+from vtacsp.machine.rows import S as _STORE
+from vtacsp.machine.rows import row_module
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV
 
 __all__ = ["MOST_TOKENS", "derive"]
@@ -20,20 +24,17 @@ __all__ = ["MOST_TOKENS", "derive"]
 MOST_TOKENS = 255
 """What a token counter of the hardware holds."""
 
-_LOAD, _COMPUTE, _STORE = range(3)
-_OP_LOAD, _OP_STORE, _OP_FINISH = int(Opcode.LOAD), int(Opcode.STORE), int(Opcode.FINISH)
-_WGT, _INP = int(Memory.WGT), int(Memory.INP)
+_OP_FINISH = int(Opcode.FINISH)
 
 
 @jit
-def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     table, inp_pieces, wgt_pieces, acc_pieces
 ):
     """Flags of the instructions of a table, and the most tokens that a queue can hold."""
     # 1. the state: who touched what last, what has been waited for
     n = len(table)
     flags = np.zeros(n, np.uint8)
-    module = np.empty(n, np.int64)
     # the last instruction of each module that touched a piece of a slot
     inp, wgt = np.full((3, inp_pieces), -1), np.full((3, wgt_pieces), -1)
     acc = np.full((3, acc_pieces), -1)
@@ -44,12 +45,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     # 2. instruction by instruction: what it waits for becomes a token, unless that is implied
     for i in range(n):
         opcode, memory = table[i, 0], table[i, 1]
-        me = _COMPUTE
-        if opcode == _OP_STORE:
-            me = _STORE
-        elif opcode == _OP_LOAD and memory in (_WGT, _INP):
-            me = _LOAD
-        module[i] = me
+        me = row_module(opcode, memory)
         some_inp = range(table[i, INP], table[i, INP + 1])
         some_wgt = range(table[i, WGT], table[i, WGT + 1])
         some_acc = range(table[i, ACC], table[i, ACC + 1])

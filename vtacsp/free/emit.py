@@ -15,12 +15,12 @@ from vtacsp.arrays import IntArray
 from vtacsp.causes import SRAM_ACC, SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
-from vtacsp.free.epilogue import Chain, chain_of
-from vtacsp.free.micro_ops import unpack
+from vtacsp.free.epilogue import EpiloguePasses, chain_of
+from vtacsp.free.micro_ops import micro_op_columns
 from vtacsp.free.multiply import HAZARD, UOPS
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
-from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, largest, move, records
-from vtacsp.free.tiles import TILE, measure, tiles
+from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
+from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
 from vtacsp.free.window_tiles import NO_TAP, layout
 from vtacsp.free.window_walk import walk_windows
@@ -54,7 +54,7 @@ def emit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Program
     g = geometry(workload, hardware)
     schedule.check(g)
     stream, pool = lower(schedule, workload, hardware)
-    segment = Segment(0, len(stream.which), [unpack(pool)])
+    segment = Segment(0, len(stream.which), [micro_op_columns(pool)])
     dram = {**g.dram, "acc": chain_of(workload, hardware).elements}
     return Program(workload, hardware, {}, stream, (segment,), dram)
 
@@ -70,10 +70,10 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
     depth = _depths(hardware)
     noted = _noted(schedule, g, chain_of(workload, hardware), depth)
     table = _place(noted.table, noted.begins, schedule.lead_uops, schedule.group_uops)
-    too_wide = (table[:, : len(FIELDS)] > largest(hardware)).any(axis=0)
-    if too_wide.any():
-        name = FIELDS[int(too_wide.argmax())]
-        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, too_wide.argmax()].max())}")
+    column = too_wide(table, field_limits(hardware))
+    if column >= 0:
+        name = FIELDS[column]
+        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
     for cause, memory in (
         (SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT), *([(SRAM_ACC, Memory.ACC)] * g.on_alu)
     ):  # fmt: skip
@@ -101,7 +101,7 @@ class _Noted(NamedTuple):
     pieces: tuple[int, int, int]
 
 
-def _noted(schedule: Schedule, g: Geometry, chain: Chain, depth: dict[str, int]) -> _Noted:
+def _noted(schedule: Schedule, g: Geometry, chain: EpiloguePasses, depth: dict[str, int]) -> _Noted:
     """The walk over a schedule; raises :class:`~vtacsp.errors.ProgramError` as :func:`emit`."""
     p = _prepare(schedule, g, chain)
     for name, more in (("inp", 0), ("wgt", 0), ("acc", p.beside(chain, g))):
@@ -118,9 +118,9 @@ def _noted(schedule: Schedule, g: Geometry, chain: Chain, depth: dict[str, int])
         loads + len(schedule.finish) + len(schedule.finish_rows),
     )
     slots = (schedule.inp, schedule.wgt, schedule.acc)
-    form, loop = FORMS.index(schedule.form), LOOPS.index(schedule.loop)
+    form = FORMS.index(schedule.form), int(schedule.join), LOOPS.index(schedule.loop)
     order = schedule.load_rows, schedule.begin_steps, schedule.clear_ahead, int(schedule.snake)
-    cuts = (*order, *p.gaps, form, loop, *slots, *p.sizes.values(), *pieces)  # Cuts
+    cuts = (*order, *p.gaps, *form, *slots, *p.sizes.values(), *pieces)  # Cuts
     pool = np.empty(depth["uop"], dtype=np.int64)
     names = ("reduction", "lead", "begin", "begin_rows", "finish", "finish_rows")
     parts = tuple(_ints(getattr(schedule, name)) for name in names)
@@ -133,7 +133,7 @@ def _noted(schedule: Schedule, g: Geometry, chain: Chain, depth: dict[str, int])
         else:
             code, n, begins = walk_windows(
                 (*p.layer, g.join), chain.passes, p.tiles, p.windows.kept,
-                (*p.windows.tap, *p.gaps, form, schedule.acc, p.sizes["acc"], *p.windows.places,
+                (*p.windows.tap, *p.gaps, form[0], schedule.acc, p.sizes["acc"], *p.windows.places,
                  p.sizes["acc"] if chain.tensors else 0), table, pool,
             )  # fmt: skip
         if code == UOPS:
@@ -192,13 +192,13 @@ class _Prepared(NamedTuple):
     sizes: dict[str, int]
     windows: _Windows | None = None
 
-    def beside(self, chain: Chain, g: Geometry) -> int:
+    def beside(self, chain: EpiloguePasses, g: Geometry) -> int:
         """Accumulators beside the slots of the tiles: operands of the epilogue, windows."""
         windows = 0 if self.windows is None else self.windows.size
         return chain.room(g.outputs, self.sizes["acc"]) + windows
 
 
-def _prepare(schedule: Schedule, g: Geometry, chain: Chain) -> _Prepared:
+def _prepare(schedule: Schedule, g: Geometry, chain: EpiloguePasses) -> _Prepared:
     """What does not depend on slots; the search asks for it twice in a row."""
     sizes = tuple(getattr(schedule, name) for name in _PREPARED)
     return _prepared(sizes, schedule.order == "rows", g, chain.channels)
@@ -218,7 +218,7 @@ def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int
         return _prepared_windows(parts, by_rows, g, layer, gather)
     gap_y = g.y.gap if gather != "none" else 1
     gap_x = g.x.gap if gather == "pixels" else 1
-    cut = tiles(g.batch, tuple(map(_ints, parts)), by_rows)
+    cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
     step = max(reduction + lead)
     found = measure(layer, cut, step, (load_rows, gap_y, gap_x)).tolist()
     return _Prepared(
@@ -231,7 +231,7 @@ def _prepared_windows(
 ) -> _Prepared:
     tap = g.own_tap if gather == "pixels" or g.kernel == 1 else None
     gaps = (g.y.gap, 1) if tap is None else (1, g.x.gap)
-    cut = tiles(g.batch, tuple(map(_ints, parts)), by_rows)
+    cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
     _, y, x = layer
     where = (NO_TAP, NO_TAP) if tap is None else tap
     kept, places = layout(y, x, cut, *where, *gaps)

@@ -23,13 +23,13 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.geometry import Geometry, geometry
 from vtacsp.operators.workload import Workload
 
-__all__ = ["NOTHING", "ON_CHANNEL", "ON_TENSOR", "Chain", "chain_of"]
+__all__ = ["NOTHING", "ON_CHANNEL", "ON_TENSOR", "EpiloguePasses", "chain_of"]
 
 NOTHING, ON_CHANNEL, ON_TENSOR = range(3)
 """What a pass loads."""
 
 
-class Chain(NamedTuple):
+class EpiloguePasses(NamedTuple):
     """The passes over a tile, a row each: ALU opcode, whether it has an immediate, which one, what
     it loads, the number of the channel operand, the first DRAM element of the operand.
 
@@ -50,7 +50,7 @@ class Chain(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
+def chain_of(workload: Workload, hardware: VTAConfig) -> EpiloguePasses:
     """The epilogue of a layer.
 
     A constant may be subtracted here: it is added with the other sign, for which the compiler has
@@ -102,7 +102,7 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> Chain:
     if g.lies_alone and not rows:
         rows.append((int(ALU_OPS["add"]), 1, 0, NOTHING, -1, -1))
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
-    return Chain(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
+    return EpiloguePasses(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
 
 
 def _size(g: Geometry, kind: str) -> int:

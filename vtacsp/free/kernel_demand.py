@@ -72,15 +72,18 @@ def single(known, dst, src, most):  # type: ignore[no-untyped-def]
 
 
 @jit
-def loops_over(widths, blocks, pixels, area):  # type: ignore[no-untyped-def]
-    """Note an instruction over ``pixels`` of each of some blocks that are ``area`` apart."""
+def loops_over(widths, blocks, pixels, area, reset):  # type: ignore[no-untyped-def]
+    """Note a reset, or a pass, over ``pixels`` of each of some blocks that are ``area`` apart.
+
+    The source of a pass is an accumulator like its result; a reset is a GEMM.
+    """
+    far = area
     if blocks == 1 or (pixels == area and blocks * pixels < 1 << 14):
-        widths[LOOP] = max(widths[LOOP], blocks * pixels)
-        widths[WIDE_ACC], widths[WIDE_SRC] = max(widths[WIDE_ACC], 1), max(widths[WIDE_SRC], 1)
-        return
+        blocks, pixels, far = 1, blocks * pixels, 1
     widths[LOOP] = max(widths[LOOP], blocks, pixels)
-    widths[WIDE_ACC] = max(widths[WIDE_ACC], area)
-    widths[WIDE_SRC] = max(widths[WIDE_SRC], area)
+    widths[WIDE_ACC] = max(widths[WIDE_ACC], far)
+    if reset:
+        widths[WIDE_SRC] = max(widths[WIDE_SRC], far)
 
 
 @jit
@@ -128,14 +131,37 @@ def _nest(taken, channel, pixel_y, pixel_x, blocks, steps):  # type: ignore[no-u
 
 
 @jit
+def _turns(turns, axis, low, many, together):  # type: ignore[no-untyped-def]
+    """Give each row (column) of the kernel a turn; those that run as often have the same."""
+    for k in range(len(turns)):
+        turns[k] = turns[:k].max() + 1 if k else 0
+        if not together:
+            continue
+        count = taps(axis, k, low, low + many)[1]
+        for before in range(k):
+            if taps(axis, before, low, low + many)[1] == count:
+                turns[k] = turns[before]
+
+
+@jit
+def _first(turns, turn):  # type: ignore[no-untyped-def]
+    """The first row (column) of the kernel that has a turn."""
+    for k in range(len(turns)):
+        if turns[k] == turn:
+            return k
+    return len(turns)
+
+
+@jit
 def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    known, widths, most, form, channel, y, x, tile, chunk, weights, part
+    known, widths, most, form, together, channel, y, x, tile, chunk, weights, part
 ):
     """Note the kernels of a part of a tile and one step; returns how that ends.
 
     ``tile``: ACC index, first row and column, rows and columns; ``chunk``: INP index, first row
     and column, rows, columns, gaps, blocks from one output block to the next; ``weights``: WGT
-    index and blocks; ``part``: first block, blocks, first row and rows.
+    index and blocks; ``part``: first block, blocks, first row and rows.  ``together``: rows and
+    columns of the kernel with as many outputs are a kernel of micro-ops together.
     """
     acc, row0, column0, rows, columns = tile
     inp, top, left, height, width, gap_y, gap_x, wide = chunk
@@ -148,18 +174,24 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     over_blocks[:] = blocks, area, wide * plane, steps * kernel
     over_steps[:] = steps, 0, plane, kernel
     taken = np.zeros(4, np.bool_)
-    for turn_y in range(y[2] if each_y else 1):
-        for turn_x in range(x[2] if each_x else 1):
+    # the turn in which a row or a column of the kernel comes
+    turns_y, turns_x = np.zeros(y[2], np.int64), np.zeros(x[2], np.int64)
+    if each_y:
+        _turns(turns_y, y, row, high, together)
+    if each_x:
+        _turns(turns_x, x, column0, columns, together)
+    for turn_y in range(turns_y.max() + 1):
+        for turn_x in range(turns_x.max() + 1):
             # 1. the loops that may run in hardware
             pixel_y[:], pixel_x[:] = 0, 0
             pixel_y[0] = pixel_x[0] = 1
             if each_y:
-                _, many, far = taps(y, turn_y, row, row + high)
+                _, many, far = taps(y, _first(turns_y, turn_y), row, row + high)
                 if many == 0:
                     continue
                 pixel_y[:3] = many, far * columns, far * y[3] // gap_y * width
             if each_x:
-                _, many, far = taps(x, turn_x, column0, column0 + columns)
+                _, many, far = taps(x, _first(turns_x, turn_x), column0, column0 + columns)
                 if many == 0:
                     continue
                 pixel_x[:3] = many, far, far * x[3] // gap_x
@@ -169,9 +201,13 @@ def product(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             head0 = head1 = one = two = np.int64(-1)  # its first two, its last two accumulators
             rewritten = False
             for step in range(1 if taken[3] else steps):
-                for ky in range(turn_y if each_y else 0, turn_y + 1 if each_y else y[2]):
+                for ky in range(y[2]):
+                    if turns_y[ky] != turn_y:
+                        continue
                     first_y, many_y, far_y = taps(y, ky, row, row + high)
-                    for kx in range(turn_x if each_x else 0, turn_x + 1 if each_x else x[2]):
+                    for kx in range(x[2]):
+                        if turns_x[kx] != turn_x:
+                            continue
                         first_x, many_x, far_x = taps(x, kx, column0, column0 + columns)
                         for b in range(block, block + (1 if taken[2] else blocks)):
                             w = wgt + ((b * steps + step) * y[2] + ky) * x[2] + kx

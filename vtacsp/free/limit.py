@@ -17,7 +17,7 @@ from vtacsp.free.least_stores import one_store, written
 from vtacsp.free.window_limit import on_alu
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import INSTRUCTION_BYTES
-from vtacsp.operators.geometry import Axis, Geometry, geometry, taps
+from vtacsp.operators.geometry import AxisGeometry, Geometry, geometry, taps
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 
@@ -107,7 +107,7 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
     )
 
 
-def _met(axis: Axis) -> int:
+def _met(axis: AxisGeometry) -> int:
     """Taps that meet some input."""
     return sum(taps((*axis,), k, 0, axis.out)[1] > 0 for k in range(axis.kernel))
 

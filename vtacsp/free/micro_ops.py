@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 
-__all__ = ["FULL", "empty", "find", "forget", "pack", "rewrites", "unpack"]
+__all__ = [
+    "FULL",
+    "empty",
+    "find_kernel",
+    "forget",
+    "micro_op_columns",
+    "pack_micro_op",
+    "rewrites",
+]
 
 FULL = -1
 """Instead of a kernel, when the micro-op scratchpad is full."""
@@ -27,12 +35,12 @@ KERNELS, USED = range(2)
 
 
 @jit
-def pack(dst, src, wgt):  # type: ignore[no-untyped-def]
+def pack_micro_op(dst, src, wgt):  # type: ignore[no-untyped-def]
     """A micro-op as one number."""
     return dst | src << _BITS | wgt << 2 * _BITS
 
 
-def unpack(packed: IntArray) -> NDArray[np.uint32]:
+def micro_op_columns(packed: IntArray) -> NDArray[np.uint32]:
     """Packed micro-ops as three columns, shape (n, 3)."""
     mask = (1 << _BITS) - 1
     columns = [packed & mask, packed >> _BITS & mask, packed >> 2 * _BITS]
@@ -53,7 +61,7 @@ def empty(pool):  # type: ignore[no-untyped-def]
 
 
 @jit
-def find(uops, size):  # type: ignore[no-untyped-def]
+def find_kernel(uops, size):  # type: ignore[no-untyped-def]
     """The number of the kernel that the scratch begins with, a new one when there is none."""
     scratch, pool, begins, places, slots, counts = uops
     value = np.uint64(size)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, fixed
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes, fixed
 from vtacsp.operators.geometry import Geometry
 
-__all__ = ["cross", "equal", "fitted", "mutate", "sample"]
-
-Sizes = tuple[int, ...]
+__all__ = ["cross", "equal", "fitted", "grown", "mutate", "sample"]
 
 MOST_SLOTS = 12
+_ENDING = ("last", "finish", "finish_rows")
 _RAMPS = ("lead", "first", "last", "begin", "begin_rows", "finish", "finish_rows")
 
 
@@ -37,6 +36,20 @@ def tapered(total: int, size: int, first: int) -> Sizes:
     return (*head, *equal(rest, size), *tail) if rest > 0 else equal(total, size)
 
 
+def grown(total: int, first: int, growth: float) -> Sizes:
+    """Parts that grow by a factor; what is left over is shared by the largest."""
+    parts = [min(first, total)]
+    size = float(first)
+    while sum(parts) < total:
+        size *= growth
+        parts.append(max(1, round(size)))
+    over = sum(parts) - total
+    parts[-1] -= over
+    if parts[-1] < 1 or (len(parts) > 1 and 2 * parts[-1] < parts[-2]):
+        parts[-2:] = [parts[-2] + parts[-1]]
+    return tuple(parts)
+
+
 def sample(g: Geometry, rng: Random) -> Schedule:
     """A schedule of a layer at random; it need not fit the machine."""
     columns = 1 if rng.random() < 0.8 else rng.randint(1, g.x.out)
@@ -49,6 +62,7 @@ def sample(g: Geometry, rng: Random) -> Schedule:
         snake=rng.random() < 0.3,
         gather=rng.choice(GATHERS),
         form=rng.choice(FORMS),
+        join=rng.random() < 0.8,
         loop=rng.choice(LOOPS),
         inp=rng.randint(1, 6),
         wgt=rng.randint(1, 6),
@@ -80,7 +94,7 @@ def cross(one: Schedule, other: Schedule, g: Geometry, rng: Random) -> Schedule:
 
 
 def fitted(schedule: Schedule, g: Geometry) -> Schedule:
-    """The schedule with ramps that do not belong to its tiles left out, groups respected."""
+    """The schedule with ramps that cut its tiles, groups respected."""
     changes: dict[str, Any] = {
         name: values[0]
         for name, values in fixed(g).items()
@@ -103,17 +117,16 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
         "finish": channels[-1],
     }
     for name, total in totals.items():
-        sizes = getattr(schedule, name)
-        # in one part it says nothing, but for the pieces at the end
-        if sizes and (sum(sizes) != total or (len(sizes) == 1 and name not in ("begin", "finish"))):
-            changes[name] = ()
+        sizes = _refitted(getattr(schedule, name), total, name)
+        if sizes != getattr(schedule, name):
+            changes[name] = sizes
     if changes:
         schedule = schedule.changed(**changes)
-    begin, finish = schedule.begin_rows, schedule.finish_rows
-    if begin and (sum(begin) != schedule.first_rows(g) or not schedule.begin):
-        schedule = schedule.changed(begin_rows=())
-    if finish and (sum(finish) != schedule.last_rows(g) or not schedule.finish):
-        schedule = schedule.changed(finish_rows=())
+    begin = _refitted(schedule.begin_rows, schedule.first_rows(g), "begin_rows")
+    finish = _refitted(schedule.finish_rows, schedule.last_rows(g), "finish_rows")
+    begin, finish = begin if schedule.begin else (), finish if schedule.finish else ()
+    if begin != schedule.begin_rows or finish != schedule.finish_rows:
+        schedule = schedule.changed(begin_rows=begin, finish_rows=finish)
     if schedule.overlaps(g):
         schedule = schedule.changed(begin=(), begin_rows=())
     if schedule.clear_ahead >= schedule.acc:
@@ -121,6 +134,25 @@ def fitted(schedule: Schedule, g: Geometry) -> Schedule:
     if not schedule.begin and schedule.begin_steps > 1:
         schedule = schedule.changed(begin_steps=1)
     return schedule
+
+
+def _refitted(sizes: Sizes, total: int, name: str) -> Sizes:
+    """A ramp for another total: the parts at the end of the program, or at its begin, stay."""
+    if not sizes or sum(sizes) == total:
+        # in one part it says nothing, but for the pieces
+        return sizes if len(sizes) != 1 or name in ("begin", "finish") else ()
+    parts = list(sizes[::-1] if name in _ENDING else sizes)
+    large = max(range(len(parts)), key=parts.__getitem__)
+    parts[large] += total - sum(parts)
+    if parts[large] < 1:
+        del parts[large]
+        while sum(parts) > total:
+            parts.pop()
+        if rest := total - sum(parts):
+            parts.append(rest)
+    if len(parts) == 1 and name not in ("begin", "finish"):
+        return ()
+    return tuple(parts[::-1] if name in _ENDING else parts)
 
 
 def _with(schedule: Schedule, name: str, value: Sizes | int) -> Schedule:
@@ -185,6 +217,29 @@ def _columns(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     return schedule.changed(columns=_resize(schedule.columns, rng))
 
 
+def _shape(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
+    """Tiles of another shape that hold about as many outputs."""
+    names = ["channels", "rows", "columns"]
+    totals = {"channels": g.outputs, "rows": g.y.out, "columns": g.x.out}
+    sizes = {name: max(getattr(schedule, name)) for name in names}
+    left = sizes["channels"] * sizes["rows"] * sizes["columns"] * rng.choice((1, 1, 1, 1.07, 1.15))
+    rng.shuffle(names)
+    changes: dict[str, Sizes] = {}
+    for name in names:
+        total = totals[name]
+        if name == names[-1]:
+            size = min(total, max(1, int(left)))
+        elif name == names[0] and rng.random() < 0.6:
+            size = sizes[name]
+        else:
+            size = -(-total // max(1, int(total ** rng.random())))
+        left = max(1.0, left / size)
+        if size != sizes[name]:
+            even = rng.random() < 0.7
+            changes[name] = balanced(total, -(-total // size)) if even else equal(total, size)
+    return schedule.changed(**changes)
+
+
 def _reduction(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     return schedule.changed(reduction=_resize(schedule.reduction, rng))
 
@@ -209,8 +264,18 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     now: Sizes = getattr(schedule, name)
     if now and rng.random() < 0.25:
         sizes: Sizes = ()
-    elif now and rng.random() < 0.6:
+    elif now and rng.random() < 0.5:
         sizes = _resize(now, rng)
+    elif name == "lead" and rng.random() < 0.7:
+        # small steps until the loads are far enough ahead
+        small, step = rng.randint(1, max(schedule.reduction)), max(schedule.reduction)
+        head = (small,) * rng.randint(1, max(1, total // small // 2))
+        sizes = (*head, *equal(total - sum(head), step)) if sum(head) < total else ()
+    elif rng.random() < 0.6:
+        first = rng.randint(1, max(1, total // (2 if rng.random() < 0.7 else 4)))
+        sizes = grown(total, first, rng.choice((1, 1.1, 1.25, 1.5, 2, 3)))
+        if name in _ENDING:
+            sizes = sizes[::-1]
     else:
         # small parts at the end of the program, or at its begin
         parts: list[int] = []
@@ -219,7 +284,7 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
             parts.append(rng.randint(1, max(1, left // 2)))
             left -= parts[-1]
         parts = [*sorted(parts), left]
-        if name in ("last", "finish", "finish_rows"):
+        if name in _ENDING:
             parts.reverse()
         sizes = tuple(parts)
     return _with(schedule, name, sizes)
@@ -245,8 +310,11 @@ def _slots(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
 
 
 def _kernel(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.5:
         return schedule.changed(form=rng.choice(FORMS))
+    if kind < 0.65:
+        return schedule.changed(join=not schedule.join)
     return schedule.changed(loop=rng.choice(LOOPS))
 
 
@@ -270,15 +338,15 @@ def _clear(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
 
 def _uops(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     if rng.random() < 0.5:
-        return schedule.changed(lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12)))
+        return schedule.changed(lead_uops=rng.choice((1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 64)))
     return schedule.changed(group_uops=rng.choice((0, 1, 2, 3, 4, 6, 8, 12, 16)))
 
 
 _Move = Callable[[Schedule, Geometry, Random], Schedule]
 _MOVES: tuple[_Move, ...] = (
-    _output, _columns, _reduction, _ramp, _slots, _kernel, _nest, _loads, _clear, _uops,
+    _output, _columns, _shape, _reduction, _ramp, _slots, _kernel, _nest, _loads, _clear, _uops,
 )  # fmt: skip
-_WEIGHTS = (5, 0.3, 2, 5, 3, 1, 1, 0.7, 0.7, 2)
+_WEIGHTS = (4, 0.5, 1, 2, 6, 2.5, 1, 1, 0.7, 0.7, 2)
 _ON_ALU: tuple[_Move, ...] = (_output, _columns, _cut_rows, _tiles, _kernel, _nest, _uops)
 _ON_ALU_WEIGHTS = (5, 1.5, 3, 2, 1, 1, 1)
 """What there is to move in a layer without products."""
@@ -289,7 +357,7 @@ _PARTS = (
     ),
     ("reduction", "lead"),
     ("inp", "wgt", "acc", "clear_ahead"),
-    ("form", "loop"),
+    ("form", "join", "loop"),
     ("order", "snake", "gather"),
     ("lead_uops", "group_uops"),
 )

@@ -14,7 +14,7 @@ from vtacsp.free.table import gemm
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import taps
 
-__all__ = ["HAZARD", "OK", "UOPS", "multiply"]
+__all__ = ["HAZARD", "OK", "UOPS", "gemm_instructions"]
 
 OK, UOPS, HAZARD = range(3)
 """How it ends: well, with too many micro-ops, at an accumulator rewritten too soon."""
@@ -24,15 +24,27 @@ _OUTPUT = 1  # LOOPS
 
 
 @jit
-def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    table, n, form, loop, y, x, acc, inp, wgt, part, uops
+def _alike(axis, k, low, count):  # type: ignore[no-untyped-def]
+    """The first row or column of the kernel that meets as many of some outputs as row ``k``."""
+    _, wanted, _ = taps(axis, k, low, low + count)
+    for other in range(k):
+        _, some, _ = taps(axis, other, low, low + count)
+        if some == wanted:
+            return other
+    return k
+
+
+@jit
+def gemm_instructions(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    table, n, form, join, loop, y, x, acc, inp, wgt, part, uops
 ):
     """GEMM instructions over a part of a tile and one step; returns their end, or how it failed.
 
     ``acc`` is where the tile begins, its first row, first column, rows and columns; ``inp`` where
     the chunk begins, its first row and column, rows, columns, the gaps between them and the input
     blocks from one output block to the next; ``wgt`` where the chunk begins and its input blocks.
-    ``part`` is first block, blocks, first row and rows of the tile.
+    ``part`` is first block, blocks, first row and rows of the tile.  With ``join``, rows or columns
+    of the kernel that meet equally many outputs have an instruction together.
     """
     scratch, _, begins, _, _, _ = uops
     block, blocks, row, rows = part
@@ -56,6 +68,15 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             w0, nw, dw = taps(x, x_from, column0, column0 + tile_columns)
             if (y_loops and nh == 0) or (x_loops and nw == 0):
                 continue
+            joined_y, joined_x = join and y_loops, join and x_loops
+            if (joined_y and _alike(y, part_y, row, rows) < part_y) or (
+                joined_x and _alike(x, part_x, column0, tile_columns) < part_x
+            ):
+                continue
+            if joined_y:
+                y_to = taps_y
+            if joined_x:
+                x_to = taps_x
             # 2. the loops that may run in hardware, those over pixels first
             many = 0
             src_y, src_x = dh * stride_y // gap_y * width, dw * stride_x // gap_x
@@ -95,8 +116,12 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
             size = 0
             for step in range(1 if in_steps else steps):
                 for ky in range(y_from, y_to):
+                    if joined_y and _alike(y, ky, row, rows) != part_y:
+                        continue
                     h0, nh, dh = taps(y, ky, row, row + rows)
                     for kx in range(x_from, x_to):
+                        if joined_x and _alike(x, kx, column0, tile_columns) != part_x:
+                            continue
                         w0, nw, dw = taps(x, kx, column0, column0 + tile_columns)
                         for b in range(block, block + (1 if in_blocks else blocks)):
                             weight = wgt_base + ((b * steps + step) * taps_y + ky) * taps_x + kx
@@ -108,14 +133,14 @@ def multiply(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                                     if size == len(scratch):
                                         return -UOPS
                                     src = line + (w * stride_x + kx - pad_x - left) // gap_x
-                                    scratch[size] = k.pack(dst + w, src, weight)
+                                    scratch[size] = k.pack_micro_op(dst + w, src, weight)
                                     size += 1
             # 4. the kernel, and the instruction
             if size == 0:
                 continue
             if k.rewrites(scratch, size, loops):
                 return -HAZARD
-            kernel = k.find(uops, size)
+            kernel = k.find_kernel(uops, size)
             if kernel == k.FULL:
                 return -UOPS
             n = gemm(table, n, 0, loops, kernel, begins[kernel], begins[kernel + 1])

@@ -18,12 +18,10 @@ from typing import Any, NamedTuple
 
 from vtacsp.errors import ScheduleError, shortened
 from vtacsp.free.moves import balanced, equal
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, fixed
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes, fixed
 from vtacsp.operators.geometry import Geometry
 
 __all__ = ["Points", "parts_of", "ramps"]
-
-Sizes = tuple[int, ...]
 
 MOST_SLOTS = 12
 LOADS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 28)
@@ -34,7 +32,7 @@ ALONE: Mapping[str, tuple[Any, ...]] = {
     "order": ORDERS, "snake": (False, True), "gather": GATHERS, "form": FORMS, "loop": LOOPS,
     "inp": (*range(1, MOST_SLOTS + 1),), "wgt": (*range(1, MOST_SLOTS + 1),),
     "acc": (*range(1, MOST_SLOTS + 1),), "lead_uops": (1, 2, 3, 4, 6, 8, 12),
-    "group_uops": (0, 1, 2, 3, 4, 6, 8, 12, 16), "begin_steps": (1, 2, 3, 4),
+    "join": (False, True), "group_uops": (0, 1, 2, 3, 4, 6, 8, 12, 16), "begin_steps": (1, 2, 3, 4),
     "clear_ahead": (0, 1, 2, 3),
 }  # fmt: skip
 
@@ -134,8 +132,8 @@ class Points:
     def _free(self) -> tuple[str, ...]:
         """Fields on which no other depends."""
         return (
-            "reduction", "lead", "order", "snake", "gather", "form", "loop", "inp", "wgt", "acc",
-            "lead_uops", "group_uops",
+            "reduction", "lead", "order", "snake", "gather", "form", "join", "loop", "inp", "wgt",
+            "acc", "lead_uops", "group_uops",
         )  # fmt: skip
 
     def count(self) -> int:

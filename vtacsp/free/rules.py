@@ -265,7 +265,7 @@ FIELDS = Rule(
     ),
     mechanism=(
         "Sizes and strides of copies have 16 bits, loops 14, factors as many as an index into the "
-        "scratchpad; that of a source has those of INP, in ALU instructions too."
+        "scratchpad; that of a GEMM's source has those of INP, that of an ALU instruction's of ACC."
     ),
     quantities={
         **{name: need for name, (need, _) in _LIMITS.items()},

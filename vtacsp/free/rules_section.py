@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from vtacsp.expr import to_text
-from vtacsp.expr.nodes import Node
+from vtacsp.expr.nodes import Expression
 from vtacsp.free.rules import RULES
 from vtacsp.free.schedule_fields import FREE_SYMBOLS, PROCEDURES
 from vtacsp.free.window_rules import WINDOW_RULES
@@ -21,7 +21,7 @@ __all__ = ["MARK", "with_rules"]
 MARK = "<!-- rules of free schedules -->"
 
 
-def _cell(node: Node) -> str:
+def _cell(node: Expression) -> str:
     return f"`{to_text(node, expand=True)}`".replace("|", "\\|")
 
 

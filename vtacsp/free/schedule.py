@@ -40,7 +40,9 @@ class Schedule:
     ``channels``, ``rows`` and ``columns`` are partitions of the output, ``reduction`` is one of
     the input channels (of a group) into the steps of a tile; ``load_rows``: output rows of a tile
     whose input is loaded, and multiplied, at a time (0: all of them).  ``snake``: every other tile
-    takes its steps backwards.  ``inp``, ``wgt``, ``acc`` are numbers of slots.
+    takes its steps backwards.  ``join``: rows and columns of the kernel that meet equally many
+    outputs share a GEMM instruction, where ``form`` gives each its own.  ``inp``, ``wgt``, ``acc``
+    are numbers of slots.
 
     Ramps, which are empty where there is none: ``lead`` is the reduction of the very first tile,
     ``first`` and ``last`` are the rows into which the first and the last tile are cut to become
@@ -78,6 +80,7 @@ class Schedule:
     snake: bool = False
     gather: str = "rows"
     form: str = "column"
+    join: bool = False
     loop: str = "input"
     inp: int = 2
     wgt: int = 2
@@ -234,7 +237,8 @@ class Schedule:
             words.append(f"clear {self.clear_ahead} ahead")
         words.append(f"slots {self.inp}/{self.wgt}/{self.acc}")
         words.append(f"{self.order} outside{', snake' if self.snake else ''}")
-        words.append(f"by {self.form}, {self.loop} channels inside, gather {self.gather}")
+        form = f"{self.form}{' joined' if self.join else ''}"
+        words.append(f"by {form}, {self.loop} channels inside, gather {self.gather}")
         if self.load_rows:
             words.append(f"{self.load_rows} rows a load")
         words.append(f"micro-ops {self.lead_uops} then {self.group_uops or 'all'}")
@@ -249,14 +253,15 @@ _NUMBERS = {
 }  # fmt: skip
 """Smallest value of each."""
 _WORDS = {
-    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True)
+    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True),
+    "join": (False, True),
 }  # fmt: skip
 
 
 _ALONE: Mapping[str, Any] = {
     "reduction": (1,), "lead": (), "begin": (), "begin_rows": (), "begin_steps": 1,
     "clear_ahead": 0, "finish": (), "finish_rows": (), "load_rows": 0, "snake": False,
-    "loop": "input", "inp": 2, "wgt": 2,
+    "join": False, "loop": "input", "inp": 2, "wgt": 2,
 }  # fmt: skip
 """What says nothing of a layer without products, and its only value there."""
 

@@ -40,15 +40,15 @@ from vtacsp.free.schedule_fields import (
 )
 from vtacsp.free.window_bound import window_bound
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, geometry, taps
+from vtacsp.operators.geometry import AxisGeometry, geometry, taps
 from vtacsp.operators.workload import Workload
 from vtacsp.timing.model import RTL, TimingModel
 
-__all__ = ["cycle_bound"]
+__all__ = ["schedule_cycle_bound"]
 
 
 @lru_cache(maxsize=64)
-def cycle_bound(
+def schedule_cycle_bound(
     workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL, *, counted: bool = False
 ) -> Int:
     """Cycles that no program of a schedule gets below, where the rules hold.
@@ -185,7 +185,7 @@ def _lines(sizes: int, at_a_time: int, gathers: int, first: int, last: int, *axi
 
     Of a first or last part that is cut, only those that it needs and no other has.
     """
-    gap = Axis(*axis).gap if gathers else 1
+    gap = AxisGeometry(*axis).gap if gathers else 1
     parts_ = sizes_of(sizes)
     chunks: dict[tuple[int, int], None] = {}
     needed: set[int] = set()
@@ -233,5 +233,5 @@ def _pieces(sizes: int, at_a_time: int, first: int, last: int, *axis: int) -> in
 
 @lru_cache(maxsize=1 << 12)
 def _first_lines(many: int, gathers: int, *axis: int) -> int:
-    gap = Axis(*axis).gap if gathers else 1
+    gap = AxisGeometry(*axis).gap if gathers else 1
     return int(walk.lines(axis, 0, many, gap)) if many else 0

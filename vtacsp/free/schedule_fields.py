@@ -19,21 +19,44 @@ from vtacsp.epilogue.steps import CHANNEL, TENSOR
 from vtacsp.expr import Int, Symbol, named, table
 from vtacsp.free import demand as walk
 from vtacsp.free import window_demand as window_walk
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import AluOp
-from vtacsp.operators.geometry import Axis, geometry
+from vtacsp.operators.geometry import AxisGeometry, geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import CI, CO, KH, KW, OH, OW, G, N, depth
 
 __all__ = [
-    "FIELDS", "FREE_SYMBOLS", "JOIN", "PARTITIONS", "PROCEDURES", "WINDOWED", "WORDS", "chunk_size",
-    "closing", "coded", "columns_of", "constants", "crosses", "decoded", "demanded",
-    "input_columns", "input_rows", "largest", "number", "numbers", "opening", "own_tap",
-    "parts", "pass_count", "schedule_of", "sizes_of", "smallest", "total", "window_demanded",
+    "FIELDS",
+    "FREE_SYMBOLS",
+    "PARTITIONS",
+    "PROCEDURES",
+    "WINDOWED",
+    "WINDOW_OP",
+    "WORDS",
+    "chunk_size",
+    "closing",
+    "coded",
+    "columns_of",
+    "crosses",
+    "decoded",
+    "demanded",
+    "input_columns",
+    "input_rows",
+    "largest",
+    "number",
+    "numbers",
+    "opening",
+    "own_tap",
+    "parts",
+    "pass_count",
+    "schedule_of",
+    "schedule_symbols",
+    "sizes_of",
+    "smallest",
+    "total",
+    "window_demanded",
 ]  # fmt: skip
-
-Sizes = tuple[int, ...]
 
 FREE_SYMBOLS: dict[str, Symbol] = {}
 """The symbols that rules about other things do not have."""
@@ -62,6 +85,7 @@ order = _symbol("order", "what the outer loop runs over: 0 rows, 1 channels")
 snake = _symbol("snake", "1 when every other tile takes its steps backwards")
 gather = _symbol("gather", "what is left out between needed inputs: 0 nothing, 1 rows, 2 pixels")
 form = _symbol("form", "what a GEMM instruction covers: 0 a column, 1 a row, 2 a tap, 3 all")
+join = _symbol("join", "1 when parts of the kernel that run alike share an instruction")
 loop = _symbol("loop", "the channel loop that runs in hardware first: 0 input, 1 output")
 inp = _symbol("inp", "slots of the input scratchpad")
 wgt = _symbol("wgt", "slots of the weight scratchpad")
@@ -73,14 +97,12 @@ FIELDS = tuple(spec.name for spec in fields(Schedule))
 """The fields of a schedule: every rule is over these, the layer and the machine."""
 
 WORDS: Mapping[str, tuple[object, ...]] = {
-    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True)
+    "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True),
+    "join": (False, True),
 }  # fmt: skip
 """The fields that are words, and what they may say."""
 
-PARTITIONS = (
-    "channels", "rows", "columns", "reduction", "lead", "first", "last", "begin", "begin_rows",
-    "finish", "finish_rows",
-)  # fmt: skip
+PARTITIONS = walk.Partitions._fields
 """The fields that are partitions."""
 
 IN_H = _symbol("IN_H", "rows of the input as it lies in DRAM")
@@ -97,8 +119,8 @@ ALU_CODE = _symbol(
     "neither",
 )
 PRELOAD = _symbol("PRELOAD", "1 when a tensor is loaded in place of the reset")
-JOIN = _symbol(
-    "JOIN",
+WINDOW_OP = _symbol(
+    "WINDOW_OP",
     "0 of a layer that multiplies, else the ALU operation that joins the values of a window, "
     "counted from 1",
 )
@@ -160,7 +182,7 @@ def columns_of(schedules: Iterable[Schedule]) -> dict[str, IntArray]:
     return {name: np.array([row[name] for row in coded_rows], dtype=np.int64) for name in FIELDS}
 
 
-def constants(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
+def schedule_symbols(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
     """The symbols of a layer and a machine.
 
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer.
@@ -183,7 +205,7 @@ def constants(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
         **layer,
         "ALU_CODE": code,
         "PRELOAD": int(preload),
-        "JOIN": g.join + 1,
+        "WINDOW_OP": g.join + 1,
         **hardware.symbols,
     }
 
@@ -265,7 +287,7 @@ def own_tap(*axis: Int) -> Int:
 
 
 def _own_tap(*axis: int) -> int:
-    found = Axis(*axis).own_tap
+    found = AxisGeometry(*axis).own_tap
     return -1 if found is None else found
 
 
@@ -288,7 +310,7 @@ def _gathered(least: int) -> Int:
 def _lines(sizes: int, at_a_time: int, gathers: int, *axis: int) -> int:
     """Rows or columns of the largest load of a partition."""
     most = low = 0
-    gap = Axis(*axis).gap if gathers else 1
+    gap = AxisGeometry(*axis).gap if gathers else 1
     for size in _sizes[sizes]:
         end = low + size
         while low < end:
@@ -320,7 +342,7 @@ PROCEDURES: Mapping[str, str] = {
     "whole_wgt": "elements of the largest single load of weights",
     "loop": "iterations of the longest hardware loop",
     "wide_acc": "the largest factor of an accumulator index",
-    "wide_src": "the largest factor of a source index",
+    "wide_src": "the largest factor of a source index in a GEMM or a reset",
     "wide_wgt": "the largest factor of a weight index",
 }
 """What is a procedure, or a formula with a name, in rules."""
@@ -345,7 +367,7 @@ WINDOWED = ("channels", "rows", "columns", "first", "last", "order", "gather", "
 
 
 def window_demanded(name: str) -> Int:
-    """One of the numbers of :func:`vtacsp.free.window_demand.demand`."""
+    """One of the numbers of :func:`vtacsp.free.window_demand.window_needs`."""
     place = window_walk.NUMBERS.index(name)
 
     def of_numbers(*values: int) -> int:
@@ -353,7 +375,7 @@ def window_demanded(name: str) -> Int:
 
     symbols = (FREE_SYMBOLS[f] for f in WINDOWED)
     return named(
-        name, table(name, of_numbers, *symbols, N, CO, *Y, *X, ALU_CODE, JOIN, depth("uop"))
+        name, table(name, of_numbers, *symbols, N, CO, *Y, *X, ALU_CODE, WINDOW_OP, depth("uop"))
     )
 
 
@@ -361,15 +383,15 @@ def window_demanded(name: str) -> Int:
 def _window_demand(values: tuple[int, ...]) -> list[int]:
     *partitions, by_rows, gathers, shape, slots = values[: len(WINDOWED)]
     batch, blocks, *axes, code, join, most = values[len(WINDOWED) :]
-    layer = window_walk.Layer(
-        batch, blocks, Axis(*axes[:6]), Axis(*axes[6:]), tuple(_passes(code)),
+    layer = window_walk.WindowLayer(
+        batch, blocks, AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:]), tuple(_passes(code)),
         join != 1 + int(AluOp.ADD),
     )  # fmt: skip
     cuts = {name: _sizes[sizes] for name, sizes in zip(WINDOWED, partitions, strict=False)}
-    windows = window_walk.Windows(
+    windows = window_walk.WindowSchedule(
         **cuts, by_rows=by_rows == 0, pixels=gathers == 2, form=shape, acc=slots
     )
-    return window_walk.demand(layer, windows, most)
+    return window_walk.window_needs(layer, windows, most)
 
 
 SIZED = (
@@ -394,7 +416,7 @@ def chunk_size(name: str) -> Int:
 def _chunks(values: tuple[int, ...]) -> list[int]:
     at = dict(zip(SIZED, values, strict=False))
     groups, inputs, outputs, batch, *axes = values[len(SIZED) :]
-    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    y, x = AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:])
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     sizes = tuple(np.array(_sizes[at.get(name, 0)], dtype=np.int64) for name in PARTITIONS)
     found: list[int] = walk.chunks(
@@ -408,11 +430,11 @@ def _chunks(values: tuple[int, ...]) -> list[int]:
 def _demand(values: tuple[int, ...]) -> list[int]:
     at = dict(zip(DEMANDING, values, strict=False))
     batch, groups, inputs, outputs, *axes, code, preload, most = values[len(DEMANDING) :]
-    y, x = Axis(*axes[:6]), Axis(*axes[6:])
+    y, x = AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:])
     gap_y, gap_x = (y.gap if at["gather"] >= 1 else 1), (x.gap if at["gather"] >= 2 else 1)
     own = walk.Axes(
         at["load_rows"], at["begin_steps"], at["clear_ahead"], at["order"] == 0, at["snake"],
-        gap_y, gap_x, at["form"], at["loop"], at["inp"], at["wgt"], at["acc"],
+        gap_y, gap_x, at["form"], at["join"], at["loop"], at["inp"], at["wgt"], at["acc"],
     )  # fmt: skip
     sizes = tuple(np.array(_sizes[at[name]], dtype=np.int64) for name in PARTITIONS)
     found: list[int] = walk.demand(

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.free.emit import emit, lower, slots_that_fit
 from vtacsp.free.limit import Limit, limit
 from vtacsp.free.moves import cross, mutate, sample
+from vtacsp.free.narrowed import Narrowed
 from vtacsp.free.schedule import Schedule
 from vtacsp.free.starts import starts
 from vtacsp.machine.configuration import VTAConfig
@@ -20,32 +21,38 @@ from vtacsp.operators.dense.workload import Dense
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
+from vtacsp.stopping import FREE_GAP
 from vtacsp.timing.engine import first_tokens, schedule
 from vtacsp.timing.model import RTL, TimingModel
 
-__all__ = ["Found", "ready", "search"]
+if TYPE_CHECKING:
+    from vtacsp.free.space import FreeSpace
 
-GAP = 0.001
-SIMULATIONS = 24_000
+__all__ = ["Found", "compile_search", "search"]
+
+SIMULATIONS = 48_000
 LONG = 300
 """Instructions of a program whose simulation counts twice; of twice as many, three times."""
 
 _PLAIN = 0.1  # share of the simulations for plain schedules
-_APART = 0.7  # of these and of the islands
-_ISLANDS, _ELITE = 5, 16
-_SETTLERS, _SENT = 8, 4  # plain schedules of an island at first; its best, which all end up with
-_YOUTH = 0.05  # share of an island's life in which more are settled at random
+_FEW = 60  # of a small number of simulations; half of them at most
+_APART = 0.85  # of these and of the islands
+_RACE = (24, 12, 6, 3)  # islands of each round, which take equal shares
+_WILD = 4  # of those of the first round, which begin with schedules at random
+_LEAST = 20  # simulations of an island and a round; there are fewer islands instead
+_ELITE, _SENT = 16, 4  # the most that live on an island; its best, which all end up with
+_YOUTH = 0.05  # share of an island's first life in which more are settled at random
 _CROSS = 0.25
 _PATIENCE = 3  # proposals per simulation of the budget that the search makes at most
 _HOPELESS = 2000  # proposals after which it gives up when none of them could run
 
 
-def ready() -> None:
+def compile_search() -> None:
     """Have all that a search runs compiled before workers start: once, and not in each."""
     hardware = VTAConfig()
     block = hardware.block
     layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
-    search(layer, hardware, simulations=_ISLANDS)
+    search(layer, hardware, simulations=_RACE[-1])
 
 
 class _Member(NamedTuple):
@@ -54,6 +61,18 @@ class _Member(NamedTuple):
     cycles: int
     number: int
     schedule: Schedule
+
+
+_NOBODY = (1 << 62,)
+
+
+def _structures(plain: Sequence[_Member]) -> list[_Member]:
+    """The fastest of each structure: its tiles, and what a GEMM instruction covers."""
+    found: dict[object, _Member] = {}
+    for member in plain:
+        s = member.schedule
+        found.setdefault((s.channels, s.rows, s.columns, s.form), member)
+    return [*found.values()]
 
 
 def _parent(island: Sequence[_Member], rng: Random) -> Schedule:
@@ -74,7 +93,8 @@ def _settle(island: list[_Member], member: _Member) -> None:
 class Found:
     """What a search found: the fastest schedule and how far it is from the limit.
 
-    ``tried`` schedules were proposed, of which ``simulated`` can run.
+    ``tried`` schedules were proposed, of which ``simulated`` can run.  ``fastest`` are up to 16 of
+    them and their cycles, the fastest first: what a device might put in another order.
 
     >>> layer = Dense(in_features=32, out_features=32)
     >>> search(layer, VTAConfig(), simulations=3).limit.bound
@@ -89,6 +109,7 @@ class Found:
     limit: Limit
     tried: int
     simulated: int
+    fastest: tuple[tuple[int, Schedule], ...] = ()
 
     @property
     def gap(self) -> float:
@@ -112,16 +133,19 @@ def search(
     hardware: VTAConfig,
     timing: TimingModel = RTL,
     *,
-    gap: float = GAP,
+    gap: float = FREE_GAP,
     simulations: int = SIMULATIONS,
     seed: int = 0,
+    within: FreeSpace | None = None,
 ) -> Found:
     """A fast schedule of a layer: the same for the same seed, on any computer.
 
     Stops within ``gap`` of the limit, or after that many ``simulations``; that of a program of
-    :data:`LONG` instructions counts twice, and so on.
+    :data:`LONG` instructions counts twice, and so on.  ``within`` is a space of this layer on this
+    machine: fields have its given values, and its rules of your own are kept.
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack the layer, and
-    :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run.
+    :class:`~vtacsp.errors.SpaceError` when no schedule was found that can run, or for a space of
+    another layer or machine.
 
     >>> layer = Dense(in_features=32, out_features=32)
     >>> found = search(layer, VTAConfig(), simulations=3)
@@ -130,25 +154,27 @@ def search(
     """
     bound = limit(workload, hardware, timing)
     enough = bound.cycles * (1 + gap)
-    run = _Run(workload, hardware, timing, Random(seed), enough)
-    plain = run.plain(int(simulations * _PLAIN))
-    best = plain[:_ELITE]
+    if within is not None and (within.workload, within.hardware) != (workload, hardware):
+        raise SpaceError(
+            f"the space is of {within.workload.name} on {within.hardware}, the search of "
+            f"{workload.name} on {hardware}"
+        )
+    narrowed = None if within is None else Narrowed(within)
+    run = _Run(workload, hardware, timing, Random(seed), enough, narrowed)
+    best = run.plain(max(int(simulations * _PLAIN), min(_FEW, simulations // 2)))
     if not run.over(best):
-        islands: list[list[_Member]] = []
-        for number in range(_ISLANDS):
-            share = _PLAIN + (_APART - _PLAIN) * (number + 1) / _ISLANDS
-            settlers = plain[number::_ISLANDS][:_SETTLERS]
-            islands.append(run.evolve(settlers, int(simulations * share), _YOUTH))
-            if run.over(islands[-1]):
-                break
-        best = sorted(member for island in islands for member in island[:_SENT])
-    if best and not run.over(best):
+        best = run.race(best, simulations)
+    if not run.over(best):
         best = run.evolve(best, simulations)
     if not best:
-        raise SpaceError(f"{workload.name}: none of {run.tried} schedules can run on {hardware}")
+        why = f"can run on {hardware}"
+        if within is not None:
+            why += " and keep the given values and rules"
+        raise SpaceError(f"{workload.name}: none of {run.tried:,} schedules {why}")
     cycles, _, fastest = best[0]
+    several = tuple((member.cycles, member.schedule) for member in best[:_ELITE])
     return Found(
-        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated
+        workload, hardware, timing, fastest, cycles, bound, run.tried, run.simulated, several
     )  # fmt: skip
 
 
@@ -162,7 +188,9 @@ class _Run:
         timing: TimingModel,
         rng: Random,
         enough: float,
+        narrowed: Narrowed | None = None,
     ) -> None:
+        self._narrowed = narrowed
         self._layer = workload, hardware
         self._geometry = geometry(workload, hardware)
         self._timing, self._rng, self._enough = timing, rng, enough
@@ -185,6 +213,30 @@ class _Run:
                 if self.over(found):
                     break
         return found
+
+    def race(self, plain: list[_Member], simulations: int) -> list[_Member]:
+        """Islands of one structure each live apart, of which the better half lives on.
+
+        What a schedule can become shows only when its ramps have been tuned, so that the fastest
+        plain ones need not be those to keep.  Returns the best of all islands.
+        """
+        begun, end = self._spent, int(simulations * _APART)
+        share = max(end - begun, 0) / len(_RACE)
+        islands = [[member] for member in _structures(plain)[: _RACE[0] - _WILD]]
+        islands += [[] for _ in range(_RACE[0] - len(islands))]
+        gone: list[_Member] = []
+        for turn, places in enumerate(_RACE):
+            number = max(1, min(places, int(share / _LEAST)))
+            gone += [member for island in islands[number:] for member in island[:1]]
+            del islands[number:]
+            for at, island in enumerate(islands):
+                until = begun + share * (turn + (at + 1) / number)
+                self.evolve(island, int(until), _YOUTH if not island else 0)
+                if self.over(island):
+                    return island
+            islands.sort(key=lambda island: island[0] if island else _NOBODY)
+        best = [member for island in islands for member in island[:_SENT]]
+        return sorted({member.cycles: member for member in [*gone, *best]}.values())[:_ELITE]
 
     def evolve(self, island: list[_Member], until: int, youth: float = 0) -> list[_Member]:
         """Let an island live until so many simulations are spent in all."""
@@ -211,10 +263,15 @@ class _Run:
     def _simulated(self, child: Schedule) -> _Member | None:
         """A child with as many slots as fit; None when it is known or cannot run."""
         self.tried += 1
+        narrowed = self._narrowed
+        if narrowed is not None:
+            child = narrowed.pulled(child, self._rng)
         fit = slots_that_fit(child, *self._layer)
         if fit is None or fit in self._known:
             return None
         self._known.add(fit)
+        if narrowed is not None and not narrowed.holds(fit):
+            return None
         try:
             stream, _ = lower(fit, *self._layer)
         except ProgramError:

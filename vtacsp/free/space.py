@@ -13,8 +13,9 @@ import numpy as np
 
 from vtacsp.arrays import BoolArray, DoubleArray, IntArray
 from vtacsp.causes import OK, SRAM_ACC, SRAM_INP
-from vtacsp.errors import SpaceError
+from vtacsp.errors import RuleError, SpaceError
 from vtacsp.expr import Env
+from vtacsp.expr.bounds import LARGEST, largest
 from vtacsp.free.epilogue import chain_of
 from vtacsp.free.moves import fitted
 from vtacsp.free.points import Points
@@ -28,9 +29,9 @@ from vtacsp.free.schedule_fields import (
     chunk_size,
     coded,
     columns_of,
-    constants,
     numbers,
     schedule_of,
+    schedule_symbols,
     window_demanded,
 )
 from vtacsp.free.window_rules import WINDOW_ACC, WINDOW_RULES
@@ -46,6 +47,8 @@ LISTABLE = 20_000
 """Points up to which a space is counted one by one."""
 
 SAMPLES = 2000
+_CHEAP = 8  # symbols of a rule of one's own that is no procedure over a whole schedule
+_PART = 1 << 20  # more than a part of a partition is, or a number that a procedure gives
 _DRAWS = 200_000  # points that are drawn at most for a sample
 
 
@@ -93,7 +96,7 @@ class ScheduleExplanation:
     """The verdict on one schedule: the rules that it breaks, with numbers, and a way out.
 
     ``cause`` is that of the first broken rule, ``ok`` when there is none; ``nearest`` is a
-    neighbour that can run, if one can.
+    neighbour that can run, or the schedule with as many slots as fit, if one can.
 
     >>> space = FreeSpace(vtacsp.suite("resnet18")[9])
     >>> schedule = Schedule(channels=(32,), rows=(7,), columns=(7,), reduction=(1,) * 32)
@@ -122,7 +125,7 @@ class ScheduleExplanation:
                 f"{n} {_shown(getattr(self.schedule, n))} -> {_shown(getattr(self.nearest, n))}"
                 for n in changed
             )
-            lines.append(f"  a neighbour that can run: {steps}")
+            lines.append(f"  one that can run: {steps}")
         return "\n".join(lines)
 
 
@@ -162,8 +165,20 @@ class FreeSpace:
         self.points = Points(self.geometry, values)
         self.user_rules = tuple(rules)
         self.rules = (*(WINDOW_RULES if self.geometry.on_alu else RULES), *self.user_rules)
-        self.constants = constants(workload, self.hardware)
+        self.constants = schedule_symbols(workload, self.hardware)
         refuse_unknown(self.rules, {*self.constants, *FREE_SYMBOLS}, "a free schedule")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse rules of one's own that may meet what 64 bits do not hold."""
+        ranges = dict.fromkeys(FREE_SYMBOLS, (0, _PART))
+        ranges |= {name: (value, value) for name, value in self.constants.items()}
+        for rule in self.user_rules:
+            if largest([rule.holds], ranges, (-_PART, _PART)) > LARGEST:
+                raise RuleError(
+                    f"{self.workload.name}: the rule {rule.name} may meet numbers that 64 bits do "
+                    "not hold"
+                )
 
     # -- what is feasible
 
@@ -173,7 +188,9 @@ class FreeSpace:
 
     def _holding(self, columns: dict[str, IntArray], size: int) -> BoolArray:
         holds = np.ones(size, dtype=np.bool_)
-        for rule in self.rules:  # what is cheap comes first; the others see what is left
+        own = [rule for rule in self.user_rules if len(rule.holds.symbols) <= _CHEAP]
+        rest = [rule for rule in self.rules if not any(rule is mine for mine in own)]
+        for rule in (*own, *rest):  # what is cheap comes first; the others see what is left
             left = np.flatnonzero(holds)
             if not len(left):
                 break
@@ -343,7 +360,7 @@ class FreeSpace:
                 broken.append(rule)
         nearest = None
         if broken and not _is_none(broken):
-            near = self.neighbours(schedule)
+            near = self.neighbours(schedule) or self._with_fewer_slots(schedule)
             nearest = near[0] if near else None
         return ScheduleExplanation(
             schedule,
@@ -351,6 +368,20 @@ class FreeSpace:
             tuple(self._violation(rule, env, values) for rule in broken),
             nearest,
         )
+
+    def _with_fewer_slots(self, schedule: Schedule) -> list[Schedule]:
+        """The schedule with no more slots than fit, when it then can run."""
+        env = Env({**self.constants, **columns_of([replace(schedule, acc=1)])})
+        alone = self.geometry.on_alu  # it has no inputs and weights
+        need = int(env.evaluate((WINDOW_ACC if alone else ACC).quantities["need"])[0])
+        slots = {}
+        every = (("inp", "inp_chunk"), ("wgt", "wgt_chunk"), ("acc", "acc_tile"))
+        for name, chunk in every[2:] if alone else every:
+            size = int(env.evaluate(chunk_size(chunk))[0])
+            room = self.hardware.depth(name) - (need - size if name == "acc" else 0)
+            slots[name] = max(1, min(getattr(schedule, name), room // max(size, 1)))
+        fewer = fitted(replace(schedule, **slots), self.geometry)
+        return [fewer] if fewer != schedule and fewer in self else []
 
     def _violation(self, rule: Rule, env: Env, values: dict[str, int]) -> Violation:
         quantities = {name: int(env.evaluate(q)) for name, q in rule.quantities.items()}
@@ -397,10 +428,10 @@ class FreeSpace:
         """
         from ortools.sat.python import cp_model
 
-        from vtacsp.free.constraint_model import Model
-        from vtacsp.space.cpsat import run
+        from vtacsp.free.constraint_model import ScheduleModel
+        from vtacsp.space.cpsat import run_solver
 
-        model = Model(self.constants, self.domains, self.rules)
+        model = ScheduleModel(self.constants, self.domains, self.rules)
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.enumerate_all_solutions = True
@@ -411,7 +442,7 @@ class FreeSpace:
                 values = {n: self.value(v) for n, v in model.variables.items()}
                 found[schedule_of(values)] = None
 
-        status = run(solver, model.model, Each())
+        status = run_solver(solver, model.model, Each())
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
             raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")
         solved = list(found)

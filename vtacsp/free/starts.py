@@ -16,12 +16,12 @@ from vtacsp.free.moves import balanced, fitted
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.free.window_starts import window_starts
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, Geometry
+from vtacsp.operators.geometry import AxisGeometry, Geometry
 from vtacsp.timing.model import TimingModel
 
 __all__ = ["starts"]
 
-MOST = 12
+MOST = 24
 """Sizes of an axis that are tried; of more, some far apart."""
 
 _SLOTS = 4  # kernels that differ in the slots they use: two of accumulators, two of operands
@@ -62,9 +62,16 @@ def _parts(total: int) -> list[int]:
     return [found[place] for place in places.tolist()]
 
 
-def _needed(axis: Axis, outputs: IntArray) -> IntArray:
+def _needed(axis: AxisGeometry, outputs: IntArray) -> IntArray:
     """Inputs of a range of outputs, at most all of them."""
     return np.minimum((outputs - 1) * axis.stride + axis.kernel, axis.size)
+
+
+def _instructions(axis: AxisGeometry, tiles: IntArray) -> DoubleArray:
+    """Instructions over the taps of an axis, on average: those at an edge are apart."""
+    edges = min(axis.pad, axis.kernel - 1)
+    found: DoubleArray = 1 + np.minimum(edges, edges * 2 / tiles)
+    return found
 
 
 def _estimate(grid: IntArray, g: Geometry, hardware: VTAConfig, t: TimingModel) -> DoubleArray:
@@ -82,7 +89,9 @@ def _estimate(grid: IntArray, g: Geometry, hardware: VTAConfig, t: TimingModel) 
     # what a form leaves to its list of micro-ops: taps, pixels, and channels without a loop
     ky, kx = g.y.kernel, g.x.kernel
     column, row, tap = (form == FORMS.index(name) for name in ("column", "row", "tap"))
-    instructions = np.select([column, row, tap], [kx, ky, ky * kx], 1)
+    kernels = np.select([column, row, tap], [kx, ky, ky * kx], 1)
+    joined_y, joined_x = _instructions(g.y, tiles_y), _instructions(g.x, tiles_x)
+    instructions = np.select([column, row, tap], [joined_x, joined_y, joined_y * joined_x], 1)
     pixels = np.select([column, row, tap], [ky * rows, kx * columns, 1], ky * kx * rows * columns)
     flat = (columns == g.x.out) & (g.kernel == 1)  # the rows of a tile follow each other
     loops = np.select([column | row, tap], [1, flat.astype(int)], 2)
@@ -90,7 +99,7 @@ def _estimate(grid: IntArray, g: Geometry, hardware: VTAConfig, t: TimingModel) 
     listed = pixels * np.select([loops == 2, loops == 1], [1, rest], inputs * channels)
     places = np.minimum(tiles_y, _PLACES if ky > 1 else 1)
     places = places * np.minimum(tiles_x, _PLACES if kx > 1 else 1)
-    uops = listed * instructions * np.minimum(_SLOTS * places, tiles * steps)
+    uops = listed * kernels * np.minimum(_SLOTS * places, tiles * steps)
 
     # an instruction drains the pipeline; micro-ops are loaded by the compute module itself
     compute = (g.products + 4 * g.positions) * t.gemm_interval
@@ -123,6 +132,7 @@ def _schedule(g: Geometry, parts: list[int], form: str, loop: str) -> Schedule:
         finish=_tail(channels[-1], 3),
         order="channels",
         form=form,
+        join=True,
         loop=loop,
         clear_ahead=1,
         lead_uops=4,

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, field_bits
+from vtacsp.machine.fields import instruction_bits
+from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode, log_depths
 
-__all__ = ["COLUMNS", "FIELDS", "alu", "gemm", "largest", "move"]
+__all__ = ["COLUMNS", "FIELDS", "alu", "field_limits", "gemm", "move", "too_wide"]
 
 FIELDS = (
     *("opcode", "memory_type", "sram_base", "dram_base", "y_size", "x_size", "x_stride"),
@@ -42,10 +43,22 @@ KERNEL, INP, _, WGT, _, ACC, _ = range(len(FIELDS), len(COLUMNS))
 
 
 @lru_cache(maxsize=64)
-def largest(hardware: VTAConfig) -> IntArray:
-    """The largest value of each of :data:`FIELDS` on a machine."""
-    bits = field_bits(hardware)
-    return np.array([(1 << min(bits[name], 31)) - 1 for name in FIELDS], dtype=np.int64)
+def field_limits(hardware: VTAConfig) -> IntArray:
+    """The largest value of each of :data:`FIELDS` on a machine; second row: of an ALU one."""
+    kinds = [instruction_bits(**log_depths(hardware), alu=alu) for alu in (False, True)]
+    return np.array(
+        [[(1 << min(bits[name], 31)) - 1 for name in FIELDS] for bits in kinds], dtype=np.int64
+    )
+
+
+@jit
+def too_wide(table, most):  # type: ignore[no-untyped-def]
+    """The first of :data:`FIELDS` that has too large a value in some row, -1 when none has."""
+    for column in range(most.shape[1]):
+        for i in range(len(table)):
+            if table[i, column] > most[1 if table[i, _OPCODE] == _ALU else 0, column]:
+                return column
+    return -1
 
 
 @jit

@@ -10,14 +10,14 @@ import numpy as np
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import needed
 
-__all__ = ["TILE", "chunk", "measure", "spans", "tiles"]
+__all__ = ["TILE", "chunk", "input_spans", "measure", "tile_table"]
 
 TILE = ("batch", "channel", "channels", "row", "rows", "column", "columns")
 """Columns of a table of tiles."""
 
 
 @jit
-def tiles(batch, parts, by_rows):  # type: ignore[no-untyped-def]
+def tile_table(batch, parts, by_rows):  # type: ignore[no-untyped-def]
     """The tiles in their order, a row of :data:`TILE` each."""
     channels, rows, columns, first, last = parts
     outer, inner = (rows, channels) if by_rows else (channels, rows)
@@ -61,7 +61,7 @@ def chunk(y, x, tile, begin, end, gap_y, gap_x):  # type: ignore[no-untyped-def]
 
 
 @jit
-def spans(sizes, depth):  # type: ignore[no-untyped-def]
+def input_spans(sizes, depth):  # type: ignore[no-untyped-def]
     """Input channel blocks per output block of a tile: 0 when all its outputs share them."""
     _, groups, inputs, outputs, _ = sizes
     return inputs if outputs == groups and depth > 1 and groups > 1 else 0
@@ -81,7 +81,7 @@ def measure(layer, cut, step, cuts):  # type: ignore[no-untyped-def]
         while begin < tile[3] + tile[4]:
             end = min(begin + (load_rows if load_rows else tile[4]), tile[3] + tile[4])
             _, _, height, width = chunk(y, x, tile, begin, end, gap_y, gap_x)
-            blocks = max(step, spans(sizes, tile[2]) * tile[2])
+            blocks = max(step, input_spans(sizes, tile[2]) * tile[2])
             result[0] = max(result[0], blocks * height * width)
             begin = end
         result[1] = max(result[1], tile[2] * step * y[2] * x[2])

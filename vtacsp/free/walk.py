@@ -12,9 +12,9 @@ import numpy as np
 
 from vtacsp.free import micro_ops as k
 from vtacsp.free.epilogue import ON_CHANNEL, ON_TENSOR
-from vtacsp.free.multiply import OK, UOPS, multiply
+from vtacsp.free.multiply import OK, UOPS, gemm_instructions
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
-from vtacsp.free.tiles import chunk, spans
+from vtacsp.free.tiles import chunk, input_spans
 from vtacsp.free.transfers import copy_tile, load_inputs
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import Memory
@@ -37,6 +37,7 @@ class Cuts(NamedTuple):
     gap_y: int
     gap_x: int
     form: int
+    join: int
     loop: int
     inp_slots: int
     wgt_slots: int
@@ -51,7 +52,7 @@ class Cuts(NamedTuple):
 
 CALLS, PROBES = 256, 8  # calls that are remembered, places that are looked at
 CALL = 21
-"""Numbers that say what a call of :func:`multiply` is; two more where its instructions are."""
+"""Numbers of a call of :func:`gemm_instructions`; two more say where its instructions are."""
 
 
 @jit
@@ -93,7 +94,7 @@ def _recall(calls, call):  # type: ignore[no-untyped-def]
 
 @jit
 def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ignore[no-untyped-def]
-    """What :func:`multiply` notes, in the first form that can be; copied when it was noted before.
+    """What :func:`gemm_instructions` notes, in the first form that can be; copied if it is known.
 
     Returns the end of the instructions, or how it failed.
     """
@@ -114,10 +115,13 @@ def _products(table, n, c, y, x, acc, inp, wgt, part, uops, calls):  # type: ign
     end = n
     for turn in range(4):
         form = c.form if turn == 0 else turn - 1 + (turn > c.form)
-        end = multiply(table, n, form, c.loop, y, x, acc, inp, wgt, part, uops)
+        for join in range(c.join, -1, -1):
+            end = gemm_instructions(table, n, form, join, c.loop, y, x, acc, inp, wgt, part, uops)
+            if end >= 0:
+                break
+            k.forget(uops, kernels)
         if end >= 0:
             break
-        k.forget(uops, kernels)
     if end >= 0 and where >= 0:
         calls[where, :CALL] = call
         calls[where, CALL:] = n, end - n
@@ -147,8 +151,8 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
 
     ``layer``: (batch, groups, input blocks, output blocks, channel operands) and both axes;
     ``chain``: the passes of the epilogue and the tensor in place of the reset
-    (:class:`.epilogue.Chain`); ``cut``: the tiles; ``parts``: how sums, the first loads and the
-    last stores are cut; ``cuts``: :class:`Cuts`.
+    (:class:`.epilogue.EpiloguePasses`); ``cut``: the tiles; ``parts``: how sums, the first loads
+    and the last stores are cut; ``cuts``: :class:`Cuts`.
 
     Returns how the walk ended, the number of instructions (0: ``table`` is too short) and where
     the kernels begin in the pool.
@@ -191,7 +195,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
         area = rows * columns
         acc_slot = t % c.acc_slots
         acc_base = acc_slot * c.acc_size
-        wide = spans(sizes, depth)
+        wide = input_spans(sizes, depth)
         if n + spare > len(table):
             return OK, 0, starts[:1]
         # 2a. what the tile starts with: channel operands, then a tensor or a reset, of some tiles
@@ -373,8 +377,8 @@ def _clear(table, n, c, tile, number, loops, uops):  # type: ignore[no-untyped-d
     scratch, _, starts, _, _, _ = uops
     slot, area = number % c.acc_slots, tile[4] * tile[6]
     base = slot * c.acc_size
-    scratch[0] = k.pack(base, base, 0)
-    kernel = k.find(uops, 1)
+    scratch[0] = k.pack_micro_op(base, base, 0)
+    kernel = k.find_kernel(uops, 1)
     if kernel == k.FULL:
         return -UOPS
     flat(loops, tile[2], area, area, area)
@@ -404,8 +408,8 @@ def run_passes(  # type: ignore[no-untyped-def]
             n = copy_tile(
                 table, n, _ACC, source, start + out, blocks, lines, columns, rows, y, x
             )  # fmt: skip
-        scratch[0] = k.pack(base, source, 0)
-        kernel = k.find(uops, 1)
+        scratch[0] = k.pack_micro_op(base, source, 0)
+        kernel = k.find_kernel(uops, 1)
         if kernel == k.FULL:
             return -UOPS
         if loads == _ON_CHANNEL:

@@ -7,7 +7,7 @@ there are, each with its instructions, what is reset, what is stored after the l
 from __future__ import annotations
 
 from vtacsp.expr import Int, all_of, any_of, const, if_else, maximum, named
-from vtacsp.free.epilogue import ON_TENSOR, Chain
+from vtacsp.free.epilogue import ON_TENSOR, EpiloguePasses
 from vtacsp.free.least_stores import written
 from vtacsp.free.rules import last_tile
 from vtacsp.free.schedule_fields import (
@@ -29,7 +29,7 @@ __all__ = ["window_bound"]
 
 def window_bound(
     g: Geometry,
-    chain: Chain,
+    chain: EpiloguePasses,
     least: dict[str, int],
     hardware: VTAConfig,
     t: TimingModel,

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from itertools import groupby, product
 from typing import NamedTuple
 
-from vtacsp.operators.geometry import Axis, taps
+from vtacsp.operators.geometry import AxisGeometry, taps
 
-__all__ = ["NUMBERS", "Layer", "Windows", "demand"]
+__all__ = ["NUMBERS", "WindowLayer", "WindowSchedule", "window_needs"]
 
 NUMBERS = (
     *("acc_tile", "windows", "micro_ops", "fits", "tokens"),
     *("size", "stride", "loop", "wide_acc", "wide_src"),
     *("loaded", "loads", "kernels", "whole_acc"),
 )
-"""What :func:`demand` returns.
+"""What :func:`window_needs` returns.
 
 Accumulators of the largest tile and of all windows, micro-ops of all kernels, whether they fit, the
 most tokens in a queue, the largest size and stride of a copy, the longest loop, the largest
@@ -38,7 +38,7 @@ Loop = tuple[int, int, int]
 """How often it runs, what it adds to the accumulator and to the source."""
 
 
-class Layer(NamedTuple):
+class WindowLayer(NamedTuple):
     """A layer: batch, channel blocks, axes, what the passes of the epilogue take.
 
     ``zero_first``: what joins the values of a window does not add, so that the first of them is
@@ -47,13 +47,13 @@ class Layer(NamedTuple):
 
     batch: int
     channels: int
-    y: Axis
-    x: Axis
+    y: AxisGeometry
+    x: AxisGeometry
     passes: Sizes
     zero_first: bool
 
 
-class Windows(NamedTuple):
+class WindowSchedule(NamedTuple):
     """The fields of a schedule that say something: partitions, and what else."""
 
     channels: Sizes
@@ -90,7 +90,7 @@ class _Tile:
         )  # fmt: skip
 
 
-def demand(layer: Layer, s: Windows, most: int) -> list[int]:
+def window_needs(layer: WindowLayer, s: WindowSchedule, most: int) -> list[int]:
     """What a schedule asks for, one of :data:`NUMBERS` after the other; zeros when it is none."""
     wanted = (layer.channels, layer.y.out, layer.x.out)
     if tuple(map(sum, (s.channels, s.rows, s.columns))) != wanted:
@@ -104,7 +104,7 @@ def demand(layer: Layer, s: Windows, most: int) -> list[int]:
     return _Count(layer, s, own, most).numbers()
 
 
-def _tiles(layer: Layer, s: Windows) -> list[_Tile]:
+def _tiles(layer: WindowLayer, s: WindowSchedule) -> list[_Tile]:
     spans = [[(sum(p[:i]), n) for i, n in enumerate(p)] for p in (s.channels, s.rows, s.columns)]
     channels, rows, columns = spans
     outer, inner = (rows, channels) if s.by_rows else (channels, rows)
@@ -128,7 +128,7 @@ def _tiles(layer: Layer, s: Windows) -> list[_Tile]:
     return found
 
 
-def _reached(axis: Axis, low: int, many: int) -> range:
+def _reached(axis: AxisGeometry, low: int, many: int) -> range:
     """All inputs from the first to the last that some outputs need."""
     met: list[int] = []
     for tap in range(axis.kernel):
@@ -139,7 +139,7 @@ def _reached(axis: Axis, low: int, many: int) -> range:
     return range(min(met), max(met) + 1)
 
 
-def _has(axis: Axis, tap: int, output: int) -> bool:
+def _has(axis: AxisGeometry, tap: int, output: int) -> bool:
     return 0 <= output * axis.stride + tap - axis.pad < axis.size
 
 
@@ -147,7 +147,7 @@ class _Count:
     """The numbers of a schedule while they are counted."""
 
     def __init__(
-        self, layer: Layer, s: Windows, own: tuple[int | None, int | None], most: int
+        self, layer: WindowLayer, s: WindowSchedule, own: tuple[int | None, int | None], most: int
     ) -> None:
         self.layer, self.s, self.own, self.most = layer, s, own, most
         self.y, self.x = layer.y, layer.x
@@ -388,7 +388,7 @@ class _Count:
                 yield from self._box(number, tile, base, windows, box, part_y, part_x)
 
     @staticmethod
-    def _begins(axis: Axis, outputs: range) -> dict[int, int]:
+    def _begins(axis: AxisGeometry, outputs: range) -> dict[int, int]:
         """The tap that each output begins with: the last that all have, or its own last."""
         for tap in range(axis.kernel - 1, -1, -1):
             if all(_has(axis, tap, o) for o in outputs):

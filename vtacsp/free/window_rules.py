@@ -23,6 +23,7 @@ from vtacsp.free.schedule_fields import (
     form,
     gather,
     inp,
+    join,
     lead,
     load_rows,
     loop,
@@ -40,7 +41,7 @@ from vtacsp.rules.symbols import CO, KH, KW, depth
 
 __all__ = ["WINDOW_RULES"]
 
-_ZERO = (clear_ahead, load_rows, snake, loop)
+_ZERO = (clear_ahead, load_rows, snake, join, loop)
 _EMPTY = (lead, begin, begin_rows, finish, finish_rows)
 _one = KH * KW == 1
 
@@ -62,8 +63,8 @@ FIXED = Rule(
     message=(
         "a layer without products has no steps, inputs and weights: {pieces} of lead, begin, "
         "begin_rows, finish and finish_rows are not empty, clear_ahead is {clear_ahead}, load_rows "
-        "{load_rows}, snake {snake}, loop {loop}, begin_steps {begin_steps}, inp {inp}, wgt {wgt}, "
-        "gather {gather}, form {form}"
+        "{load_rows}, snake {snake}, join {join}, loop {loop}, begin_steps {begin_steps}, "
+        "inp {inp}, wgt {wgt}, gather {gather}, form {form}"
     ),
     mechanism=(
         "The ALU runs the layer by itself. `gather` 2 loads one value of each window where its "
@@ -73,7 +74,8 @@ FIXED = Rule(
     quantities={
         "pieces": sum((if_else(parts(name) > 0, 1, 0) for name in _EMPTY[1:]),
                       if_else(parts(lead) > 0, 1, 0)),
-        "clear_ahead": clear_ahead, "load_rows": load_rows, "snake": snake, "loop": loop,
+        "clear_ahead": clear_ahead, "load_rows": load_rows, "snake": snake, "join": join,
+        "loop": loop,
         "begin_steps": begin_steps, "inp": inp, "wgt": wgt, "gather": gather, "form": form,
     },
 )  # fmt: skip

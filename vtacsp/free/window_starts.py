@@ -11,7 +11,7 @@ from itertools import product
 from vtacsp.free.moves import balanced, equal, fitted
 from vtacsp.free.schedule import FORMS, Schedule, fixed
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.geometry import Axis, Geometry
+from vtacsp.operators.geometry import AxisGeometry, Geometry
 from vtacsp.timing.model import TimingModel
 
 __all__ = ["window_starts"]
@@ -56,7 +56,7 @@ def _tail(rows: int) -> Sizes:
     return (rows - rows // 3, rows // 3) if rows >= 3 else ()
 
 
-def _needed(axis: Axis, outputs: int) -> int:
+def _needed(axis: AxisGeometry, outputs: int) -> int:
     return min((outputs - 1) * axis.stride + axis.kernel, axis.size)
 
 

@@ -119,8 +119,8 @@ def walk_windows(layer, passes, cut, kept, numbers, table, pool):  # type: ignor
             )  # fmt: skip
         table[at:n, _MEMORY] = _ACC
         if not in_place:
-            scratch[0] = k.pack(base, base, 0)
-            kernel = k.find(uops, 1)
+            scratch[0] = k.pack_micro_op(base, base, 0)
+            kernel = k.find_kernel(uops, 1)
             if kernel == k.FULL:
                 return UOPS, 0, starts[:1]
             flat(loops, depth, rows * columns, rows * columns, rows * columns)
@@ -447,11 +447,11 @@ def _instruction(  # type: ignore[no-untyped-def]  # noqa: PLR0912
             for c in range(left[3]):
                 to = dst + a * found[1, 1] + b * found[2, 1] + c * found[3, 1]
                 at = src + a * found[1, 2] + b * found[2, 2] + c * found[3, 2]
-                scratch[size] = k.pack(to, at, 0)
+                scratch[size] = k.pack_micro_op(to, at, 0)
                 size += 1
     if k.rewrites(scratch, size, loops):
         return -HAZARD
-    kernel = k.find(uops, size)
+    kernel = k.find_kernel(uops, size)
     if kernel == k.FULL:
         return -UOPS
     return alu(table, n, operation, 0, 0, loops, kernel, starts[kernel], starts[kernel + 1])

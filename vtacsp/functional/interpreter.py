@@ -29,6 +29,7 @@ from vtacsp.arrays import BoolArray, IntArray
 from vtacsp.jit import jit
 from vtacsp.machine import rows as r
 from vtacsp.machine.instructions import INSTRUCTION, AluOp, Memory, Opcode
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "DEADLOCK",
@@ -41,10 +42,12 @@ __all__ = [
     "SRAM_RANGE",
     "STALE",
     "UNWRITTEN",
-    "Dram",
-    "Scratchpads",
+    "DramContents",
+    "ScratchpadContents",
     "run_segment",
 ]
+
+keep_old_names(__name__)
 
 OK, SRAM_RANGE, DRAM_RANGE, RACE, STALE, UNWRITTEN, DEADLOCK, BAD_OPCODE = range(8)
 """How a segment ends: RACE, a store and a later write are not ordered; STALE, a doubtful value is
@@ -59,7 +62,7 @@ _FAR = np.int64(1 << 60)
 _CLEAN, _NEVER = -1, -2  # instead of the instruction that brought a doubt
 
 
-class Dram(NamedTuple):
+class DramContents(NamedTuple):
     """Operands and output, a row per element; micro-ops (n, 3); output channels of weights last."""
 
     uop: IntArray
@@ -69,7 +72,7 @@ class Dram(NamedTuple):
     out: Values
 
 
-class Scratchpads(NamedTuple):
+class ScratchpadContents(NamedTuple):
     """Contents, and what is known of every element.
 
     ``uop`` (depth, 3), ``inp`` and ``acc`` (depth, batch, channel), ``wgt`` (depth, input
@@ -92,7 +95,7 @@ class Scratchpads(NamedTuple):
     @classmethod
     def of(
         cls, depths: tuple[int, int, int, int], batch: int, block: int, seed: int
-    ) -> Scratchpads:
+    ) -> ScratchpadContents:
         """Scratchpads of these depths (UOP, INP, WGT, ACC) that hold anything at all."""
         uop, inp, wgt, acc = depths
         noise = np.random.default_rng(seed).integers

@@ -28,6 +28,7 @@ from vtacsp.machine.fields import (
     laid_out,
     micro_op_bits,
 )
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "ALU_NAMES",
@@ -46,11 +47,14 @@ __all__ = [
     "field_bits",
     "fits",
     "log_depths",
+    "module_of",
     "modules_of",
     "pack_micro_ops",
     "places",
     "unpack_micro_ops",
 ]
+
+keep_old_names(__name__)
 
 Records = NDArray[Any]
 Words = NDArray[np.uint64]
@@ -103,8 +107,6 @@ class TokenQueue(IntEnum):
     S2C = 2
     C2S = 3
 
-
-Stage = Module  # the name until 0.2; goes with the next release
 
 ALU_NAMES = {op.value: op.name.lower() for op in AluOp}
 
@@ -279,13 +281,25 @@ def unpack_micro_ops(words: NDArray[np.uint32], hardware: VTAConfig) -> Records:
     return micro_ops
 
 
+_OP_LOAD, _OP_STORE, _INP, _WGT = (
+    *(int(Opcode.LOAD), int(Opcode.STORE)),
+    *(int(Memory.INP), int(Memory.WGT)),
+)
+_BETWEEN = int(Module.COMPUTE)  # before it comes LOAD, behind it STORE
+
+
+def module_of(opcode: Any, memory: Any) -> Any:
+    """Module that executes an instruction, a number of :class:`Module`; FINISH is a compute one.
+
+    Of numbers, of columns of them, and in compiled code (:func:`vtacsp.machine.rows.row_module`).
+    """
+    loads = (opcode == _OP_LOAD) & ((memory == _INP) | (memory == _WGT))
+    return _BETWEEN + (opcode == _OP_STORE) - loads
+
+
 def modules_of(instructions: Records) -> NDArray[np.uint8]:
-    """Module (:class:`Module`) that executes each instruction; FINISH is a compute one."""
-    loads = (instructions["opcode"] == Opcode.LOAD) & np.isin(
-        instructions["memory_type"], (Memory.INP, Memory.WGT)
+    """Module (:class:`Module`) that executes each instruction."""
+    found: NDArray[np.signedinteger[Any]] = module_of(
+        instructions["opcode"], instructions["memory_type"]
     )
-    stores = instructions["opcode"] == Opcode.STORE
-    result = np.full(len(instructions), Module.COMPUTE, dtype=np.uint8)
-    result[loads] = Module.LOAD
-    result[stores] = Module.STORE
-    return result
+    return found.astype(np.uint8)

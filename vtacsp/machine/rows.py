@@ -6,18 +6,26 @@ The columns are the fields of :data:`vtacsp.machine.instructions.INSTRUCTION`, i
 from __future__ import annotations
 
 from vtacsp.jit import jit
-from vtacsp.machine.instructions import TokenQueue
+from vtacsp.machine import instructions
+from vtacsp.machine.instructions import Module, TokenQueue
 
-__all__ = ["pop_tokens", "pops", "pushes"]
+__all__ = ["pop_tokens", "pops", "pushes", "row_module"]
 
 (OP, POP_PREV, POP_NEXT, PUSH_PREV, PUSH_NEXT) = range(5)
 (MEM, SRAM, DRAM, Y, X, STRIDE, Y0, Y1, X0, X1) = range(5, 15)
 (RESET, BGN, END, OUT, IN, DST_O, DST_I, SRC_O, SRC_I, WGT_O, WGT_I) = range(15, 26)
 (ALU, USE_IMM, IMM) = range(26, 29)
 
-L, C, S = range(3)
+L, C, S = (int(module) - 1 for module in (Module.LOAD, Module.COMPUTE, Module.STORE))
 """Modules: load, compute, store."""
+_module_of = jit(instructions.module_of)
 L2C, C2L, S2C, C2S = (int(queue) for queue in TokenQueue)
+
+
+@jit
+def row_module(opcode, memory):  # type: ignore[no-untyped-def]
+    """The module that executes an instruction, which says :mod:`.instructions`."""
+    return _module_of(opcode, memory) - 1
 
 
 @jit

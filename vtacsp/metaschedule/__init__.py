@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import Any
 
 from vtacsp.errors import (
     ConfigError,
@@ -31,7 +30,7 @@ from vtacsp.metaschedule.runner import Cycles, SimulatorBuilder, SimulatorRunner
 from vtacsp.metaschedule.strategy import FeasibleSearch, Initial
 from vtacsp.metaschedule.traces import apply, config_of, with_config
 from vtacsp.metaschedule.tune import TARGET, BestRecord, best, tune
-from vtacsp.moved import old_name
+from vtacsp.moved import keep_old_names
 
 __all__ = [
     "TARGET",
@@ -74,5 +73,4 @@ def _name_frozen_modules() -> None:
 _name_frozen_modules()
 
 
-def __getattr__(name: str) -> Any:
-    return old_name(__name__, name, {"TuningResult": "vtacsp.metaschedule.tune:BestRecord"})
+keep_old_names(__name__)

@@ -12,6 +12,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from vtacsp.network.answer import LayerAnswer, NetworkAnswer, answers, solve
+    from vtacsp.network.free_tuner import FreeTuning, tune_free
     from vtacsp.network.lanes import Lanes, Watch
     from vtacsp.network.layer_search import LayerSearch
     from vtacsp.network.load import load_network
@@ -24,6 +25,7 @@ __all__ = [
     "FUSED",
     "HOST",
     "VTA",
+    "FreeTuning",
     "Lanes",
     "LayerAnswer",
     "LayerSearch",
@@ -37,6 +39,7 @@ __all__ = [
     "answers",
     "load_network",
     "solve",
+    "tune_free",
     "tune_network",
 ]
 
@@ -45,6 +48,7 @@ __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answer": ["LayerAnswer", "NetworkAnswer", "answers", "solve"],
+        "free_tuner": ["FreeTuning", "tune_free"],
         "lanes": ["Lanes", "Watch"],
         "load": ["load_network"],
         "layer_search": ["LayerSearch"],

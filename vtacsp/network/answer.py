@@ -97,6 +97,7 @@ class LayerAnswer:
             "causes": None if counts is None else dict(counts.first),
             "alone": self.alone,
             "shared": list(self.shared),
+            "cut_short": run.cut_short[0] if run is not None and run.cut_short else None,
             "refused": self.refused or None,
             "nodes": list(self.layer.nodes),
             "remarks": list(self.layer.remarks),

@@ -3,7 +3,9 @@
 A lane is an executor with one worker.  A layer is searched on its lane from beginning to end, in
 slices of a quarter of a second: the worker keeps the search between them, and what it measured
 goes into the log with every slice.  A worker that ends loses nothing but its slice: the search is
-made anew from what the log knows, which is how an interrupted run goes on too.
+made anew from what the log knows, which is how an interrupted run goes on too.  Then its next
+measurement is announced before it is made: one at which workers end again and again is an error of
+that configuration, as of one that is measured in a process of its own, and the search goes on.
 """
 
 from __future__ import annotations
@@ -19,23 +21,25 @@ from threading import Lock
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
+from vtacsp.causes import CRASH
 from vtacsp.errors import MeasureError, VtacspError
 from vtacsp.network.layer_search import BATCH, LayerSearch
-from vtacsp.timing.simulator import Simulator, ready
-from vtacsp.tune.loop import PROVEN, Book, Steps, Trial, TuningResult, tune
+from vtacsp.timing.simulator import Simulator, compile_simulator
+from vtacsp.tune.loop import PROVEN, Book, Trial, TrialLoop, TuningResult, tune
 from vtacsp.tune.measure import Measurer
 from vtacsp.tune.records import TuningLog
-from vtacsp.tune.result import Result
+from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.tune.search_space import FeasibleGrid, SearchSpace
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 from vtacsp.workers import process_pool, stop_workers
 
-__all__ = ["Chain", "Lanes", "LayerJob", "Plan", "Watch", "in_order"]
+__all__ = ["JobChain", "Lanes", "LayerJob", "Plan", "Watch", "in_order"]
 
 SLICE = 0.25  # seconds that a worker measures before it hands over what it has
+_KILLED = "KilledWorker"  # what Dask says when several workers ended at one task
 KEPT = 256  # searches that a worker keeps; those of runs that were killed are never asked for
-TRIES = 3  # workers that may end at one measurement
+TRIES = 3  # workers that end at one measurement before it is an error
 
 
 class _Listed(Searcher):
@@ -62,7 +66,7 @@ class LayerJob:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What :func:`~vtacsp.tune.tune` and :class:`~vtacsp.tune.loop.Steps` are told."""
+        """What :func:`~vtacsp.tune.tune` and :class:`~vtacsp.tune.loop.TrialLoop` are told."""
         if self.listed:
             return {"trials": self.trials, "batch_size": len(self.listed)}
         return {
@@ -127,7 +131,7 @@ class Watch:
         return None
 
 
-class Chain:
+class JobChain:
     """Layers one after the other: what one measured, the next finds in the log."""
 
     def __init__(self, simulators: Sequence[Simulator], search: LayerSearch) -> None:
@@ -135,7 +139,7 @@ class Chain:
         self._results: dict[int, TuningResult] = {}
 
     @classmethod
-    def of(cls, simulators: Sequence[Simulator], search: LayerSearch) -> list[Chain]:
+    def of(cls, simulators: Sequence[Simulator], search: LayerSearch) -> list[JobChain]:
         """Layers of one AutoTVM task in a chain, as in a list of layers with twins in it."""
         tasks: dict[Any, list[Simulator]] = {}
         for simulator in simulators:
@@ -158,10 +162,10 @@ class Chain:
         return [(simulator, result) for simulator, result in found if result is not None]
 
 
-Done = Callable[[Simulator, TuningResult], None]
+OnLayer = Callable[[Simulator, TuningResult], None]
 
 
-def in_order(plans: Sequence[Plan], log: TuningLog | None, done: Done | None = None) -> bool:
+def in_order(plans: Sequence[Plan], log: TuningLog | None, done: OnLayer | None = None) -> bool:
     """Search one layer after the other in this process; False when Ctrl-C ended that.
 
     ``done`` sees the result of each layer.
@@ -189,17 +193,52 @@ class _Part(NamedTuple):
 
     trials: list[tuple[int, Result, bool]]
     ended: str | None  # None while it goes on
+    announced: int | None = None
+    """The configuration that comes next, of which nothing is measured unless that is allowed."""
+
+
+class _Announcement(Exception):  # noqa: N818 - no error, it ends a slice
+    """A configuration is to be measured that nobody has allowed."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+
+class _Announcing(Measurer):
+    """Measures the one configuration that is allowed, and announces any other."""
+
+    def __init__(self, measurer: Measurer, allowed: int | None) -> None:
+        self._measurer, self._allowed = measurer, allowed
+        self.device, self.task = measurer.device, measurer.task
+
+    def measure(self, indices: Sequence[int]) -> Iterator[tuple[int, Result]]:
+        """The first of them, when that is the one."""
+        for index in indices:
+            if index != self._allowed:
+                raise _Announcement(index)
+            self._allowed = None
+            yield from self._measurer.measure([index])
+
+
+class _Careful(NamedTuple):
+    """How a search goes on after its worker ended."""
+
+    announce: bool = False
+    allowed: int | None = None
 
 
 class _Live:
     """A search on its worker, between two slices."""
 
-    def __init__(self, job: LayerJob, known: Mapping[int, Result]) -> None:
+    def __init__(self, job: LayerJob, known: Mapping[int, Result], careful: _Careful) -> None:
         self.slices = 0
         self._stack = ExitStack()
         self._end = float("inf")
         measurer: Measurer = self._stack.enter_context(job.search.measurer(job.simulator))
-        self._steps = Steps(job.searcher(), measurer, known, stop=self._late, **job.options)
+        if careful.announce:
+            measurer = _Announcing(measurer, careful.allowed)
+        self._steps = TrialLoop(job.searcher(), measurer, known, stop=self._late, **job.options)
         self._trials = iter(self._steps)
 
     def _late(self) -> bool:
@@ -209,10 +248,14 @@ class _Live:
         now = time.monotonic()
         self._end = now + left
         found: list[tuple[int, Result, bool]] = []
-        for trial in self._trials:
-            found.append((trial.index, trial.result, trial.recorded))
-            if not trial.recorded and time.monotonic() - now >= SLICE:
-                return _Part(found, None)
+        try:
+            for trial in self._trials:
+                found.append((trial.index, trial.result, trial.recorded))
+                if not trial.recorded and time.monotonic() - now >= SLICE:
+                    return _Part(found, None)
+        except _Announcement as announced:
+            self._stack.close()
+            return _Part(found, None, announced.index)
         self._stack.close()
         return _Part(found, self._steps.ended)
 
@@ -227,17 +270,18 @@ def _advance(
     left: float,
     job: LayerJob | None = None,
     known: Mapping[int, Result] | None = None,
+    careful: _Careful | None = None,
 ) -> _Part | None:
     """The next slice of a search, or its first when there is a job; None where it is not known."""
     with _LOCK:
         live = _LIVE.pop(token, None)
     if job is not None:
-        live = _Live(job, known or {})
+        live = _Live(job, known or {}, careful or _Careful())
     elif live is None or live.slices != number:
         return None
     part = live.advance(left)
     live.slices = number + 1
-    if part.ended is None:
+    if part.ended is None and part.announced is None:
         with _LOCK:
             _LIVE[token] = live
             while len(_LIVE) > KEPT:
@@ -264,6 +308,7 @@ class _Flight:
     number: int = 0
     anew: bool = False
     failures: int = 0
+    announced: int | None = None
     arrived: list[tuple[int, Result, bool]] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
 
@@ -273,7 +318,8 @@ class _Flight:
         self.anew = anew
         if not self.number or anew:
             known = self.book.known | {index: result for index, result, _ in self.arrived}
-            work = partial(_advance, self.token, self.number, seconds, self.job, known)
+            careful = _Careful(self.failures > 0, self.announced)
+            work = partial(_advance, self.token, self.number, seconds, self.job, known, careful)
         else:
             work = partial(_advance, self.token, self.number, seconds)
         return self.lane.executor().submit(work)
@@ -289,6 +335,14 @@ class _Flight:
         self.arrived += new
         self._write(self.book.write)
         return bool(new)
+
+    def fail(self) -> None:
+        """Workers end at the announced measurement: that is its result."""
+        assert self.announced is not None
+        result = Result(error=MeasureErrorNo.RUNTIME_DEVICE, cause=CRASH)
+        self.arrived.append((self.announced, result, False))
+        self.failures, self.announced = 0, None
+        self._write(self.book.write)
 
     def finish(self) -> None:
         """Bring log and trials together after an interrupt; may be called again."""
@@ -404,7 +458,7 @@ class Lanes:
         self,
         plans: Sequence[Plan],
         log: TuningLog | None,
-        done: Done | None = None,
+        done: OnLayer | None = None,
         watch: Watch | None = None,
     ) -> bool:
         """Search the layers of all plans; False when Ctrl-C ended that.
@@ -412,15 +466,16 @@ class Lanes:
         ``done`` sees the result of each layer when it is there, ``watch`` every trial.
 
         The log has the records of each layer in the order in which a search of that layer alone
-        writes them; those of several layers alternate.  Raises
-        :class:`~vtacsp.errors.MeasureError` when workers end at the same measurement again and
-        again, and what a search raises.
+        writes them; those of several layers alternate.  A configuration at which workers end again
+        and again has failed, as one that crashes in :class:`~vtacsp.tune.ExecutorMeasurer`.  Raises
+        :class:`~vtacsp.errors.MeasureError` when they end before any measurement, and what a
+        search raises.
         """
         running = [_Running(plan) for plan in plans]
         run = _Search(self._lanes, running, log, done, watch or Watch())
         try:
             if self._local:
-                ready()  # compiled once, not in every process
+                compile_simulator()  # compiled once, not in every process
             run.all()
         except KeyboardInterrupt:
             run.interrupted()
@@ -439,7 +494,7 @@ class _Search:
         lanes: Sequence[_Lane],
         plans: Sequence[_Running],
         log: TuningLog | None,
-        done: Done | None,
+        done: OnLayer | None,
         watch: Watch,
     ) -> None:
         self._free = deque(lanes)
@@ -480,16 +535,23 @@ class _Search:
             return
         except VtacspError:
             raise
-        except Exception as failure:  # what Dask says of a worker that ended, for example
+        except Exception as failure:
+            if type(failure).__name__ == _KILLED:
+                self._restart(flight)
+                return
             name = flight.job.simulator.workload.name
             raise MeasureError(f"{name}: {type(failure).__name__}: {failure}"[:200]) from failure
         if part is None:  # another worker took over, which has not seen the search
             self._flying[flight.submit(anew=True)] = flight
             return
+        before, flight.announced = flight.announced, part.announced
         if flight.take(part):
             flight.failures = 0
+        elif before is not None and before != part.announced:
+            flight.announced = None  # a search that is not the same again: nobody knows which it is
+            self._failed(flight)
         if part.ended is None:
-            self._flying[flight.submit()] = flight
+            self._flying[flight.submit(anew=part.announced is not None)] = flight
             return
         result = flight.result(part.ended)
         flight.shown.close()
@@ -506,13 +568,21 @@ class _Search:
 
     def _restart(self, flight: _Flight) -> None:
         flight.lane.stop()
-        flight.failures += 1
-        if flight.failures == TRIES:
-            raise MeasureError(
-                f"{flight.job.simulator.workload.name}: its worker ended {TRIES} times after "
-                f"{len(flight.trials)} trials; memory may be short: fewer workers need less"
-            )
+        self._failed(flight)
         self._flying[flight.submit(anew=True)] = flight
+
+    @staticmethod
+    def _failed(flight: _Flight) -> None:
+        """Its worker ended once more, or it cannot be said at what."""
+        flight.failures += 1
+        if flight.failures >= TRIES:
+            if flight.announced is None:
+                raise MeasureError(
+                    f"{flight.job.simulator.workload.name}: its worker ended {TRIES} times after "
+                    f"{len(flight.trials)} trials, while it searched; memory may be short: fewer "
+                    "workers need less"
+                )
+            flight.fail()
 
     def interrupted(self) -> None:
         """Keep what came back; what is under way is given up."""

@@ -20,13 +20,13 @@ from vtacsp.operators.suites import SUITES, host_nodes, in_suite
 from vtacsp.operators.workload import Workload
 
 __all__ = [
+    "counted_network",
     "find",
     "is_model",
     "is_network",
     "load_file",
     "load_network",
     "load_unfilled",
-    "network_of",
     "place",
 ]
 
@@ -53,7 +53,7 @@ def load_network(
     found = find(reference, machine, options)
     if isinstance(found, Network):
         return found
-    return network_of(reference, found, machine, options)
+    return counted_network(reference, found, machine, options)
 
 
 def find(reference: str, hardware: VTAConfig, options: Options) -> Network | list[Workload]:
@@ -141,7 +141,7 @@ def is_network(data: Any) -> bool:
     return isinstance(data, Mapping) and ("nodes" in data or "network" in data)
 
 
-def network_of(
+def counted_network(
     reference: str,
     workloads: Sequence[Workload],
     hardware: VTAConfig,

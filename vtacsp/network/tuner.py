@@ -13,12 +13,14 @@ import numpy as np
 from vtacsp.errors import SearchError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.network.answer import LayerAnswer, NetworkAnswer, tasks
+from vtacsp.network.free_tuner import FreeTuning, tune_free
 from vtacsp.network.lanes import Lanes, LayerJob, Watch, in_order
 from vtacsp.network.layer_search import LayerSearch
 from vtacsp.network.value import Network, NetworkLayer
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.timing.simulator import Simulator
 from vtacsp.tune.loop import TuningResult
+from vtacsp.tune.measured_schedules import MeasuredSchedules
 from vtacsp.tune.records import Record, TuningLog
 from vtacsp.tune.search_space import FeasibleGrid
 from vtacsp.tune.task import Task, device_of
@@ -34,7 +36,8 @@ class TunedNetwork:
     """What the searches of a network found.
 
     ``results`` are the searches by layer, with the simulator of each; ``records`` one per AutoTVM
-    task, what a log for TVM needs.
+    task, what a log for TVM needs.  ``free`` is what was measured beyond the template, by layer,
+    where that was asked for.
 
     >>> node = Node(name="conv", op="Conv", place=VTA, workload=vtacsp.suite("resnet18")[9])
     >>> tuned = tune_network(Network("tiny", (node,)), search=LayerSearch(trials=4))
@@ -47,6 +50,7 @@ class TunedNetwork:
     results: dict[str, tuple[Simulator, TuningResult]] = field(repr=False)
     records: tuple[Record, ...] = field(repr=False)
     interrupted: bool = False
+    free: dict[str, MeasuredSchedules] = field(default_factory=dict, repr=False)
 
 
 def tune_network(
@@ -59,6 +63,7 @@ def tune_network(
     done: Callable[[Simulator, TuningResult], None] | None = None,
     lanes: Lanes | None = None,
     watch: Watch | None = None,
+    free: FreeTuning | None = None,
 ) -> TunedNetwork:
     """Search every distinct layer; what is in the log is not measured again.
 
@@ -70,6 +75,9 @@ def tune_network(
     With ``lanes`` the layers are searched side by side on their workers, and ``watch`` looks on.
     What is found is the same, and so are the records of a layer in the log, in the same order;
     those of several layers alternate.
+
+    ``free`` then searches schedules beyond the template and measures the fastest of each layer with
+    the same measurer.
 
     Raises :class:`~vtacsp.errors.SearchError` for a network without a layer that can run, and as
     :func:`vtacsp.tune.tune`.
@@ -98,7 +106,12 @@ def tune_network(
     results = {layer.name: found[layer.name] for layer in network.layers if layer.name in found}
     records = tuple(record for group in groups if (record := group.record()) is not None)
     answer = NetworkAnswer(network, machine, timing, ordered)
-    return TunedNetwork(answer, results, records, not whole)
+    beyond: dict[str, MeasuredSchedules] = {}
+    if free is not None and whole:
+        tuned = [simulator for simulator, _ in results.values()]
+        beyond, interrupted = tune_free(tuned, search, free)
+        whole = not interrupted
+    return TunedNetwork(answer, results, records, not whole, beyond)
 
 
 @dataclass

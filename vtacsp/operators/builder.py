@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from vtacsp.errors import TooLongError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Choice, KnobSpace
+from vtacsp.operators.knobs import ConfigLike, KnobSpace
 from vtacsp.operators.registry import part
 from vtacsp.operators.workload import Workload
 from vtacsp.program.program import Program
@@ -21,7 +21,7 @@ __all__ = ["build"]
 def build(
     workload: Workload,
     hardware: VTAConfig,
-    config: Choice,
+    config: ConfigLike,
     *,
     waits: bool = False,
     max_transfer: int = MAX_TRANSFER,

@@ -18,7 +18,7 @@ from vtacsp.epilogue.steps import CHANNEL
 from vtacsp.errors import WorkloadError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.operands import Operands
-from vtacsp.operators.packing import pack, unpack
+from vtacsp.operators.packing import pack_blocks, unpack_blocks
 from vtacsp.operators.registry import has_part, part
 from vtacsp.operators.workload import PackedShapes, Shape, Workload
 
@@ -175,7 +175,7 @@ class Filling:
 
     def extract(self, output: Integers) -> Integers:
         """The layer's output (batch, outputs, ...), of the workload's packed output."""
-        return self.outputs.gather(unpack(output)[: self.layer.batch], 1)
+        return self.outputs.gather(unpack_blocks(output)[: self.layer.batch], 1)
 
     def _plain(self, channels: Channels, packed: Shape) -> Shape:
         return self.layer.batch, channels.count, *packed[2:-2]
@@ -188,7 +188,7 @@ class Filling:
         """(batch, channels, ...), packed."""
         rows = [(0, self.workload.batch - len(values)), *[(0, 0)] * (values.ndim - 1)]
         whole = np.pad(channels.spread(values, 1), rows)
-        return pack(whole, self.hardware.batch, self.hardware.block)
+        return pack_blocks(whole, self.hardware.batch, self.hardware.block)
 
     def _channel(self, values: Integers, shape: Shape) -> Integers:
         """One value per output channel, the same for every row and pixel."""
@@ -208,7 +208,7 @@ class Filling:
         first = inputs.first(np.arange(outputs.count) // outputs.share)
         columns = first[:, None] + np.arange(inputs.share)
         whole[outputs.places[:, None], columns] = weight
-        return pack(whole, self.hardware.block, self.hardware.block)
+        return pack_blocks(whole, self.hardware.block, self.hardware.block)
 
 
 def fill_blocks(workload: Workload, hardware: VTAConfig, members: int | None = None) -> Filling:

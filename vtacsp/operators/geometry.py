@@ -15,19 +15,19 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.registry import part
 from vtacsp.operators.workload import Workload
 
-__all__ = ["MULTIPLIES", "Axis", "Geometry", "geometry", "needed", "taps"]
+__all__ = ["MULTIPLIES", "AxisGeometry", "Geometry", "geometry", "needed", "taps"]
 
 MULTIPLIES = -1
 """Instead of the ALU operation that joins the values of a window."""
 
 
-class Axis(NamedTuple):
+class AxisGeometry(NamedTuple):
     """One spatial axis: extents of input, output and kernel, and how they meet.
 
     Output ``o`` multiplies tap ``k`` with input ``o * stride + k - pad``, if that is one: inside,
     and a multiple of ``dilation``.  Only one of stride and dilation is above 1.
 
-    >>> Axis(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1).pairs
+    >>> AxisGeometry(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1).pairs
     19
     """
 
@@ -102,8 +102,8 @@ class Geometry(NamedTuple):
     groups: int
     inputs: int
     outputs: int
-    y: Axis
-    x: Axis
+    y: AxisGeometry
+    x: AxisGeometry
     join: int = MULTIPLIES
 
     @property
@@ -184,7 +184,7 @@ def geometry(workload: Workload, hardware: VTAConfig) -> Geometry:
     Raises :class:`~vtacsp.errors.WorkloadError` when the machine cannot pack it.
 
     >>> geometry(vtacsp.suite("resnet18")[9], VTAConfig()).y
-    Axis(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1)
+    AxisGeometry(size=7, out=7, kernel=3, stride=1, pad=1, dilation=1)
     """
     found: Geometry = part(workload.op, "geometry").geometry(workload, hardware)
     return found

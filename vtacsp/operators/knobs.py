@@ -13,7 +13,7 @@ from vtacsp.errors import ConfigError, shortened
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.workload import Workload
 
-__all__ = ["BLOCK", "Choice", "Config", "Knob", "KnobSpace"]
+__all__ = ["BLOCK", "Config", "ConfigLike", "Knob", "KnobSpace"]
 
 Config = dict[str, int]
 """Knob name -> value: the inner factor of a split (``tile_*``), a number of virtual threads.
@@ -23,7 +23,7 @@ Config = dict[str, int]
 (1, 1)
 """
 
-Choice = Mapping[str, int] | int
+ConfigLike = Mapping[str, int] | int
 """A configuration, or its AutoTVM index: what takes the one takes the other."""
 
 THREAD_COUNTS = (1, 2)
@@ -113,7 +113,7 @@ class KnobSpace:
             config[knob.name] = knob.values[digit]
         return config
 
-    def index(self, config: Choice) -> int:
+    def index(self, config: ConfigLike) -> int:
         """AutoTVM index of a configuration, or an index as it is, checked.
 
         Every knob must be given, and no other.  Raises :class:`~vtacsp.errors.ConfigError`.

@@ -6,18 +6,18 @@ import numpy as np
 
 from vtacsp.arrays import Integers
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack_blocks", "unpack_blocks"]
 
 
-def pack(values: Integers, rows: int, columns: int) -> Integers:
+def pack_blocks(values: Integers, rows: int, columns: int) -> Integers:
     """(A, B, ...) to (A/rows, B/columns, ..., rows, columns): data, or weights, of any image."""
     a, b, *image = values.shape
     parts = values.reshape(a // rows, rows, b // columns, columns, *image)
     return np.ascontiguousarray(parts.transpose(0, 2, *range(4, 4 + len(image)), 1, 3))
 
 
-def unpack(values: Integers) -> Integers:
-    """The inverse of :func:`pack`."""
+def unpack_blocks(values: Integers) -> Integers:
+    """The inverse of :func:`pack_blocks`."""
     a, b, *image, rows, columns = values.shape
     axes = range(2, 2 + len(image))
     parts = values.transpose(0, 2 + len(image), 1, 3 + len(image), *axes)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vtacsp.expr import Symbol, definitions, to_text
-from vtacsp.expr.nodes import Node
+from vtacsp.expr.nodes import Expression
 from vtacsp.machine.design import BUILDABLE, UNCHANGED, WHOLE
 from vtacsp.machine.legality import LEGALITY
 from vtacsp.operators.catalogue import all_catalogues
@@ -114,7 +114,7 @@ def _rule(rule: Rule) -> list[str]:
     return [*lines, "", f"Explained as: *{rule.message}*", ""]
 
 
-def _cell(node: Node) -> str:
+def _cell(node: Expression) -> str:
     return to_text(node, expand=True).replace("|", "\\|")
 
 

@@ -6,15 +6,12 @@ Nothing here knows a rule or a nest: the builder is independent of them on purpo
 can be compared.  ``tests/test_imports.py`` holds that.
 """
 
-from typing import Any
-
 from vtacsp.machine.instructions import INSTRUCTION, MICRO_OP, decode, encode
-from vtacsp.moved import old_name
+from vtacsp.moved import keep_old_names
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.stream import Stream
 
 __all__ = ["INSTRUCTION", "MICRO_OP", "Program", "Segment", "Stream", "decode", "encode"]
 
 
-def __getattr__(name: str) -> Any:
-    return old_name(__name__, name, {"build": "vtacsp.operators.builder"})
+keep_old_names(__name__)

@@ -24,7 +24,7 @@ from vtacsp.operators.workload import Workload
 from vtacsp.program.copies import MOVE, Copy, PerTile
 from vtacsp.program.kernel import KERNEL, Kernel
 from vtacsp.program.loops import VARIABLES, Loop
-from vtacsp.program.order import schedule
+from vtacsp.program.order import step_table
 from vtacsp.program.program import Program, Segment
 from vtacsp.program.runtime import Calls, Issued, Queue, issue
 from vtacsp.program.stream import Stream
@@ -134,10 +134,10 @@ class Assembly:
     ) -> Program:
         """Run the calls of a nest through the runtime's queue.
 
-        ``loop_is_function``: see :func:`~vtacsp.program.order.schedule`.
+        ``loop_is_function``: see :func:`~vtacsp.program.order.step_table`.
         """
         looped = frozenset(v for v, extent in self.extents.items() if extent > 1)
-        steps = schedule(nest, looped, self.threads, loop_is_function)
+        steps = step_table(nest, looped, self.threads, loop_is_function)
         calls = Calls(
             np.array([row for name in steps.calls for row in self._rows[name]]),
             np.array(self._moves),

@@ -16,11 +16,14 @@ import numpy as np
 from vtacsp.arrays import IntArray
 from vtacsp.causes import DMA_2D_INP, DMA_CLIP, DMA_PAD
 from vtacsp.errors import ProgramError
+from vtacsp.moved import keep_old_names
 
-__all__ = ["MOVE", "Axis", "Copy", "Pads", "PerTile", "Transfer", "padded", "plain"]
+__all__ = ["MOVE", "Copy", "PaddedAxis", "PerTile", "StridedAxis", "Transfer", "padded", "plain"]
+
+keep_old_names(__name__)
 
 
-class Axis(NamedTuple):
+class StridedAxis(NamedTuple):
     """One axis of a tile: extent and DRAM stride, both in elements of the memory type."""
 
     extent: int
@@ -76,7 +79,7 @@ class Copy(NamedTuple):
     start: int = 0
 
 
-class Pads(NamedTuple):
+class PaddedAxis(NamedTuple):
     """One spatial axis of a padded tile.
 
     ``size`` is the extent of the tensor, ``pad`` the zeros on each side of it, ``tile`` the
@@ -110,26 +113,26 @@ class Pads(NamedTuple):
         return self.tile <= self.step and begins_at_bound
 
 
-def plain(axes: Sequence[Axis], cause: str) -> Transfer:
+def plain(axes: Sequence[StridedAxis], cause: str) -> Transfer:
     """Sizes of a copy without padding: unit axes vanish, contiguous neighbours merge."""
-    groups: list[Axis] = []
+    groups: list[StridedAxis] = []
     for axis in reversed([a for a in axes if a.extent != 1]):
         if groups and groups[-1].extent * groups[-1].stride == axis.stride:
-            groups[-1] = Axis(groups[-1].extent * axis.extent, groups[-1].stride)
+            groups[-1] = StridedAxis(groups[-1].extent * axis.extent, groups[-1].stride)
         else:
             groups.append(axis)
     if not groups or groups[0].stride != 1:
-        groups.insert(0, Axis(1, 1))  # a row of one element
+        groups.insert(0, StridedAxis(1, 1))  # a row of one element
     if len(groups) > 2:
         extents = " x ".join(f"{g.extent} (stride {g.stride})" for g in reversed(groups))
         raise ProgramError(cause, f"a copy of {extents} elements is not a 2-D pattern")
-    columns, rows = groups[0], groups[1] if len(groups) == 2 else Axis(1, groups[0].extent)
+    columns, rows = groups[0], groups[1] if len(groups) == 2 else StridedAxis(1, groups[0].extent)
     return Transfer(y_size=rows.extent, x_size=columns.extent, x_stride=rows.stride)
 
 
 @lru_cache(maxsize=1024)
 def padded(
-    channels: int, y: Pads, x: Pads, batch: int, cause: str = DMA_2D_INP
+    channels: int, y: PaddedAxis, x: PaddedAxis, batch: int, cause: str = DMA_2D_INP
 ) -> tuple[Transfer, PerTile, PerTile]:
     """Sizes of a padded load, and what the tiles along y and along x add to them.
 
@@ -163,14 +166,14 @@ def padded(
     fields |= {field: channels for field, name in axis_of.items() if name == "c"}
     pads = dict(zip(names[first : first + 2], "yx", strict=True))
 
-    def table(name: str, axis: Pads) -> PerTile:
+    def table(name: str, axis: PaddedAxis) -> PerTile:
         sizes = tuple(field for field, of in axis_of.items() if of == name)
         return _edges(axis, strides[name], sizes, pads.get(name))
 
     return Transfer(**fields), table("y", y), table("x", x)
 
 
-def _edges(axis: Pads, stride: int, sizes: tuple[str, ...], pad: str | None) -> PerTile:
+def _edges(axis: PaddedAxis, stride: int, sizes: tuple[str, ...], pad: str | None) -> PerTile:
     """Extents, pads and first element of the data of every tile along an axis."""
     around = [axis.around(number) for number in range(axis.tiles)]
     shapes = {}

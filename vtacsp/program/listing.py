@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from vtacsp.machine.instructions import ALU_NAMES, DEPENDENCIES, AluOp, Memory, Opcode
+from vtacsp.machine.instructions import (
+    ALU_NAMES,
+    DEPENDENCIES,
+    AluOp,
+    Memory,
+    Module,
+    Opcode,
+    module_of,
+)
 from vtacsp.program.program import Program
 
 __all__ = ["disassemble", "line", "listing", "records"]
@@ -79,11 +87,7 @@ def _name(row: Any) -> str:
 
 
 def _module(row: Any) -> str:
-    if row["opcode"] == Opcode.STORE:
-        return "store"
-    if row["opcode"] == Opcode.LOAD and row["memory_type"] in (Memory.INP, Memory.WGT):
-        return "load"
-    return "compute"
+    return Module(int(module_of(row["opcode"], row["memory_type"]))).name.lower()
 
 
 def line(program: Program, index: int) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from vtacsp.machine.instructions import Module
+from vtacsp.moved import keep_old_names
 
-__all__ = ["VARIABLES", "Call", "Loop", "Node", "Scope", "Token", "simplify"]
+__all__ = ["VARIABLES", "Call", "Loop", "Scope", "Statement", "Token", "simplify"]
+
+keep_old_names(__name__)
 
 VARIABLES = ("b", "h", "co", "w", "row", "k")
 """Loop variables of the operators."""
@@ -38,7 +41,7 @@ class Scope:
     """Calls of one module.  Tokens popped in front of and pushed behind them live inside."""
 
     stage: Module
-    body: list[Node]
+    body: list[Statement]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +49,15 @@ class Loop:
     """A loop over one of :data:`VARIABLES`; how far it runs is up to the configuration."""
 
     variable: str
-    body: list[Node]
+    body: list[Statement]
 
 
-Node = Token | Call | Scope | Loop
+Statement = Token | Call | Scope | Loop
 
 
-def simplify(nodes: Iterable[Node], looped: Collection[str]) -> list[Node]:
+def simplify(nodes: Iterable[Statement], looped: Collection[str]) -> list[Statement]:
     """Keep the loops over ``looped``, lift scopes out, merge neighbours (``LiftAttrScope``)."""
-    result: list[Node] = []
+    result: list[Statement] = []
     for node in nodes:
         if isinstance(node, Loop):
             body = simplify(node.body, looped)
@@ -69,7 +72,7 @@ def simplify(nodes: Iterable[Node], looped: Collection[str]) -> list[Node]:
             result.append(Scope(node.stage, simplify(node.body, looped)))
         else:
             result.append(node)
-    merged: list[Node] = []
+    merged: list[Statement] = []
     for node in result:
         last = merged[-1] if merged else None
         if isinstance(node, Scope) and isinstance(last, Scope) and node.stage == last.stage:

@@ -15,16 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.program.loops import VARIABLES, Call, Loop, Node, Scope, Token, simplify
+from vtacsp.program.loops import VARIABLES, Call, Loop, Scope, Statement, Token, simplify
 from vtacsp.program.tokens import inject_tokens
 
-__all__ = ["CALL", "END", "POP", "PUSH", "SYNC", "Steps", "schedule"]
+__all__ = ["CALL", "END", "POP", "PUSH", "SYNC", "StepTable", "step_table"]
 
 END, CALL, PUSH, POP, SYNC = range(5)
 """Kinds of steps."""
 
 
-class Steps(NamedTuple):
+class StepTable(NamedTuple):
     """Steps with two operands each, shape (steps, 3).
 
     END of a loop: its variable, the step to go back to.  CALL: a number of ``calls`` times
@@ -45,7 +45,9 @@ class Steps(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def schedule(nest: Loop, looped: frozenset[str], threads: int, loop_is_function: bool) -> Steps:
+def step_table(
+    nest: Loop, looped: frozenset[str], threads: int, loop_is_function: bool
+) -> StepTable:
     """The steps of a nest of which the loops over ``looped`` run more than once.
 
     ``loop_is_function``: the accelerator's loop is all there is in the function, so the
@@ -62,7 +64,7 @@ def schedule(nest: Loop, looped: frozenset[str], threads: int, loop_is_function:
     flat.walk(tree[:end], range(threads), ())
     flat.add((), SYNC)
     flat.walk(tree[end:], range(threads), ())
-    return Steps(np.array(flat.steps), tuple(flat.calls), dict(flat.inside))
+    return StepTable(np.array(flat.steps), tuple(flat.calls), dict(flat.inside))
 
 
 class _Flat:
@@ -76,7 +78,7 @@ class _Flat:
         self.steps.append((kind, first, second))
         self.inside[loops] += kind != END
 
-    def walk(self, nodes: Sequence[Node], threads: range, loops: tuple[str, ...]) -> None:
+    def walk(self, nodes: Sequence[Statement], threads: range, loops: tuple[str, ...]) -> None:
         """Virtual threads interleave (``InjectVirtualThread``).
 
         A scope and what is outside of scopes run once per thread, a loop stays one loop.

@@ -24,7 +24,7 @@ from vtacsp.machine.instructions import INSTRUCTION, Memory, Opcode
 from vtacsp.program.copies import MOVE
 from vtacsp.program.kernel import KERNEL
 from vtacsp.program.loops import VARIABLES
-from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, Steps
+from vtacsp.program.order import CALL, END, POP, PUSH, SYNC, StepTable
 from vtacsp.program.stream import PUSH_NEXT, PUSH_PREV, Stream
 
 __all__ = ["MAX_STEPS", "MAX_TRANSFER", "Calls", "Issued", "Queue", "issue"]
@@ -101,7 +101,7 @@ class Issued(NamedTuple):
 
 
 def issue(
-    schedule: Steps,
+    schedule: StepTable,
     extents: Mapping[str, int],
     calls: Calls,
     uop_depth: int,

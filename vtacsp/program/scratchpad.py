@@ -6,13 +6,16 @@ from vtacsp.causes import too_large
 from vtacsp.errors import ProgramError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import depths
+from vtacsp.moved import keep_old_names
 
-__all__ = ["Scratchpads"]
+__all__ = ["ScratchpadAllocator"]
+
+keep_old_names(__name__)
 
 _ORDER = ("acc", "inp", "wgt")  # in which the compiler meets them
 
 
-class Scratchpads:
+class ScratchpadAllocator:
     """Bump allocation of buffers, in elements, as ``StorageRewrite`` lays them out."""
 
     def __init__(self, hardware: VTAConfig) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vtacsp.machine.instructions import Module
-from vtacsp.program.loops import Loop, Node, Scope, Token
+from vtacsp.program.loops import Loop, Scope, Statement, Token
 
 __all__ = ["inject_tokens"]
 
@@ -33,16 +33,16 @@ class _Injector:
         self.before: dict[int, list[Token]] = {}
         self.after: dict[int, list[Token]] = {}
 
-    def plan(self, nodes: list[Node]) -> None:
+    def plan(self, nodes: list[Statement]) -> None:
         ends = self._sequence(nodes)
         if ends is not None:
             first, last = ends
             self._add(self.before, first, [Token(True, *edge) for edge in first.pops])
             self._add(self.after, last, [Token(False, *edge) for edge in last.pushes])
 
-    def rewrite(self, nodes: list[Node]) -> list[Node]:
+    def rewrite(self, nodes: list[Statement]) -> list[Statement]:
         """The tree with its tokens; those of a scope stay inside of it."""
-        result: list[Node] = []
+        result: list[Statement] = []
         for node in nodes:
             before, after = self.before.get(id(node), []), self.after.get(id(node), [])
             if isinstance(node, Scope):
@@ -54,7 +54,7 @@ class _Injector:
                 result.append(node)
         return result
 
-    def _sequence(self, nodes: list[Node]) -> tuple[_State, _State] | None:
+    def _sequence(self, nodes: list[Statement]) -> tuple[_State, _State] | None:
         first: _State | None = None
         last: _State | None = None
         for node in nodes:
@@ -68,7 +68,7 @@ class _Injector:
             last = state
         return None if first is None or last is None else (first, last)
 
-    def _visit(self, node: Node) -> _State | None:
+    def _visit(self, node: Statement) -> _State | None:
         if isinstance(node, Scope):
             return _State(node, node.stage, node.stage)
         if not isinstance(node, Loop):
@@ -105,7 +105,7 @@ class _Injector:
             table.setdefault(id(state.node), []).extend(tokens)
 
 
-def inject_tokens(nodes: list[Node]) -> list[Node]:
+def inject_tokens(nodes: list[Statement]) -> list[Statement]:
     """The nest with its dependency tokens."""
     injector = _Injector()
     injector.plan(nodes)

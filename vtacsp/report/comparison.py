@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vtacsp.codesign.side_by_side import Comparison, Machine, Side, total
+from vtacsp.codesign.side_by_side import Machine, MachineComparison, Side, total
 from vtacsp.report.front import BOUND_COLOURS, bound_keys
 from vtacsp.report.origin import Origin
 from vtacsp.report.page import header, page
@@ -17,7 +17,7 @@ def render(
     network: str,
     names: tuple[str, str],
     machines: Sequence[Machine],
-    rows: Sequence[Comparison],
+    rows: Sequence[MachineComparison],
     origin: Origin,
 ) -> str:
     """The page as text."""
@@ -48,7 +48,7 @@ def _machines(names: tuple[str, str], machines: Sequence[Machine]) -> str:
     return f'<div class="columns">{"".join(texts)}</div>'
 
 
-def _layer(row: Comparison) -> str:
+def _layer(row: MachineComparison) -> str:
     times = f" × {row.layer.count}" if row.layer.count > 1 else ""
     most = max(side.cycles or 0 for side in (row.a, row.b))
     body = "".join(_side(name, side, most) for name, side in (("A", row.a), ("B", row.b)))

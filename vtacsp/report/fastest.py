@@ -60,7 +60,7 @@ class Fastest:
         return found
 
     def _measure(self, machine: VTAConfig, index: int) -> int:
-        key = index, machine.log_uop_buff_size
+        key = index, machine.depth("uop")
         if key not in self._known:
             self.simulated += 1
             program = build(self._problem.workload, machine, index)

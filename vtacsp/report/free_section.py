@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from vtacsp.free.compared import Comparison
+from vtacsp.free.compared import ScheduleComparison
 from vtacsp.report.gantt import draw_timeline
 from vtacsp.report.overview import number_class
 from vtacsp.timing.breakdown import TimingResult
@@ -27,7 +27,7 @@ NUMBERS = (  # and whether a narrow screen shows them too
 
 
 @dataclass(frozen=True)
-class Beyond(Comparison):
+class Beyond(ScheduleComparison):
     """A layer of the section; the programs that are there are drawn, one under the other."""
 
     schedule: str = ""
@@ -39,7 +39,7 @@ def beyond_section(rows: Sequence[Beyond], links: Mapping[str, str] | None = Non
 
     ``links`` are the fragment identifiers of layers that the page has more about.
     """
-    whole = Comparison.total(rows) if len(rows) > 1 else None
+    whole = ScheduleComparison.total(rows) if len(rows) > 1 else None
     head = "".join(f"<th{number_class(narrow)}>{name}</th>" for name, narrow in NUMBERS)
     body = "".join(_row(row, (links or {}).get(row.name, "")) for row in rows)
     foot = "" if whole is None else f"<tfoot>{_row(whole, '')}</tfoot>"
@@ -65,7 +65,7 @@ def beyond_section(rows: Sequence[Beyond], links: Mapping[str, str] | None = Non
     )
 
 
-def _sentence(row: Comparison) -> str:
+def _sentence(row: ScheduleComparison) -> str:
     """What holds for the only layer, or for all of them together: the certificate."""
     if row.cycles is None:
         return ""
@@ -75,7 +75,7 @@ def _sentence(row: Comparison) -> str:
     )
 
 
-def _row(row: Comparison, link: str) -> str:
+def _row(row: ScheduleComparison, link: str) -> str:
     name = escape(_short(row.name))
     if link:
         name = f'<a href="#{link}" title="{escape(row.name)}">{name}</a>'
@@ -93,7 +93,7 @@ def _row(row: Comparison, link: str) -> str:
     return f'<tr><td>{name}</td>{numbers}<td class="track">{_bar(row)}</td></tr>'
 
 
-def _bar(row: Comparison) -> str:
+def _bar(row: ScheduleComparison) -> str:
     if row.cycles is None:
         return ""
     most = max(row.cycles, row.template or 0)

@@ -12,7 +12,7 @@ from vtacsp.operators.workload import Workload
 from vtacsp.report.free_section import Beyond, beyond_section
 from vtacsp.report.hardware import hardware_card, outlook_card
 from vtacsp.report.layer_detail import detail
-from vtacsp.report.layer_facts import Layer
+from vtacsp.report.layer_facts import LayerFacts
 from vtacsp.report.legend import Legend
 from vtacsp.report.network_section import network_section, network_tiles
 from vtacsp.report.origin import Origin
@@ -25,14 +25,14 @@ from vtacsp.timing.model import RTL, TimingModel
 __all__ = ["render", "write_html"]
 
 
-Outcome = tuple[Workload, FeasibleSpace | WorkloadError]
+LayerOutcome = tuple[Workload, FeasibleSpace | WorkloadError]
 """A layer with its compiled space, or with the refusal of a workload that cannot be packed."""
 
 
 def write_html(
     path: str | Path,
     title: str,
-    layers: Sequence[Outcome],
+    layers: Sequence[LayerOutcome],
     hardware: VTAConfig,
     origin: Origin | None = None,
 ) -> None:
@@ -46,7 +46,7 @@ def write_html(
 
 def render(
     title: str,
-    layers: Sequence[Outcome],
+    layers: Sequence[LayerOutcome],
     hardware: VTAConfig,
     origin: Origin | None = None,
     network: NetworkAnswer | None = None,
@@ -58,7 +58,7 @@ def render(
     ``network`` is the answer whose layers these are: its section comes first.  ``beyond`` is what
     is known of them beyond the template, and ``timing`` what cycles are of.
     """
-    rows = [Layer.of(workload, outcome) for workload, outcome in layers]
+    rows = [LayerFacts.of(workload, outcome) for workload, outcome in layers]
     compiled = [
         (anchor(position), row.space, row.statistics)
         for position, row in enumerate(rows)
@@ -88,7 +88,7 @@ def render(
 
 
 def _header(
-    title: str, rows: Sequence[Layer], hardware: VTAConfig, more: Sequence[tuple[str, str]]
+    title: str, rows: Sequence[LayerFacts], hardware: VTAConfig, more: Sequence[tuple[str, str]]
 ) -> str:
     counted = [row.statistics for row in rows if row.statistics is not None]
     size, feasible = sum(c.size for c in counted), sum(c.feasible for c in counted)

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from html import escape
 
 from vtacsp.errors import WorkloadError
+from vtacsp.moved import keep_old_names
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.statistics import SpaceStatistics, statistics
 
-__all__ = ["Layer", "shape_cell", "shape_text"]
+__all__ = ["LayerFacts", "shape_cell", "shape_text"]
+
+keep_old_names(__name__)
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerFacts:
     """A row of a report: ``space`` and ``statistics``, or the ``reason`` of a refusal."""
 
     workload: Workload
@@ -23,7 +26,7 @@ class Layer:
     reason: str = ""
 
     @classmethod
-    def of(cls, workload: Workload, outcome: FeasibleSpace | WorkloadError) -> Layer:
+    def of(cls, workload: Workload, outcome: FeasibleSpace | WorkloadError) -> LayerFacts:
         """The row of a workload that was compiled, or that cannot be packed."""
         if isinstance(outcome, WorkloadError):
             return cls(workload, reason=str(outcome).removeprefix(f"{workload.name}: "))

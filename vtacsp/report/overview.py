@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vtacsp.causes import OK
-from vtacsp.report.layer_facts import Layer, shape_cell
+from vtacsp.report.layer_facts import LayerFacts, shape_cell
 from vtacsp.report.legend import Legend, label
 from vtacsp.space.statistics import SpaceStatistics
 
@@ -22,7 +22,7 @@ NUMBERS = (  # and whether a narrow screen shows them too
 NAMED_CAUSES = 2  # in words below the bar
 
 
-def overview(layers: Sequence[Layer], legend: Legend) -> str:
+def overview(layers: Sequence[LayerFacts], legend: Legend) -> str:
     """Table of all layers, in order, with a total when there are several."""
     head = '<th>Layer</th><th class="shape">Shape</th>'
     head += "".join(f"<th{number_class(narrow)}>{name}</th>" for name, narrow in NUMBERS)
@@ -49,7 +49,7 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if share < 0.9995 else "100%"
 
 
-def _row(position: int, layer: Layer, legend: Legend) -> str:
+def _row(position: int, layer: LayerFacts, legend: Legend) -> str:
     work, counts = layer.workload, layer.statistics
     about = shape_cell(work)
     if counts is None:
@@ -91,7 +91,7 @@ def _main_causes(counts: SpaceStatistics, legend: Legend) -> str:
     return ", ".join(f"{escape(c)} {causes[c] / counts.size:.0%}" for c in ranked)
 
 
-def _total(layers: Sequence[Layer]) -> str:
+def _total(layers: Sequence[LayerFacts]) -> str:
     counts = [layer.statistics for layer in layers if layer.statistics is not None]
     if len(counts) < 2:
         return ""

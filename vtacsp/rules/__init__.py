@@ -4,15 +4,11 @@
 an operator are in its folder, those of the machine in :mod:`vtacsp.machine.legality`.
 """
 
-from typing import Any
-
-from vtacsp.moved import old_name
+from vtacsp.moved import keep_old_names
 from vtacsp.rules.rule import Check, Rule, Stage
 from vtacsp.rules.symbols import ALL_SYMBOLS
 
 __all__ = ["ALL_SYMBOLS", "Check", "Rule", "Stage"]
 
 
-def __getattr__(name: str) -> Any:
-    catalogue = "vtacsp.operators.catalogue"
-    return old_name(__name__, name, {"catalogue": catalogue, "quantity": catalogue})
+keep_old_names(__name__)

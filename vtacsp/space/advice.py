@@ -12,7 +12,7 @@ from vtacsp.machine.configuration import BUFFER_FIELDS, VTAConfig
 from vtacsp.operators.knobs import Config
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
-from vtacsp.space.cpsat import Model, minimal_core
+from vtacsp.space.cpsat import ProblemModel, minimal_core
 from vtacsp.space.joint import HardwareSpace, compile_network
 from vtacsp.space.problem import Problem
 
@@ -92,7 +92,7 @@ def advise(
     if config is not None:
         problem.knob_space.index(config)
     question = _question(workload, config, at_least)
-    model = Model([problem], space.free, config=config)
+    model = ProblemModel([problem], space.free, config=config)
     if at_least > 1:
         most = _require_count(model, problem, space, at_least)
         if most < at_least:
@@ -211,7 +211,7 @@ def _question(workload: Workload, config: Mapping[str, int] | None, at_least: in
     return f"{workload.name}: to have {at_least} feasible configurations"
 
 
-def _require_count(model: Model, problem: Problem, space: HardwareSpace, least: int) -> int:
+def _require_count(model: ProblemModel, problem: Problem, space: HardwareSpace, least: int) -> int:
     """Only machines on which enough configurations run; the most that run on any machine."""
     counts = _layer_counts(problem.workload, space, problem.user_rules)
     enough = [sizes for sizes, n in zip(space.sizes, counts, strict=True) if n >= least]
@@ -221,7 +221,7 @@ def _require_count(model: Model, problem: Problem, space: HardwareSpace, least: 
     return max(counts, default=0)
 
 
-def _minimise_change(model: Model, machine: VTAConfig) -> None:
+def _minimise_change(model: ProblemModel, machine: VTAConfig) -> None:
     """Sum of |change of log2| first, then the total number of bytes."""
     steps, sizes = [], []
     total = 1 + sum(1 << max(values) for values in model.free.values())

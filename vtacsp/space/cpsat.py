@@ -13,14 +13,17 @@ from vtacsp.errors import SpaceError
 from vtacsp.expr import Int
 from vtacsp.expr.solver import Encoder
 from vtacsp.machine.legality import LEGALITY
+from vtacsp.moved import keep_old_names
 from vtacsp.operators.knobs import Config
 from vtacsp.rules import Rule
 from vtacsp.space.problem import Problem
 
-__all__ = ["Collector", "Model", "enumerate_feasible", "minimal_core", "run"]
+__all__ = ["Collector", "ProblemModel", "enumerate_feasible", "minimal_core", "run_solver"]
+
+keep_old_names(__name__)
 
 
-class Model:
+class ProblemModel:
     """A CP-SAT model of one or several problems on one machine.
 
     ``free`` maps ``LOG_*_BUFF_SIZE`` keys to candidate values: decision variables shared by all
@@ -87,7 +90,7 @@ class Model:
     def solve(self) -> cp_model.CpSolver | None:
         """A solved solver, or None when there is no solution."""
         solver = self.solver()
-        status = run(solver, self.model)
+        status = run_solver(solver, self.model)
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return solver
         if status != cp_model.INFEASIBLE:
@@ -99,7 +102,7 @@ class Model:
         return [{name: value(var) for name, var in knobs.items()} for knobs in self.knobs]
 
 
-def run(
+def run_solver(
     solver: cp_model.CpSolver,
     model: cp_model.CpModel,
     callback: cp_model.CpSolverSolutionCallback | None = None,
@@ -131,7 +134,7 @@ def run(
 class Collector(cp_model.CpSolverSolutionCallback):
     """Gathers the AutoTVM indices of the solutions of a model of one problem in ``found``."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: ProblemModel) -> None:
         super().__init__()
         self._model = model
         self.found: set[int] = set()
@@ -144,11 +147,11 @@ class Collector(cp_model.CpSolverSolutionCallback):
 
 def enumerate_feasible(problem: Problem) -> list[int]:
     """AutoTVM indices of all solutions, ascending: projected on the knobs, de-duplicated."""
-    model = Model([problem])
+    model = ProblemModel([problem])
     solver = model.solver()
     solver.parameters.enumerate_all_solutions = True
     collector = Collector(model)
-    status = run(solver, model.model, collector)
+    status = run_solver(solver, model.model, collector)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE):
         raise SpaceError(f"CP-SAT ended with {solver.status_name(status)}")
     return sorted(collector.found)
@@ -164,13 +167,13 @@ def minimal_core(
     Empty when something is feasible.  Assumption literals give a core, which is then shrunk by
     deletion.
     """
-    model = Model([problem], free, config=config, guarded=True)
+    model = ProblemModel([problem], free, config=config, guarded=True)
 
     def core(names: Iterable[str]) -> list[str] | None:
         model.model.clear_assumptions()
         model.model.add_assumptions([model.guards[name] for name in names])
         solver = model.solver()
-        if run(solver, model.model) != cp_model.INFEASIBLE:
+        if run_solver(solver, model.model) != cp_model.INFEASIBLE:
             return None
         chosen = set(solver.sufficient_assumptions_for_infeasibility())
         return [name for name, guard in model.guards.items() if guard.index in chosen]

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from vtacsp.arrays import IntArray
 from vtacsp.errors import ConfigError, SpaceError, shortened
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import BLOCK, Choice, Config
+from vtacsp.operators.knobs import BLOCK, Config, ConfigLike
 from vtacsp.operators.workload import Workload
 from vtacsp.rules import Rule
 from vtacsp.space.explanation import Explanation, explain
 from vtacsp.space.problem import OfProblem, Problem
-from vtacsp.space.sampling import METHODS, diverse, ordered, uniform
+from vtacsp.space.sampling import METHODS, diverse_ranks, ordered, uniform_ranks
 
 __all__ = ["FeasibleSpace", "compile"]
 
@@ -73,7 +73,7 @@ class FeasibleSpace(OfProblem):
         if not isinstance(config, (Mapping, int, np.integer)):
             return False
         try:
-            return self._find(self.knob_space.index(cast(Choice, config))) is not None
+            return self._find(self.knob_space.index(cast(ConfigLike, config))) is not None
         except ConfigError:
             return False
 
@@ -86,7 +86,7 @@ class FeasibleSpace(OfProblem):
             raise _RankError(f"rank {rank} is out of range, there are {len(self)} configurations")
         return int(self.indices[rank])
 
-    def rank(self, config: Choice) -> int:
+    def rank(self, config: ConfigLike) -> int:
         """Rank of a feasible configuration, given as such or by its AutoTVM index.
 
         Raises :class:`~vtacsp.errors.SpaceError` with the cause for an infeasible one.
@@ -137,12 +137,12 @@ class FeasibleSpace(OfProblem):
         if key is not None:
             ranks = ordered(len(self), n, rng, map(key, self))
         elif method == "diverse":
-            ranks = diverse(self._digits, n, rng)
+            ranks = diverse_ranks(self._digits, n, rng)
         else:
-            ranks = uniform(len(self), n, rng)
+            ranks = uniform_ranks(len(self), n, rng)
         return [self[int(rank)] for rank in ranks]
 
-    def neighbours(self, config: Choice) -> list[Config]:
+    def neighbours(self, config: ConfigLike) -> list[Config]:
         """Feasible configurations one knob step away, or the nearest ones if there is none.
 
         ``config`` is a configuration or its AutoTVM index.
@@ -161,7 +161,7 @@ class FeasibleSpace(OfProblem):
 
     # -- diagnosis
 
-    def explain(self, config: Choice) -> Explanation:
+    def explain(self, config: ConfigLike) -> Explanation:
         """Every violated rule with its numbers, what the stack reports, and the way out."""
         nearest = self.neighbours(config) if config not in self else []
         knobs = self.knob_space.config(self.knob_space.index(config))

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
 
-__all__ = ["METHODS", "diverse", "ordered", "uniform"]
+__all__ = ["METHODS", "diverse_ranks", "ordered", "uniform_ranks"]
 
 METHODS = ("uniform", "diverse", "ordered")
 
 
-def uniform(size: int, n: int, rng: np.random.Generator) -> IntArray:
+def uniform_ranks(size: int, n: int, rng: np.random.Generator) -> IntArray:
     """``n`` of ``size`` ranks, every ordered subset equally likely."""
     return rng.permutation(size)[:n]
 
 
-def diverse(digits: NDArray[np.signedinteger[Any]], n: int, rng: np.random.Generator) -> IntArray:
+def diverse_ranks(
+    digits: NDArray[np.signedinteger[Any]], n: int, rng: np.random.Generator
+) -> IntArray:
     """Greedy max-min: each next rank is the farthest from those chosen, in knob steps.
 
     ``digits`` has shape (size, knobs); the first rank and the choice among equals are random.

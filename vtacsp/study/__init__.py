@@ -5,11 +5,12 @@
 ``report`` writes it down.
 """
 
+from vtacsp.moved import keep_old_names
 from vtacsp.study.cost_model import Training, judge
 from vtacsp.study.execution import PARTS, Study
 from vtacsp.study.markdown import write_report
 from vtacsp.study.recorded_layer import StudyLayer, prepare
-from vtacsp.study.search_cost import METHODS, Method, Outcome, search
+from vtacsp.study.search_cost import METHODS, Method, Outcome, run_search
 from vtacsp.study.tables import recorded_cycles
 from vtacsp.study.validity import Validity, validity
 
@@ -25,7 +26,9 @@ __all__ = [
     "judge",
     "prepare",
     "recorded_cycles",
-    "search",
+    "run_search",
     "validity",
     "write_report",
 ]
+
+keep_old_names(__name__)

@@ -24,7 +24,7 @@ from vtacsp.operators.loading import workload_from_dict
 from vtacsp.operators.workload import Workload
 from vtacsp.study.cost_model import judge
 from vtacsp.study.recorded_layer import StudyLayer, prepare
-from vtacsp.study.search_cost import METHODS, search
+from vtacsp.study.search_cost import METHODS, run_search
 from vtacsp.version import __version__
 from vtacsp.workers import process_pool, stop_workers
 
@@ -244,7 +244,7 @@ def _perform(folder: str, task: Job) -> str:
     if task.part == "model":
         result = [training.to_dict() for training in judge(layer, task.seed)]
     else:
-        result = search(layer, task.method, task.seed).to_dict()
+        result = run_search(layer, task.method, task.seed).to_dict()
     return json.dumps({"task": task.__dict__, "result": result})
 
 

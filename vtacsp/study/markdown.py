@@ -12,7 +12,7 @@ from vtacsp.files import write_text
 from vtacsp.study.execution import Study
 from vtacsp.study.plots import model_figure, search_figure, validity_figure
 from vtacsp.study.search_cost import BASELINE, METHODS
-from vtacsp.study.summary import PAPER, SOURCES, Row, Summary
+from vtacsp.study.summary import PAPER, SOURCES, Summary, SummaryRow
 
 __all__ = ["markdown", "write_report"]
 
@@ -98,11 +98,11 @@ def _bars(summary: Summary) -> list[str]:
     return ["## Goals of the project (recorded RTL cycles)", _table(rows)]
 
 
-def _search(summary: Summary, source: str, means: Sequence[Row]) -> list[str]:
+def _search(summary: Summary, source: str, means: Sequence[SummaryRow]) -> list[str]:
     compared = any(row["best ratio"] is not None for row in means)
     rows = []
     for row in means:
-        cells: Row = {"method": row["method"], "to the best": f"{row['best']:.1f}"}
+        cells: SummaryRow = {"method": row["method"], "to the best": f"{row['best']:.1f}"}
         if compared:
             cells["ratio"] = f"**{row['best ratio']:.1%}**"
         cells["quartiles"] = f"{row['best q1']:.1f} to {row['best q3']:.1f}"
@@ -146,11 +146,11 @@ def _search(summary: Summary, source: str, means: Sequence[Row]) -> list[str]:
     ]
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: SummaryRow | None) -> str:
     return "" if row is None else f"{row['best median']:g} ({row['best worst']})"
 
 
-def _model(source: str, model: Sequence[Row]) -> list[str]:
+def _model(source: str, model: Sequence[SummaryRow]) -> list[str]:
     rows = [
         {
             "loss": row["loss"],
@@ -172,7 +172,7 @@ def _model(source: str, model: Sequence[Row]) -> list[str]:
     return [_table(rows), note, f"![The model](model-{source}.png)"]
 
 
-def _validity(validity: Sequence[Row]) -> list[str]:
+def _validity(validity: Sequence[SummaryRow]) -> list[str]:
     rows = [
         {
             "layer": row["layer"],
@@ -205,7 +205,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+def _write_csv(path: Path, rows: Sequence[SummaryRow]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         columns = list(dict.fromkeys(column for row in rows for column in row))
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

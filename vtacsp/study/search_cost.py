@@ -14,7 +14,7 @@ from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.tune.searcher import Searcher
 
-__all__ = ["BASELINE", "METHODS", "Method", "Outcome", "search"]
+__all__ = ["BASELINE", "METHODS", "Method", "Outcome", "run_search"]
 
 NEAR = 0.01
 """What is near the best: at most so much slower."""
@@ -60,7 +60,7 @@ class Outcome:
     slower than the best the first measurement was, None when it failed.
 
     >>> layer = prepare(vtacsp.Dense(name="mine", in_features=64, out_features=64))
-    >>> outcome = search(layer, "random", seed=1)
+    >>> outcome = run_search(layer, "random", seed=1)
     >>> outcome.failed, outcome.best <= len(layer.cycles)
     (0, True)
     """
@@ -77,13 +77,13 @@ class Outcome:
         return asdict(self)
 
 
-def search(layer: StudyLayer, method: str, seed: int) -> Outcome:
+def run_search(layer: StudyLayer, method: str, seed: int) -> Outcome:
     """Run one method on a layer's table.
 
     Raises :class:`~vtacsp.errors.StudyError` for an unknown method.
 
     >>> layer = prepare(vtacsp.suite("resnet18")[9])
-    >>> search(layer, "analytic", seed=1).near, search(layer, "random", seed=1).near
+    >>> run_search(layer, "analytic", seed=1).near, run_search(layer, "random", seed=1).near
     (1, 19)
     """
     if method not in METHODS:

@@ -15,7 +15,7 @@ from vtacsp.study.search_cost import BASELINE, METHODS
 
 __all__ = ["SOURCES", "Bar", "Summary"]
 
-Row = dict[str, Any]
+SummaryRow = dict[str, Any]
 
 SOURCES = {RTL: "recorded RTL cycles", SIMULATOR: "simulated cycles"}
 
@@ -50,7 +50,7 @@ class Summary:
 
     # -- validity
 
-    def validity(self) -> list[Row]:
+    def validity(self) -> list[SummaryRow]:
         """One row per layer."""
         rows = []
         for layer in self.layers:
@@ -74,10 +74,10 @@ class Summary:
 
     # -- the cost model
 
-    def model(self, source: str) -> list[Row]:
+    def model(self, source: str) -> list[SummaryRow]:
         """Means over layers of the medians over seeds, per loss, treatment and share."""
         layers = self.of_source(source)
-        trained: dict[tuple[str, str, float], dict[str, list[Row]]] = {}
+        trained: dict[tuple[str, str, float], dict[str, list[SummaryRow]]] = {}
         for layer in layers:
             for seed in range(self.seeds):
                 for model in self.results.get(Job("model", layer.name, "", seed), []):
@@ -87,7 +87,7 @@ class Summary:
         keys = [(x, t, s) for x in LOSSES for t in TREATMENTS for s in SHARES]
         for key in keys:
             if key in trained:
-                row: Row = dict(zip(("loss", "invalid", "share"), key, strict=True))
+                row: SummaryRow = dict(zip(("loss", "invalid", "share"), key, strict=True))
                 groups = trained[key].values()
                 for metric in METRICS:
                     medians = [np.nanmedian([r[metric] for r in group]) for group in groups]
@@ -97,12 +97,12 @@ class Summary:
 
     # -- the search
 
-    def runs(self, layer: StudyLayer, method: str) -> list[Row]:
+    def runs(self, layer: StudyLayer, method: str) -> list[SummaryRow]:
         """Results of one method on one layer, by seed."""
         tasks = [Job("search", layer.name, method, seed) for seed in range(self.seeds)]
         return [self.results[task] for task in tasks if task in self.results]
 
-    def search(self) -> list[Row]:
+    def search(self) -> list[SummaryRow]:
         """One row per layer and method."""
         rows = []
         for layer in self.layers:
@@ -111,7 +111,7 @@ class Summary:
                 runs = self.runs(layer, method)
                 if not runs:
                     continue
-                row: Row = {"layer": layer.name, "source": layer.source, "method": method}
+                row: SummaryRow = {"layer": layer.name, "source": layer.source, "method": method}
                 row["runs"] = len(runs)
                 for goal in ("best", "near"):
                     counts = [run[goal] for run in runs]
@@ -132,7 +132,7 @@ class Summary:
                 rows.append(row)
         return rows
 
-    def means(self, source: str) -> list[Row]:
+    def means(self, source: str) -> list[SummaryRow]:
         """One row per method: geometric means over the layers of a source."""
         table = [row for row in self.search() if row["source"] == source]
         base = {row["layer"]: row for row in table if row["method"] == BASELINE}
@@ -198,5 +198,5 @@ def _median(runs: Sequence[Mapping[str, Any]], key: str) -> float:
     return float(np.median([run[key] for run in runs])) if runs else float("nan")
 
 
-def _ratio(rows: Sequence[Row], goal: str) -> float:
+def _ratio(rows: Sequence[SummaryRow], goal: str) -> float:
     return geometric_mean(row[f"{goal} ratio"] for row in rows)

@@ -15,7 +15,7 @@ from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.machine.instructions import Memory, Opcode
 from vtacsp.program import Program
 from vtacsp.timing.cut_short import cut_short, whole_loads
-from vtacsp.timing.engine import Launch, first_tokens, schedule
+from vtacsp.timing.engine import LaunchCycles, first_tokens, schedule
 from vtacsp.timing.model import TimingModel
 
 __all__ = [
@@ -77,7 +77,7 @@ class Span(NamedTuple):
     waited_for: str
 
 
-def spans(launch: Launch, module: str) -> Iterator[Span]:
+def spans(launch: LaunchCycles, module: str) -> Iterator[Span]:
     """The instructions of a module in the order in which it ran them."""
     idle = 0
     for i in np.flatnonzero(launch.module == MODULES.index(module)).tolist():
@@ -154,14 +154,14 @@ class TimingResult:
         return sum(int(launch.cycles) for launch in self._schedule(record=False))
 
     @cached_property
-    def launches(self) -> tuple[Launch, ...]:
-        """The cycles of every instruction and read (:class:`~vtacsp.timing.engine.Launch`).
+    def launches(self) -> tuple[LaunchCycles, ...]:
+        """The cycles of every instruction and read (:class:`~vtacsp.timing.engine.LaunchCycles`).
 
         Only a program that overflows the instruction queue has more than one launch.
         """
         return tuple(self._schedule(record=True))
 
-    def _schedule(self, record: bool) -> Iterator[Launch]:
+    def _schedule(self, record: bool) -> Iterator[LaunchCycles]:
         program = self.program
         parts = [slice(segment.start, segment.stop) for segment in program.segments]
         tokens = first_tokens(program.waits)

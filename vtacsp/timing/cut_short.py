@@ -15,7 +15,7 @@ from vtacsp.arrays import IntArray
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode, Records
 from vtacsp.program import Program
-from vtacsp.timing.engine import Launch
+from vtacsp.timing.engine import LaunchCycles
 from vtacsp.timing.model import TimingModel
 
 __all__ = ["cut_short", "whole_loads"]
@@ -36,7 +36,9 @@ def whole_loads(records: Records, hardware: VTAConfig, timing: TimingModel) -> I
     return np.flatnonzero(found).astype(np.int64)
 
 
-def cut_short(program: Program, launches: tuple[Launch, ...], timing: TimingModel) -> list[int]:
+def cut_short(
+    program: Program, launches: tuple[LaunchCycles, ...], timing: TimingModel
+) -> list[int]:
     """Instructions whose load ends early with this memory; ``launches`` as recorded.
 
     Measured on both sides of the limit: of 1,024 beats in 4 requests it is a latency of 4 cycles,

@@ -27,7 +27,7 @@ from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV, Stre
 from vtacsp.timing import plan as p
 from vtacsp.timing.model import TimingModel
 
-__all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "Launch", "first_tokens", "schedule"]
+__all__ = ["FETCH_RECORD", "READ_RECORD", "REASONS", "LaunchCycles", "first_tokens", "schedule"]
 
 REASONS = ("instruction", "token before", "token after")
 """What the start of an instruction waited for; "" when it did not wait."""
@@ -42,7 +42,7 @@ FETCH_RECORD = ("granted", "arrived", "dispatched", "instructions")
 """Columns of a burst of instructions: cycles of grant, last beat and last dispatch; length."""
 
 
-class Launch(NamedTuple):
+class LaunchCycles(NamedTuple):
     """Cycles of one launch.
 
     ``cycles`` from launch to finish, -1 for a deadlock; ``tokens`` (4,) are left over.  The rest is
@@ -71,19 +71,19 @@ def schedule(
     tokens: IntArray,
     *,
     record: bool = False,
-) -> Iterator[Launch]:
+) -> Iterator[LaunchCycles]:
     """Launch a program launch by launch, ``launches`` being ranges of its instructions.
 
     ``tokens`` are :func:`first_tokens`; what a launch leaves over, the next one finds.  ``record``
     asks for more than cycles; every load is served then.
     """
-    values = p.constants(hardware, timing)
+    values = p.constants_of(hardware, timing)
     plan = p.plan(stream.records, values)
     module_of = plan[:, p.MODULE].astype(np.uint8)
     known = np.full((p.SLOTS, 2), -1, dtype=np.int64)
     for part in launches:
         mine = stream.which[part], stream.dram[part], stream.flags[part]
-        launch = Launch(*_schedule(plan, module_of, *mine, values, tokens, known, record))
+        launch = LaunchCycles(*_schedule(plan, module_of, *mine, values, tokens, known, record))
         tokens = launch.tokens
         yield launch
 

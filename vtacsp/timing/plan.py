@@ -15,6 +15,10 @@ import numpy as np
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode
+from vtacsp.machine.rows import C as COMPUTE
+from vtacsp.machine.rows import L as LOAD
+from vtacsp.machine.rows import S as STORE
+from vtacsp.machine.rows import row_module
 from vtacsp.timing.model import TimingModel
 
 __all__ = [
@@ -39,14 +43,11 @@ __all__ = [
     "TRANSFER",
     "WIDTH",
     "Constants",
-    "constants",
+    "constants_of",
     "locate",
     "plan",
     "store_cycles",
 ]
-
-LOAD, COMPUTE, STORE = range(3)
-"""Modules."""
 
 TRANSFER = -1
 """Instead of a number of cycles, which depends on where the data are."""
@@ -117,7 +118,7 @@ class Constants(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
+def constants_of(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
     """The fields of :class:`Constants` of a machine."""
     own = {
         "uop_bytes": hardware.element_bytes("uop"),
@@ -137,12 +138,12 @@ def constants(hardware: VTAConfig, timing: TimingModel) -> tuple[int, ...]:
 
 @jit
 def plan(records, values):  # type: ignore[no-untyped-def]
-    """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants`."""
+    """The plan of each record, int64 of shape (r, 15); ``values`` are :func:`constants_of`."""
     c = Constants(*values)
     result = np.zeros((len(records), 15), np.int64)
     for k in range(len(records)):
         record, row = records[k], result[k]
-        row[MODULE] = COMPUTE
+        row[MODULE] = row_module(record.opcode, record.memory_type)
         if record.opcode in _KERNELS:
             interval = c.gemm_interval
             if record.opcode == _OP_ALU:
@@ -151,10 +152,6 @@ def plan(records, values):  # type: ignore[no-untyped-def]
             work *= np.int64(record.uop_end) - np.int64(record.uop_bgn)
             row[CYCLES] = work * interval + c.pipeline_depth
             continue
-        if record.opcode == _OP_STORE:
-            row[MODULE] = STORE
-        elif record.opcode != _OP_FINISH and record.memory_type in (_INP, _WGT):
-            row[MODULE] = LOAD
         row[CYCLES] = c.sync_cycles
         if record.opcode != _OP_FINISH and record.x_size:
             _plan_transfer(record, row, c)

@@ -15,7 +15,7 @@ from vtacsp.errors import ProgramError, SpaceError
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.builder import build
 from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.space.feasible import FeasibleSpace
@@ -23,7 +23,7 @@ from vtacsp.space.problem import Problem, Space, layer_and_machine
 from vtacsp.timing.breakdown import TimingResult
 from vtacsp.timing.model import RTL, TimingModel
 
-__all__ = ["Simulator", "ready", "simulate_timing"]
+__all__ = ["Simulator", "compile_simulator", "simulate_timing"]
 
 CHUNK = 32  # configurations per task of an executor
 
@@ -41,7 +41,7 @@ def simulate_timing(program: Program, timing: TimingModel = RTL) -> TimingResult
     return result
 
 
-def ready() -> None:
+def compile_simulator() -> None:
     """Have builder and cycle engine compiled before workers start: once, and not in each."""
     block = VTAConfig().block
     layer = Dense(name="ready", batch=1, in_features=block, out_features=block)
@@ -98,7 +98,7 @@ class Simulator:
         fewer.__dict__["space"] = FeasibleSpace(self.space.problem, indices.copy())
         return fewer
 
-    def program(self, config: Choice, *, waits: bool = False) -> Program:
+    def program(self, config: ConfigLike, *, waits: bool = False) -> Program:
         """The program of a feasible configuration; see :func:`vtacsp.operators.builder`.
 
         Raises :class:`~vtacsp.errors.ProgramError` for one that is not feasible and
@@ -110,11 +110,11 @@ class Simulator:
             raise ProgramError(cause, f"{self.workload.name} index {index} cannot run")
         return build(self.workload, self.hardware, index, waits=waits)
 
-    def run(self, config: Choice) -> TimingResult:
+    def run(self, config: ConfigLike) -> TimingResult:
         """Cycles of a configuration and where they went; raises as :meth:`program`."""
         return simulate_timing(self.program(config), self.timing)
 
-    def cycles(self, config: Choice) -> int:
+    def cycles(self, config: ConfigLike) -> int:
         """Cycles of a configuration; raises as :meth:`program`."""
         return simulate_timing(self.program(config), self.timing).cycles
 
@@ -140,7 +140,7 @@ class Simulator:
 
     def cycles_many(
         self,
-        configs: Iterable[Choice],
+        configs: Iterable[ConfigLike],
         executor: Executor | None = None,
     ) -> IntArray:
         """Cycles of feasible configurations, int64 of shape (n,), in their order.
@@ -157,12 +157,12 @@ class Simulator:
         chunks = [programs[i : i + CHUNK].tolist() for i in range(0, len(programs), CHUNK)]
         task = (repeat(self.workload), repeat(self.hardware), repeat(self.timing), chunks)
         if executor is not None:
-            ready()
+            compile_simulator()
         results = map(_measure, *task) if executor is None else executor.map(_measure, *task)
         found = [cycles for part in results for cycles in part]
         return np.array(found, dtype=np.int64)[place]
 
-    def sequence(self, configs: Iterable[Choice]) -> IntArray:
+    def sequence(self, configs: Iterable[ConfigLike]) -> IntArray:
         """Cycles of feasible programs that run one after the other in one process, shape (n,).
 
         Upstream, a program may leave a token that the next one pops first

@@ -14,6 +14,11 @@ from vtacsp.tune.grid import GridSearcher
 from vtacsp.tune.initial import Presample, diverse, lowest_bounds, presample, ranked, uniform
 from vtacsp.tune.loop import Trial, TuningResult, tune
 from vtacsp.tune.measure import FunctionMeasurer, Measurer, SimulatorMeasurer, TableMeasurer
+from vtacsp.tune.measured_schedules import (
+    MeasuredSchedules,
+    ScheduleTrial,
+    measure_schedules,
+)
 from vtacsp.tune.model_searcher import ModelSearcher
 from vtacsp.tune.random_search import RandomSearcher
 from vtacsp.tune.records import (
@@ -31,6 +36,7 @@ from vtacsp.tune.records import (
     write_records,
 )
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
+from vtacsp.tune.schedule_log import ScheduleLog
 from vtacsp.tune.search_space import FeasibleGrid, FeasibleSet, SearchSpace, WholeGrid, search_space
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import RTL_DEVICE, Task, device_of, hardware_of, target_of
@@ -46,12 +52,15 @@ __all__ = [
     "GridSearcher",
     "LogLine",
     "MeasureErrorNo",
+    "MeasuredSchedules",
     "Measurer",
     "ModelSearcher",
     "Presample",
     "RandomSearcher",
     "Record",
     "Result",
+    "ScheduleLog",
+    "ScheduleTrial",
     "SearchSpace",
     "Searcher",
     "SimulatedAnnealing",
@@ -72,6 +81,7 @@ __all__ = [
     "hardware_of",
     "load_records",
     "lowest_bounds",
+    "measure_schedules",
     "merge_records",
     "presample",
     "ranked",

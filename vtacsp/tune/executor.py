@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -18,9 +18,12 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
+from vtacsp.causes import CRASH
 from vtacsp.errors import MeasureError
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
+from vtacsp.program import Program
 from vtacsp.tune.measure import Measurer, measured
 from vtacsp.tune.result import MeasureErrorNo, Result
 from vtacsp.workers import process_pool, stop_workers
@@ -45,7 +48,8 @@ class ExecutorMeasurer(Measurer):
     that is given (``client.get_executor()`` of ``dask.distributed``, a thread pool) is never
     closed; a broken one raises :class:`~vtacsp.errors.MeasureError`.  Nobody but the worker knows
     when it starts what was submitted: the function runs in a thread of its own there, which is
-    left behind when it hangs.
+    left behind when it hangs.  ``of_program`` measures programs, as for a
+    :class:`~vtacsp.tune.FunctionMeasurer`; without it that of ``function``, if it has one.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ExecutorMeasurer(lambda index: 1e-3, ThreadPoolExecutor, jobs=2) as measurer:
@@ -62,6 +66,7 @@ class ExecutorMeasurer(Measurer):
         *,
         jobs: int | None = None,
         timeout: float = 60.0,
+        of_program: Callable[[Program], float | Result] | None = None,
     ) -> None:
         self.parallel = jobs if jobs is not None else os.cpu_count() or 1
         if self.parallel < 1:
@@ -69,6 +74,7 @@ class ExecutorMeasurer(Measurer):
         if not timeout > 0:
             raise MeasureError(f"timeout is {timeout}, must be more than 0 seconds")
         self.function = function
+        self.of_program = of_program or getattr(function, "of_program", None)
         self.device = str(getattr(function, "device", ""))
         self.task = getattr(function, "task", None)
         self.timeout = timeout
@@ -84,9 +90,21 @@ class ExecutorMeasurer(Measurer):
         else:
             self._make = executor
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """Results as they complete: of indices, or of configurations of :attr:`task`."""
-        run = _Run(deque(self._indices(indices)))
+        mine = self._indices(indices)
+        yield from self._measured(_Run(deque(mine), self.function, {i: i for i in mine}))
+
+    def measure_programs(self, programs: Sequence[Program]) -> Iterator[tuple[int, Result]]:
+        """Results as they complete, by ``of_program``; programs go through pickle."""
+        if self.of_program is None:
+            yield from super().measure_programs(programs)
+            return
+        of = dict(enumerate(programs))
+        yield from self._measured(_Run(deque(of), self.of_program, of))
+
+    def _measured(self, run: _Run) -> Iterator[tuple[int, Result]]:
+        """Results of a batch as they complete."""
         while run.waiting or run.suspects or run.flying:
             try:
                 self._submit(run)
@@ -116,8 +134,8 @@ class ExecutorMeasurer(Measurer):
         limit = 1 if run.suspects else self.parallel
         queue = run.suspects or run.waiting
         while queue and len(run.flying) < limit:
-            work = partial(_watched, self.timeout, self._cause, self.function)
-            future = self._started().submit(work, queue[0])
+            work = partial(_watched, self.timeout, self._cause, run.function)
+            future = self._started().submit(work, run.arguments[queue[0]])
             run.flying[future] = _Flight(queue.popleft(), time.monotonic(), alone=limit == 1)
 
     def _await(self, run: _Run) -> None:
@@ -152,7 +170,7 @@ class ExecutorMeasurer(Measurer):
         flights = list(run.flying.values())
         run.flying.clear()
         if len(flights) == 1 and flights[0].alone:
-            yield flights[0].index, _failed(flights[0], MeasureErrorNo.RUNTIME_DEVICE, "crash")
+            yield flights[0].index, _failed(flights[0], MeasureErrorNo.RUNTIME_DEVICE, CRASH)
         else:
             run.suspects.extend(flight.index for flight in flights)
 
@@ -195,11 +213,18 @@ class _Flight:
 class _Run:
     """One batch: what waits, what may have crashed the workers, what is under way.
 
-    ``hung`` when a worker is still busy with a measurement that was given up.
+    ``hung`` when a worker is still busy with a measurement that was given up.  ``function`` takes
+    the argument of a number, which is what waits.
     """
 
-    def __init__(self, waiting: deque[int]) -> None:
+    def __init__(
+        self,
+        waiting: deque[int],
+        function: Callable[[Any], float | Result],
+        arguments: Mapping[int, Any],
+    ) -> None:
         self.waiting = waiting
+        self.function, self.arguments = function, arguments
         self.suspects: deque[int] = deque()
         self.flying: dict[Future[Result], _Flight] = {}
         self.hung = False
@@ -225,13 +250,13 @@ def _warm_up(executor: Executor, jobs: int) -> None:
 
 
 def _watched(
-    timeout: float, cause: str, function: Callable[[int], float | Result], index: int
+    timeout: float, cause: str, function: Callable[[Any], float | Result], what: Any
 ) -> Result:
     """The result of one call, or a run timeout; on the worker, where its start is known."""
     results: SimpleQueue[Result] = SimpleQueue()
     context, start = copy_context(), time.monotonic()
     threading.Thread(
-        target=lambda: results.put(context.run(measured, function, index)), daemon=True
+        target=lambda: results.put(context.run(measured, function, what)), daemon=True
     ).start()
     try:
         return results.get(timeout=timeout)

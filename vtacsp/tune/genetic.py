@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.tune.result import Result
 from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
@@ -37,7 +37,7 @@ class GeneticSearcher(Searcher):
         space: SearchSpace,
         *,
         seed: int = 0,
-        initial: Iterable[Choice] = (),
+        initial: Iterable[ConfigLike] = (),
         pop_size: int = 100,
         elite_num: int = 3,
         mutation_prob: float = 0.1,

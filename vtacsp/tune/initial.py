@@ -191,7 +191,7 @@ def _steps(space: SearchSpace, index: int) -> list[int]:
 def _spread(space: SearchSpace, indices: IntArray, n: int, rng: np.random.Generator) -> list[int]:
     if n == 0:
         return []
-    return [int(i) for i in indices[sampling.diverse(space.digits(indices), n, rng)]]
+    return [int(i) for i in indices[sampling.diverse_ranks(space.digits(indices), n, rng)]]
 
 
 def _at_most(space: SearchSpace, n: int) -> int:

@@ -18,7 +18,7 @@ from vtacsp.tune.search_space import SearchSpace
 from vtacsp.tune.searcher import Searcher
 from vtacsp.tune.task import Task
 
-__all__ = ["EARLY", "PROVEN", "STOPPED", "Book", "Steps", "Trial", "TuningResult", "tune"]
+__all__ = ["EARLY", "PROVEN", "STOPPED", "Book", "Trial", "TrialLoop", "TuningResult", "tune"]
 
 EARLY, STOPPED, PROVEN = "early stopping", "stopped", "proven"
 """Why a run ended before its trials: no new best for long enough, ``stop`` said so, good enough."""
@@ -133,9 +133,11 @@ def tune(
             raise SearchError(f"{name} is {value}, must be at least 1")
     _refuse_another_machine(searcher.space, measurer)
     run: _Run | None = None
+    mine = isinstance(log, (str, Path))
+    book = TuningLog(log) if isinstance(log, (str, Path)) else log
     try:
         with ExitStack() as stack:
-            opened = stack.enter_context(TuningLog(log)) if isinstance(log, (str, Path)) else log
+            opened = stack.enter_context(book) if book is not None and mine else book
             run = _Run(searcher, measurer, Book(searcher.space, opened, measurer.device))
             interrupted = False
             try:
@@ -154,14 +156,16 @@ def tune(
         return TuningResult(searcher.space, tuple(run.done), interrupted, ended == PROVEN, ended)
     except KeyboardInterrupt:  # on the way in or out, or once more
         if run is None:
+            if book is not None and mine:
+                book.close()
             raise
         run.finish(callback)
-        if isinstance(log, (str, Path)):
-            run.book.close()
+        if book is not None and mine:
+            book.close()
         return TuningResult(searcher.space, tuple(run.done), interrupted=True)
 
 
-class Steps:
+class TrialLoop:
     """The loop of :func:`tune` one trial at a time, for somebody else who keeps the results.
 
     ``known`` are the results that the log has, by index; the other arguments are those of

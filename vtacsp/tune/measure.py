@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vtacsp.errors import MeasureError, ProgramError, SimulationError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.operators.workload import Workload
+from vtacsp.program import Program
 from vtacsp.space.problem import OfProblem, Problem, Space
 from vtacsp.timing.model import RTL, TimingModel
 from vtacsp.tune.result import MeasureErrorNo, Result, error_of
@@ -49,14 +50,25 @@ class Measurer(ABC):
         :class:`~vtacsp.errors.MeasureError` when nothing can be measured any more.
         """
 
+    def measure_programs(
+        self,
+        programs: Sequence[Program],  # noqa: ARG002 - of those that can
+    ) -> Iterator[tuple[int, Result]]:
+        """Results of programs by their place, in any order: of free schedules, which have no index.
+
+        As :meth:`measure` otherwise.  Raises :class:`~vtacsp.errors.MeasureError` in a measurer of
+        configurations only.
+        """
+        raise MeasureError(f"{type(self).__name__} measures configurations, and no programs")
+
     def close(self) -> None:  # noqa: B027 - optional
         """Stop what is under way."""
 
-    def _indices(self, configs: Iterable[Choice]) -> list[int]:
+    def _indices(self, configs: Iterable[ConfigLike]) -> list[int]:
         """AutoTVM indices of what is to be measured: configurations are of :attr:`task`."""
         return [self._index(c) if isinstance(c, Mapping) else c for c in configs]
 
-    def _index(self, config: Choice) -> int:
+    def _index(self, config: ConfigLike) -> int:
         knobs = None if self.task is None else knobs_of(self.task)
         if knobs is None:
             raise MeasureError("this measurer knows of no layer: give it the configuration's index")
@@ -75,24 +87,41 @@ class FunctionMeasurer(Measurer):
     An exception of the stack (:class:`~vtacsp.errors.ProgramError`,
     :class:`~vtacsp.errors.SimulationError`) is the error that AutoTVM has for its cause, a
     ``TimeoutError`` a run timeout, any other (``sys.exit`` too) an unknown error with its message;
-    so are seconds that are no positive finite number.
+    so are seconds that are no positive finite number.  ``of_program(program)`` does the same for a
+    :class:`~vtacsp.program.Program`: without it free schedules are not measured.
 
     >>> measurer = FunctionMeasurer(lambda index: 1e-3)  # seconds, from your board
     >>> [result.seconds for _, result in measurer.measure([0])]
     [0.001]
     """
 
-    def __init__(self, function: Callable[[int], float | Result]) -> None:
+    of_program: Callable[[Program], float | Result] | None = None
+
+    def __init__(
+        self,
+        function: Callable[[int], float | Result],
+        of_program: Callable[[Program], float | Result] | None = None,
+    ) -> None:
         self.function = function
+        if of_program is not None:
+            self.of_program = of_program
 
     def __call__(self, index: int) -> Result:
         """Measure one configuration."""
         return measured(self.function, index)
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """One after the other, in this process: indices, or configurations of :attr:`task`."""
         for index in self._indices(indices):
             yield index, self(index)
+
+    def measure_programs(self, programs: Sequence[Program]) -> Iterator[tuple[int, Result]]:
+        """One after the other, by ``of_program``."""
+        if self.of_program is None:
+            yield from super().measure_programs(programs)
+            return
+        for place, program in enumerate(programs):
+            yield place, measured(self.of_program, program)
 
 
 class SimulatorMeasurer(OfProblem, FunctionMeasurer):
@@ -129,6 +158,12 @@ class SimulatorMeasurer(OfProblem, FunctionMeasurer):
             self._simulator = Simulator(self.problem, timing=self.timing)
         return self.timing.seconds_of(self._simulator.cycles(index))
 
+    def of_program(self, program: Program) -> float:
+        """Seconds of a program."""
+        from vtacsp.timing.simulator import simulate_timing
+
+        return self.timing.seconds_of(simulate_timing(program, self.timing).cycles)
+
     def __getstate__(self) -> dict[str, Any]:
         # processes make a simulator of their own
         return {**self.__dict__, "_simulator": None}
@@ -161,7 +196,7 @@ class TableMeasurer(Measurer):
         bad = {i: Result(error=error_of(c), timestamp=0.0, cause=c) for i, c in causes.items()}
         return cls({**bad, **good})
 
-    def measure(self, indices: Iterable[Choice]) -> Iterator[tuple[int, Result]]:
+    def measure(self, indices: Iterable[ConfigLike]) -> Iterator[tuple[int, Result]]:
         """Look up; raises :class:`~vtacsp.errors.MeasureError` for what was not recorded."""
         for index in self._indices(indices):
             if index not in self.results:
@@ -169,13 +204,16 @@ class TableMeasurer(Measurer):
             yield index, self.results[index]
 
 
-def measured(function: Callable[[int], float | Result], index: int) -> Result:
+Measured = TypeVar("Measured")
+
+
+def measured(function: Callable[[Measured], float | Result], what: Measured) -> Result:
     """The result of one call; see :class:`FunctionMeasurer`.  This is what executors run."""
     start = time.time()
     error, cause = MeasureErrorNo.NO_ERROR, ""
     costs: tuple[float, ...] = ()
     try:
-        value = function(index)
+        value = function(what)
         if isinstance(value, Result):
             return value
         costs = (float(value),)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.tune.annealing import SimulatedAnnealing
 from vtacsp.tune.costmodel import XGBoostModel
 from vtacsp.tune.result import Result
@@ -54,7 +54,7 @@ class ModelSearcher(Searcher):
         space: SearchSpace,
         *,
         seed: int = 0,
-        initial: Iterable[Choice] = (),
+        initial: Iterable[ConfigLike] = (),
         loss: str = "reg",
         plan_size: int | None = None,
         diversity_filter_ratio: float | None = None,

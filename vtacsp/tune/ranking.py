@@ -7,7 +7,7 @@ from collections.abc import Container
 import numpy as np
 from ortools.sat.python import cp_model
 
-from vtacsp.space.cpsat import Collector, Model, run
+from vtacsp.space.cpsat import Collector, ProblemModel, run_solver
 from vtacsp.space.problem import Problem
 from vtacsp.timing.model import TimingModel
 from vtacsp.tune.bound import cycle_bound
@@ -42,7 +42,7 @@ class _Ranking:
 
     def __init__(self, problem: Problem, timing: TimingModel) -> None:
         self.problem = problem
-        self.model = Model([problem])
+        self.model = ProblemModel([problem])
         self._expression = cycle_bound(problem.workload.op, timing)
         self.bound = self.model.number(self._expression)
         self.model.model.add_decision_strategy(
@@ -61,7 +61,7 @@ class _Ranking:
         """The lowest bound; None when nothing is feasible."""
         self.model.model.minimize(self.bound)
         solver = self._solver()
-        status = run(solver, self.model.model)
+        status = run_solver(solver, self.model.model)
         return int(solver.objective_value) if status == cp_model.OPTIMAL else None
 
     def up_to(self, limit: int, within: Container[int]) -> list[int]:
@@ -70,7 +70,7 @@ class _Ranking:
         solver = self._solver()
         solver.parameters.enumerate_all_solutions = True
         found = Collector(self.model)
-        run(solver, self.model.model, found)
+        run_solver(solver, self.model.model, found)
         indices = np.array(sorted(i for i in found.found if i in within), dtype=np.int64)
         _, first = np.unique(self.problem.knob_space.program(indices), return_index=True)
         indices = np.sort(indices[first])

@@ -378,7 +378,7 @@ class TuningLog:
         self._nameless: Counter[tuple[Any, ...]] = Counter()
         self._file: FileIO | None = None
         self._last: tuple[int, bytes] = 0, b""  # where the last append began, and what it wrote
-        self._mended = self._created = False
+        self._mended = self._created = self._locked = False
         self._known: _Known | None = None
 
     def results(
@@ -461,7 +461,7 @@ class TuningLog:
         with self._errors():
             file = self._open()
             if not self._mended:
-                _mend(file)
+                end_last_line(file)
                 self._mended = True
             self._last = _size(file), data
             rest = memoryview(data)
@@ -481,26 +481,34 @@ class TuningLog:
             raise LogError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
 
     def _open(self) -> FileIO:
-        if self._file is None:
+        if self._file is None or self._file.closed:
             check_writable(self.path, LogError)
-            self._created = not self.path.exists()
+            self._created, self._locked = not self.path.exists(), False
+            # kept before it is opened: wherever Ctrl-C comes, close() knows of the file
+            self._file = FileIO.__new__(FileIO)
             try:
                 # without a buffer: what is written is in the file, all of it or a known part
-                file = self.path.open("a+b", buffering=0)
+                self._file.__init__(self.path, "a+")  # type: ignore[misc]
             except OSError as failure:
+                self._file = None
                 raise LogError(f"cannot write {self.path}: {failure.strerror}") from failure
-            _lock(file, self.path)
-            self._file = file
+        if not self._locked:
+            try:
+                keep_alone(self._file, self.path)
+            except LogError:
+                self._file = None
+                raise
+            self._locked = True
         return self._file
 
     def close(self) -> None:
         """Close the file, which is not kept when there is nothing in it."""
         if self._file is not None:
-            file, self._file = self._file, None
             if self._created and self.path.is_file() and not self.path.stat().st_size:
                 self.path.unlink()
             with suppress(OSError):  # tries what could not be written again: that was said
-                file.close()
+                self._file.close()
+            self._file = None
 
     def __enter__(self) -> TuningLog:
         self._open()
@@ -531,7 +539,7 @@ def _size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _lock(file: FileIO, path: Path) -> None:
+def keep_alone(file: FileIO, path: Path) -> None:
     """Keep other runs off a file until it is closed; the system ends a lock with its process."""
     if fcntl is None or not path.is_file():
         return
@@ -545,7 +553,7 @@ def _lock(file: FileIO, path: Path) -> None:
         ) from None
 
 
-def _mend(file: FileIO) -> None:
+def end_last_line(file: FileIO) -> None:
     """End the last line; what is torn becomes a comment."""
     end = file.seek(0, os.SEEK_END)
     start, tail = end, b""

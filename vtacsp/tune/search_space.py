@@ -17,7 +17,7 @@ import numpy as np
 from vtacsp.arrays import FloatArray, IntArray
 from vtacsp.errors import ConfigError, SpaceError
 from vtacsp.machine.configuration import VTAConfig
-from vtacsp.operators.knobs import Choice, Config
+from vtacsp.operators.knobs import Config, ConfigLike
 from vtacsp.operators.workload import Workload
 from vtacsp.space.feasible import FeasibleSpace
 from vtacsp.space.problem import OfProblem, Problem, Space
@@ -50,7 +50,7 @@ class SearchSpace(OfProblem, ABC):
         if not isinstance(config, (Mapping, int, np.integer)):
             return False
         try:
-            return self._has(self.knob_space.index(cast(Choice, config)))
+            return self._has(self.knob_space.index(cast(ConfigLike, config)))
         except ConfigError:
             return False
 

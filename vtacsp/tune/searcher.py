@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.errors import SearchError
-from vtacsp.operators.knobs import Choice
+from vtacsp.operators.knobs import ConfigLike
 from vtacsp.tune.result import Result
 from vtacsp.tune.search_space import SearchSpace
 
@@ -34,7 +34,7 @@ class Searcher(ABC):
     """
 
     def __init__(
-        self, space: SearchSpace, *, seed: int = 0, initial: Iterable[Choice] = ()
+        self, space: SearchSpace, *, seed: int = 0, initial: Iterable[ConfigLike] = ()
     ) -> None:
         self.space = space
         self.rng = np.random.default_rng(seed)

@@ -21,12 +21,12 @@ from vtacsp.epilogue.steps import Epilogue
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, plain
+from vtacsp.program.copies import Copy, StridedAxis, plain
 from vtacsp.program.kernel import KernelLoop, record_gemm
 from vtacsp.program.loops import Call, Loop, Scope
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
-from vtacsp.program.scratchpad import Scratchpads
+from vtacsp.program.scratchpad import ScratchpadAllocator
 
 __all__ = ["build"]
 
@@ -39,7 +39,7 @@ def build(
     n, ci, co = s["N"], s["CI"], s["CO"]
     rows, k, columns = config["tile_b"], config["tile_ci"], config["tile_co"]
     tile = rows * columns
-    pads = Scratchpads(hardware)
+    pads = ScratchpadAllocator(hardware)
     pads.fits_alone(acc=tile, inp=rows * k, wgt=columns * k)
     check_store(chain)
     slots = Slots(chain, tile, tile)
@@ -55,9 +55,9 @@ def build(
     ]  # fmt: skip
     a.kernel("reset", record_gemm(out, bases, hardware, reset=True))
     a.kernel("gemm", record_gemm(gemm, bases, hardware))
-    data = plain([Axis(rows, ci), Axis(k, 1)], DMA_2D_INP)
-    weights = plain([Axis(columns, ci), Axis(k, 1)], DMA_2D_WGT)
-    sums = plain([Axis(rows, co), Axis(columns, 1)], DMA_2D_ACC)
+    data = plain([StridedAxis(rows, ci), StridedAxis(k, 1)], DMA_2D_INP)
+    weights = plain([StridedAxis(columns, ci), StridedAxis(k, 1)], DMA_2D_WGT)
+    sums = plain([StridedAxis(rows, co), StridedAxis(columns, 1)], DMA_2D_ACC)
     moved = {"b": rows * co, "co": columns}
     a.load("inp", Memory.INP, Copy(data, {"b": rows * ci, "k": k}), inp)
     a.load("wgt", Memory.WGT, Copy(weights, {"co": columns * ci, "k": k}), wgt)

@@ -15,9 +15,17 @@ import numpy as np
 
 from vtacsp.epilogue.steps import Arithmetic, Cast, Clip, Epilogue, Shift, Step
 from vtacsp.errors import WorkloadError
-from vtacsp.network.onnx.chain import Chain, follow, need_out
+from vtacsp.network.onnx.chain import FusedOperators, fused_operators, need_out
 from vtacsp.network.onnx.graph import Op, Shape
-from vtacsp.network.onnx.placing import Context, Layer, Pads, Placed, Widened, handles, padding_of
+from vtacsp.network.onnx.placing import (
+    Context,
+    ModelLayer,
+    Pads,
+    Placed,
+    Widened,
+    handles,
+    padding_of,
+)
 from vtacsp.network.onnx.scales import (
     OFFSET,
     Quantisation,
@@ -116,10 +124,10 @@ def _image(context: Context, tensor: str) -> Shape:
     return shape
 
 
-def _chain(context: Context, op: Op, channels: int) -> Chain:
+def _chain(context: Context, op: Op, channels: int) -> FusedOperators:
     """What follows: activations and the quantiser; no weights take up a scale or a sum."""
     kept = context.options.host | context.taken
-    return follow(context.graph, op.outputs[0], channels, 1, kept, quantised=True)
+    return fused_operators(context.graph, op.outputs[0], channels, 1, kept, quantised=True)
 
 
 # -- layers
@@ -133,7 +141,9 @@ def _sum(context: Context, op: Op, inputs: Sequence[_Input], out: Quantisation |
         raise Unplaceable("only one of its operands is quantised")
     if context.quantised and one.scale is None:
         raise Unplaceable("the scales of its operands are not known")
-    chain = _chain(context, op, one.shape[1]) if out is None else Chain(op.outputs[0], out=out)
+    chain = (
+        _chain(context, op, one.shape[1]) if out is None else FusedOperators(op.outputs[0], out=out)
+    )
     requantisation, widened = None, (Widened(one.stored), Widened(other.stored))
     if one.scale is not None and other.scale is not None:
         common, factors = _common(one.scale, other.scale)
@@ -179,7 +189,11 @@ def _pool(context: Context, op: Op, data: _Input, out: Quantisation | None) -> P
     pads: Pads = (0, 0, 0, 0) if everything else padding_of(op, data.shape, kernel)
     if any(pads) and not largest and not op.number("count_include_pad", 0):
         raise Unplaceable("a mean that leaves out the padding (count_include_pad is 0)")
-    chain = _chain(context, op, data.shape[1]) if out is None else Chain(op.outputs[0], out=out)
+    chain = (
+        _chain(context, op, data.shape[1])
+        if out is None
+        else FusedOperators(op.outputs[0], out=out)
+    )
     widened, requantisation, notes = Widened(data.stored), None, list[str]()
     if largest:
         epilogue = _float([], chain) if data.scale is None else _same_scale(data.scale, chain)
@@ -212,18 +226,18 @@ def _pool(context: Context, op: Op, data: _Input, out: Quantisation | None) -> P
                    work.pad_value)  # fmt: skip
 
 
-def _requantised(scale: float, factor: float, chain: Chain) -> Requantisation:
+def _requantised(scale: float, factor: float, chain: FusedOperators) -> Requantisation:
     data = Quantisation(np.array([scale]), 0, "int8")
     weight = Quantisation(np.array([factor]), 0, "int8")
     return Requantisation.of(data, weight, need_out(chain), False, chain.low, chain.high)
 
 
-def _float(steps: list[Step], chain: Chain, *end: Step) -> Epilogue:
+def _float(steps: list[Step], chain: FusedOperators, *end: Step) -> Epilogue:
     relu = [Arithmetic(op="max", value=0)] if chain.relu else []
     return Epilogue((*steps, *relu, *end, Cast()))
 
 
-def _same_scale(scale: Quantisation, chain: Chain) -> Epilogue:
+def _same_scale(scale: Quantisation, chain: FusedOperators) -> Epilogue:
     """Of values that stay what they are: their order is that of the real numbers."""
     out = need_out(chain)
     if scale.scale.size > 1 or out.scale.tolist() != scale.scale.tolist() or (
@@ -236,7 +250,7 @@ def _same_scale(scale: Quantisation, chain: Chain) -> Epilogue:
     return Epilogue((Cast(),))
 
 
-def _mean(taps: int, chain: Chain) -> Epilogue:
+def _mean(taps: int, chain: FusedOperators) -> Epilogue:
     if taps & (taps - 1):
         raise Unplaceable(f"a mean of {taps} values: VTA divides by powers of two only")
     by = int(log2(taps))
@@ -255,7 +269,7 @@ def _placed(
     context: Context,
     work: Workload,
     widened: tuple[Widened, ...],
-    chain: Chain,
+    chain: FusedOperators,
     requantisation: Requantisation | None,
     notes: list[str],
     pads: Pads = (0, 0, 0, 0),
@@ -272,7 +286,7 @@ def _placed(
     ]
     if any(pads):
         remarks.append("the host pads the data")
-    layer = Layer(
+    layer = ModelLayer(
         workload=work, data=widened[0].tensor, weight="", bias="", pads=pads, fill=fill,
         requantisation=requantisation, widened=widened,
     )  # fmt: skip

@@ -11,14 +11,14 @@ import numpy as np
 from vtacsp.network.onnx.graph import Graph, Op, Shape
 from vtacsp.network.onnx.scales import Quantisation, Unplaceable, quantisation
 
-__all__ = ["Chain", "follow"]
+__all__ = ["FusedOperators", "fused_operators"]
 
 NO_OPS = ("Identity", "Dropout")
 AFFINE = ("BatchNormalization", "Mul", "Div", "Add", "Sub", "Sum")
 
 
 @dataclass(frozen=True)
-class Chain:
+class FusedOperators:
     """Operators behind a layer that are done with it, in order, and what they come to.
 
     ``affine`` says that something is added per channel (scales go into the weights); ``low`` and
@@ -43,7 +43,7 @@ class Chain:
         return self.low >= 0
 
 
-def follow(
+def fused_operators(
     graph: Graph,
     tensor: str,
     channels: int,
@@ -51,7 +51,7 @@ def follow(
     kept: Collection[str],
     quantised: bool,
     residual: bool = False,
-) -> Chain:
+) -> FusedOperators:
     """The chain behind the output ``tensor`` of a layer, whose ``axis`` counts channels.
 
     ``kept`` names operators that are not to be fused; ``residual`` allows a sum with another tensor
@@ -59,7 +59,7 @@ def follow(
     the weights, and the chain ends with its quantiser.  An operator is part of the chain when
     nothing else reads what comes before it.
     """
-    chain = Chain(tensor)
+    chain = FusedOperators(tensor)
     while (op := graph.only_consumer(chain.end)) is not None:
         longer = None if op.name in kept or op.domain else _step(
             graph, chain, op, channels, axis, quantised
@@ -75,8 +75,8 @@ def follow(
 
 
 def _step(
-    graph: Graph, chain: Chain, op: Op, channels: int, axis: int, quantised: bool
-) -> Chain | None:
+    graph: Graph, chain: FusedOperators, op: Op, channels: int, axis: int, quantised: bool
+) -> FusedOperators | None:
     """The chain with one more operator; None when that is none of its kind."""
     if op.type in NO_OPS:
         return None if _trains(graph, op) else chain
@@ -103,7 +103,7 @@ def _trains(graph: Graph, op: Op) -> bool:
     return value is None or bool(value.any())
 
 
-def _activation(graph: Graph, chain: Chain, op: Op) -> Chain | None:
+def _activation(graph: Graph, chain: FusedOperators, op: Op) -> FusedOperators | None:
     low, high = 0.0, math.inf
     if op.type == "Clip":
         if op.input(0) != chain.end:
@@ -124,7 +124,9 @@ def _activation(graph: Graph, chain: Chain, op: Op) -> Chain | None:
     return replace(chain, activated=True, low=low, high=high)
 
 
-def _affine(graph: Graph, chain: Chain, op: Op, channels: int, axis: int) -> Chain | None:
+def _affine(
+    graph: Graph, chain: FusedOperators, op: Op, channels: int, axis: int
+) -> FusedOperators | None:
     if op.type == "BatchNormalization":
         constant = all(graph.is_constant(name) for name in op.inputs[1:] if name)
         alone = not any(name in graph.consumers for name in op.outputs[1:] if name)
@@ -145,7 +147,7 @@ def _affine(graph: Graph, chain: Chain, op: Op, channels: int, axis: int) -> Cha
     return chain if op.type in ("Mul", "Div") else replace(chain, affine=True)
 
 
-def _residual(graph: Graph, chain: Chain, op: Op) -> Chain | None:
+def _residual(graph: Graph, chain: FusedOperators, op: Op) -> FusedOperators | None:
     """The chain with the sum of its end and another tensor of the same shape."""
     if op.type not in ("Add", "Sum") or op.domain or len(op.inputs) != 2:
         return None
@@ -172,7 +174,7 @@ def _per_channel(shape: Shape, own: Shape, channels: int, axis: int) -> bool:
     return set(rest) <= {1} and full[axis] in (1, channels)
 
 
-def need_out(chain: Chain) -> Quantisation:
+def need_out(chain: FusedOperators) -> Quantisation:
     """The quantisation of the result; raises :class:`Unplaceable` when there is none."""
     if chain.out is None:
         raise Unplaceable("its results are not quantised: VTA stores 8 bits")

@@ -10,10 +10,10 @@ from typing import Any
 
 from vtacsp.epilogue.steps import Epilogue
 from vtacsp.errors import NetworkError, WorkloadError
-from vtacsp.network.onnx.chain import Chain, follow, need_out
-from vtacsp.network.onnx.embedded import as_convolution, folded, host_work
+from vtacsp.network.onnx.chain import FusedOperators, fused_operators, need_out
+from vtacsp.network.onnx.embedded import dense_as_convolution, folded, host_work
 from vtacsp.network.onnx.graph import Graph, Op, Shape
-from vtacsp.network.onnx.placing import Context, Layer, Pads, Placed, handles, padding_of
+from vtacsp.network.onnx.placing import Context, ModelLayer, Pads, Placed, handles, padding_of
 from vtacsp.network.onnx.residual import added
 from vtacsp.network.onnx.scales import (
     Quantisation,
@@ -198,7 +198,7 @@ def _convolution(context: Context, op: Op, operands: _Operands) -> Placed:
         filled, more, on_host = embedding.workload, tuple(host_work(embedding)), NO_PADS
     else:
         filled, more = context.fill(workload)
-    layer = Layer(
+    layer = ModelLayer(
         workload=workload,
         data=operands.stored,
         weight=operands.quantised_weight,
@@ -258,14 +258,16 @@ def _sizes(
     return data, weight, groups, inputs, outputs
 
 
-def _epilogue(operands: _Operands, chain: Chain, requantisation: Requantisation | None) -> Epilogue:
+def _epilogue(
+    operands: _Operands, chain: FusedOperators, requantisation: Requantisation | None
+) -> Epilogue:
     if requantisation is not None:
         return requantisation.epilogue
     bias = bool(operands.bias) or chain.affine
     return float_epilogue(bias, chain.relu, bool(chain.residual))
 
 
-def _remarks(chain: Chain, requantisation: Requantisation | None) -> list[str]:
+def _remarks(chain: FusedOperators, requantisation: Requantisation | None) -> list[str]:
     """What VTA does differently than the model."""
     remarks = [] if requantisation is None else list(requantisation.remarks)
     if chain.residual:
@@ -306,17 +308,21 @@ def _needs_fold(context: Context, op: Op, workload: Workload, channels: int) -> 
     return False
 
 
-def _chain(context: Context, op: Op, operands: _Operands, channels: int, axis: int) -> Chain:
+def _chain(
+    context: Context, op: Op, operands: _Operands, channels: int, axis: int
+) -> FusedOperators:
     """What follows; an operator that has its own scales ends with itself."""
     if operands.out is not None:
-        return Chain(op.outputs[0], out=operands.out)
+        return FusedOperators(op.outputs[0], out=operands.out)
     quantised = operands.data_scale is not None
     kept = context.options.host | context.taken
     fuse = context.options.residual == "fuse"
-    return follow(context.graph, op.outputs[0], channels, axis, kept, quantised, fuse)
+    return fused_operators(context.graph, op.outputs[0], channels, axis, kept, quantised, fuse)
 
 
-def _requantised(op: Op, operands: _Operands, chain: Chain, outputs: int) -> Requantisation | None:
+def _requantised(
+    op: Op, operands: _Operands, chain: FusedOperators, outputs: int
+) -> Requantisation | None:
     """The requantisation, None in a float model."""
     if operands.data_scale is None or operands.weight_scale is None:
         return None
@@ -429,12 +435,12 @@ def _product(context: Context, op: Op, operands: _Operands) -> Placed:
     make = {"name": op.name, "batch": prod(data[:-1]), "in_features": inputs,
             "out_features": outputs, "epilogue": epilogue}  # fmt: skip
     workload = _made(op, Dense, make)
-    embedding = as_convolution(context, workload)
+    embedding = dense_as_convolution(context, workload)
     if embedding is None:
         filled, more = context.fill(workload)
     else:
         filled, more = embedding.workload, ("a 1x1 convolution", *host_work(embedding))
-    layer = Layer(
+    layer = ModelLayer(
         workload=workload,
         data=operands.stored,
         weight=operands.quantised_weight,

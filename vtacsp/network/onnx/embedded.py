@@ -13,7 +13,7 @@ from vtacsp.operators.workload import Workload
 if TYPE_CHECKING:
     from vtacsp.embedding.embedding import Embedding
 
-__all__ = ["as_convolution", "folded", "host_work"]
+__all__ = ["dense_as_convolution", "folded", "host_work"]
 
 
 def folded(
@@ -29,28 +29,30 @@ def folded(
     of the value ``zero`` are around them.  Raises :class:`Unplaceable` with the reason when there
     is none.
     """
-    from vtacsp.embedding.layer import Layer
+    from vtacsp.embedding.layer import UnpackedLayer
 
     height, width = image
-    layer = replace(Layer.of(workload), height=height, width=width, padding=pads, pad_value=zero)
+    layer = replace(
+        UnpackedLayer.of(workload), height=height, width=width, padding=pads, pad_value=zero
+    )
     return _fastest(context, layer, ("fold", "groups", "pad", "plain"))
 
 
-def as_convolution(context: Context, workload: Workload) -> Embedding | None:
+def dense_as_convolution(context: Context, workload: Workload) -> Embedding | None:
     """The 1x1 convolution that computes a dense layer, as the option ``dense`` decides.
 
     None when the dense template computes it: because that is asked for, or is not slower.
     Raises :class:`Unplaceable` when the convolution is asked for and cannot run.
     """
-    from vtacsp.embedding.layer import Layer
+    from vtacsp.embedding.layer import UnpackedLayer
 
     choice = context.options.dense
     if choice == "dense":
         return None
     if choice == "conv":
-        return _fastest(context, Layer.of(workload), ("pixels",))
+        return _fastest(context, UnpackedLayer.of(workload), ("pixels",))
     try:
-        found = _fastest(context, Layer.of(workload), ("pixels", "pad", "plain"))
+        found = _fastest(context, UnpackedLayer.of(workload), ("pixels", "pad", "plain"))
     except Unplaceable:
         return None  # the dense template says why, or that nothing is feasible
     return found if found.kind == "pixels" else None
@@ -58,10 +60,10 @@ def as_convolution(context: Context, workload: Workload) -> Embedding | None:
 
 def _fastest(context: Context, layer: object, kinds: tuple[str, ...]) -> Embedding:
     from vtacsp.embedding.choice import embeddings, fastest
-    from vtacsp.embedding.layer import Layer
+    from vtacsp.embedding.layer import UnpackedLayer
     from vtacsp.timing.model import RTL
 
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, UnpackedLayer)
     timing = context.options.timing or RTL
     try:
         listed = [e for e in embeddings(layer, context.hardware) if e.kind in kinds]

@@ -22,7 +22,16 @@ from vtacsp.operators.workload import Workload
 if TYPE_CHECKING:
     from vtacsp.embedding.embedding import Embedding
 
-__all__ = ["HANDLERS", "Context", "Layer", "Pads", "Placed", "Widened", "handles", "padding_of"]
+__all__ = [
+    "HANDLERS",
+    "Context",
+    "ModelLayer",
+    "Pads",
+    "Placed",
+    "Widened",
+    "handles",
+    "padding_of",
+]
 
 
 Pads = tuple[int, int, int, int]
@@ -39,7 +48,7 @@ class Widened:
 
 
 @dataclass(frozen=True)
-class Layer:
+class ModelLayer:
     """A layer as the model has it, before blocks are filled.
 
     ``pads`` (top, left, bottom, right) are what the host adds to the data, with the value
@@ -68,7 +77,7 @@ class Placed:
     ``embedding`` is how the layer became the workload where blocks are not just filled.
     """
 
-    layer: Layer
+    layer: ModelLayer
     workload: Workload
     fused: tuple[Op, ...] = ()
     remarks: tuple[str, ...] = ()

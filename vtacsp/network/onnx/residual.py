@@ -16,12 +16,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import log2
 
-from vtacsp.network.onnx.chain import Chain, follow, need_out
+from vtacsp.network.onnx.chain import FusedOperators, fused_operators, need_out
 from vtacsp.network.onnx.graph import Graph, Op
 from vtacsp.network.onnx.scales import (
     LARGEST_SHIFT,
     Quantisation,
-    Residual,
+    QuantisedResidual,
     Unplaceable,
     ends_of,
     quantisation,
@@ -41,11 +41,15 @@ class Added:
 
     ops: tuple[Op, ...]
     tensor: str
-    residual: Residual
+    residual: QuantisedResidual
 
 
 def added(
-    graph: Graph, chain: Chain, channels: int, kept: Collection[str], refusals: dict[str, str]
+    graph: Graph,
+    chain: FusedOperators,
+    channels: int,
+    kept: Collection[str],
+    refusals: dict[str, str],
 ) -> Added | None:
     """The sum behind the quantised chain of a layer, None when there is none that only it reads.
 
@@ -88,8 +92,8 @@ def _behind(graph: Graph, tensor: str) -> tuple[Op, ...] | None:
 
 
 def _operands(
-    graph: Graph, found: tuple[Op, ...], chain: Chain, channels: int, kept: Collection[str]
-) -> tuple[str, Quantisation, Quantisation, Quantisation | None, Chain]:
+    graph: Graph, found: tuple[Op, ...], chain: FusedOperators, channels: int, kept: Collection[str]
+) -> tuple[str, Quantisation, Quantisation, Quantisation | None, FusedOperators]:
     """The residual, the scales of result, residual and sum (None: the chain says), the chain."""
     op = found[-1]
     if op.type == "QLinearAdd":
@@ -98,7 +102,7 @@ def _operands(
             quantisation(graph, op.input(place + 1), op.input(place + 2), what)
             for place, what in ((own, "data"), (3 - own, "residual"), (5, "results"))
         ]
-        return op.input(3 - own), scales[0], scales[1], scales[2], Chain(op.outputs[0])
+        return op.input(3 - own), scales[0], scales[1], scales[2], FusedOperators(op.outputs[0])
     own = op.inputs.index(found[0].outputs[0])
     other = graph.producer.get(op.inputs[1 - own])
     if other is None or other.type != "DequantizeLinear" or other.domain:
@@ -107,7 +111,7 @@ def _operands(
         quantisation(graph, x.input(1), x.input(2), what, graph.dtypes.get(x.input(0)))
         for x, what in ((found[0], "data"), (other, "residual"))
     )
-    more = follow(graph, op.outputs[0], channels, 1, kept, quantised=True)
+    more = fused_operators(graph, op.outputs[0], channels, 1, kept, quantised=True)
     return other.input(0), one, two, None, more
 
 
@@ -117,7 +121,9 @@ def _dequantiser(graph: Graph, op: Op, own: Op) -> tuple[Op, ...]:
     return (graph.producer[tensor],) if graph.only_consumer(tensor) is op else ()
 
 
-def _exact(one: Quantisation, other: Quantisation, out: Quantisation, chain: Chain) -> Residual:
+def _exact(
+    one: Quantisation, other: Quantisation, out: Quantisation, chain: FusedOperators
+) -> QuantisedResidual:
     if max(one.scale.size, other.scale.size, out.scale.size) > 1:
         raise Unplaceable("a scale per channel of the sum")
     scales = [float(x.scale[0]) for x in (one, other, out)]
@@ -135,7 +141,7 @@ def _exact(one: Quantisation, other: Quantisation, out: Quantisation, chain: Cha
         )
     n, a = int(shift), int(left)
     low, high = ends_of(out, chain.low, chain.high)
-    return Residual(
+    return QuantisedResidual(
         left=a,
         shift=n,
         factor=1 << int(factor),

@@ -23,8 +23,8 @@ from vtacsp.network.onnx.graph import Array, Graph
 
 __all__ = [
     "Quantisation",
+    "QuantisedResidual",
     "Requantisation",
-    "Residual",
     "Unplaceable",
     "ends_of",
     "float_epilogue",
@@ -81,7 +81,7 @@ def quantisation(
 
 
 @dataclass(frozen=True)
-class Residual:
+class QuantisedResidual:
     """A quantised tensor that is added to the bytes of a layer, and how the sum becomes bytes.
 
     The bytes are shifted to the left by ``left``; the host makes ``factor * (value - zero) +
@@ -144,7 +144,7 @@ class Requantisation:
     low: int
     high: int
     dtype: str
-    residual: Residual | None = None
+    residual: QuantisedResidual | None = None
 
     @classmethod
     def of(
@@ -192,7 +192,7 @@ class Requantisation:
             dtype=out.dtype,
         )
 
-    def with_residual(self, residual: Residual) -> Requantisation:
+    def with_residual(self, residual: QuantisedResidual) -> Requantisation:
         """The same with a sum behind it, which then makes the result."""
         return replace(self, residual=residual, dtype=residual.dtype)
 

@@ -10,7 +10,7 @@ __all__ = ["sizes"]
 
 
 def sizes(workload: Conv2D) -> dict[str, Any]:
-    """Its sizes, as :class:`vtacsp.embedding.Layer` names them."""
+    """Its sizes, as :class:`vtacsp.embedding.UnpackedLayer` names them."""
     return {
         "in_channels": workload.in_channels,
         "height": workload.height,

@@ -29,12 +29,12 @@ from vtacsp.machine.instructions import Memory, Module
 from vtacsp.operators.conv2d.tiling import Tiling, symbols_of
 from vtacsp.operators.workload import Workload
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, Pads, PerTile, Transfer, padded, plain
+from vtacsp.program.copies import Copy, PaddedAxis, PerTile, StridedAxis, Transfer, padded, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.loops import Call, Loop, Node, Scope
+from vtacsp.program.loops import Call, Loop, Scope, Statement
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
-from vtacsp.program.scratchpad import Scratchpads
+from vtacsp.program.scratchpad import ScratchpadAllocator
 
 __all__ = ["build", "build_tiled"]
 
@@ -63,7 +63,7 @@ def build_tiled(
 ) -> Program:
     """Build the program of a convolution that is tiled so."""
     hardware = t.hardware
-    pads = Scratchpads(hardware)
+    pads = ScratchpadAllocator(hardware)
     pads.fits_alone(acc=t.acc_tile, inp=t.inp_tile if t.span_is_constant else 0, wgt=t.wgt_tile)
     chain = workload.chain
     slots = Slots(chain, t.acc_tile, t.co1)
@@ -111,7 +111,7 @@ def build_tiled(
 def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
     before, after = wrap_epilogue(chain)
-    body: list[Node] = [
+    body: list[Statement] = [
         *before,
         Scope(Module.COMPUTE, [reset]),
         Loop("k", [Scope(Module.LOAD, [inp, wgt]), Scope(Module.COMPUTE, [gemm])]),
@@ -141,10 +141,14 @@ def _inp_copy(t: Tiling) -> Copy:
         first = [tile * t.co1 // t.per_group * s["CI"] * area for tile in range(t.co0)]
         tables["co"] = PerTile.of([Transfer()] * t.co0, first)
     if not t.padded:
-        axes = [Axis(t.channels, area), Axis(t.rows, s["W"]), Axis(t.columns, 1)]
+        axes = [
+            StridedAxis(t.channels, area),
+            StridedAxis(t.rows, s["W"]),
+            StridedAxis(t.columns, 1),
+        ]
         return Copy(plain(axes, DMA_2D_INP), strides, tables)
-    rows = Pads(s["H"], s["PH"], t.rows, h_step, t.h0)
-    columns = Pads(s["W"], s["PW"], t.columns, w_step, t.w0)
+    rows = PaddedAxis(s["H"], s["PH"], t.rows, h_step, t.h0)
+    columns = PaddedAxis(s["W"], s["PW"], t.columns, w_step, t.w0)
     shape, tables["h"], tables["w"] = padded(t.channels, rows, columns, t.hardware.batch)
     return Copy(shape, strides, tables, start=-s["PH"] * s["W"] - s["PW"])
 
@@ -154,7 +158,7 @@ def _wgt_copy(t: Tiling) -> Copy:
     if t.guarded_co:
         raise ProgramError(VTHREAD_SPLIT, "the load of the weight tile keeps a guard")
     inner = t.s["CI"] * t.taps
-    shape = plain([Axis(t.co1, inner), Axis(t.ci1 * t.taps, 1)], DMA_2D_WGT)
+    shape = plain([StridedAxis(t.co1, inner), StridedAxis(t.ci1 * t.taps, 1)], DMA_2D_WGT)
     return Copy(shape, {"co": t.co1 * inner, "k": t.ci1 * t.taps})
 
 
@@ -171,7 +175,7 @@ def _operand_copy(t: Tiling, kind: str, start: int) -> Copy:
     """The load of an operand of the epilogue that begins at DRAM element ``start``."""
     if kind != CHANNEL:
         return _out_copy(t)._replace(start=start)
-    shape = plain([Axis(t.co1, 1)], DMA_2D_ACC)
+    shape = plain([StridedAxis(t.co1, 1)], DMA_2D_ACC)
     return Copy(shape, {"b": t.s["CO"], "co": t.co1}, start=start)
 
 
@@ -181,7 +185,9 @@ def _out_copy(t: Tiling) -> Copy:
         raise ProgramError(VTHREAD_SPLIT, "the copy of an output tile keeps a guard")
     s = t.s
     area = s["OH"] * s["OW"]
-    shape = plain([Axis(t.co1, area), Axis(t.h1, s["OW"]), Axis(t.w1, 1)], DMA_2D_ACC)
+    shape = plain(
+        [StridedAxis(t.co1, area), StridedAxis(t.h1, s["OW"]), StridedAxis(t.w1, 1)], DMA_2D_ACC
+    )
     strides = {"b": s["CO"] * area, "h": t.h1 * s["OW"], "co": t.co1 * area, "w": t.w1}
     return Copy(shape, strides)
 
@@ -189,7 +195,7 @@ def _out_copy(t: Tiling) -> Copy:
 # ---------------------------------------------------------------- scratchpads and kernels
 
 
-def _allocate(t: Tiling, pads: Scratchpads, chain: Epilogue, slots: Slots) -> Bases:
+def _allocate(t: Tiling, pads: ScratchpadAllocator, chain: Epilogue, slots: Slots) -> Bases:
     bases: dict[str, list[int]] = {name: [] for name in ("acc", "inp", "wgt")}
     total = slots.total
     if t.threads == MAX_THREADS:

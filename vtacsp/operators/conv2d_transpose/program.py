@@ -31,7 +31,7 @@ def build(
 ) -> Program:
     """Build the program of a transposed convolution."""
     tiling = _Tiling(as_convolution(symbols_of(workload, hardware)), hardware, config)
-    if hardware.log_batch:
+    if hardware.batch > 1:
         raise ProgramError(LOWERING, "the pass for transposed convolutions needs BATCH 1")
     return build_tiled(tiling, workload, config, queue, loop_is_function=False)
 

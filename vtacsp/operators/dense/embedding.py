@@ -10,7 +10,7 @@ __all__ = ["sizes"]
 
 
 def sizes(workload: Dense) -> dict[str, Any]:
-    """Its sizes, as :class:`vtacsp.embedding.Layer` names them."""
+    """Its sizes, as :class:`vtacsp.embedding.UnpackedLayer` names them."""
     return {
         "in_channels": workload.in_features,
         "out_channels": workload.out_features,

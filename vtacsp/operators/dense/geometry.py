@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.dense.workload import Dense
-from vtacsp.operators.geometry import Axis, Geometry
+from vtacsp.operators.geometry import AxisGeometry, Geometry
 
 __all__ = ["geometry"]
 
@@ -12,5 +12,5 @@ __all__ = ["geometry"]
 def geometry(workload: Dense, hardware: VTAConfig) -> Geometry:
     """A convolution of one pixel."""
     s = workload.symbols(hardware)
-    one = Axis(1, 1, 1, 1, 0, 1)
+    one = AxisGeometry(1, 1, 1, 1, 0, 1)
     return Geometry(s["N"], 1, s["CI"], s["CO"], one, one)

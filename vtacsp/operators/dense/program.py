@@ -33,12 +33,12 @@ from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module
 from vtacsp.operators.dense.workload import Dense
 from vtacsp.program.assembly import Assembly
-from vtacsp.program.copies import Axis, Copy, PerTile, Transfer, plain
+from vtacsp.program.copies import Copy, PerTile, StridedAxis, Transfer, plain
 from vtacsp.program.kernel import Kernel, KernelLoop, record_gemm
-from vtacsp.program.loops import Call, Loop, Node, Scope
+from vtacsp.program.loops import Call, Loop, Scope, Statement
 from vtacsp.program.program import Program
 from vtacsp.program.runtime import Queue
-from vtacsp.program.scratchpad import Scratchpads
+from vtacsp.program.scratchpad import ScratchpadAllocator
 
 __all__ = ["build"]
 
@@ -57,12 +57,12 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
     blocks = co1 * (-(-(co // co1) // threads) if threads > 1 else 1)
     if blocks != 1:
         raise ProgramError(TENSORIZE, f"a loop over {blocks} channel blocks stays inside the GEMM")
-    pads = Scratchpads(hardware)
+    pads = ScratchpadAllocator(hardware)
     pads.fits_alone(acc=rows, inp=ci1, wgt=ci1)
     if co // co1 % threads:
         raise ProgramError(VTHREAD_SPLIT, f"{threads} threads over {co // co1} blocks")
-    inp = plain([Axis(ci1, 1)], DMA_2D_INP)
-    wgt = plain([Axis(co1, ci), Axis(ci1, 1)], DMA_2D_WGT)
+    inp = plain([StridedAxis(ci1, 1)], DMA_2D_INP)
+    wgt = plain([StridedAxis(co1, ci), StridedAxis(ci1, 1)], DMA_2D_WGT)
     check_store(chain)
     slots = Slots(chain, rows, rows)
     acc_at, inp_at, wgt_at = zip(
@@ -93,7 +93,7 @@ def build(workload: Dense, hardware: VTAConfig, config: Mapping[str, int], queue
 
     tile = [KernelLoop(rows, 1, 1)]
     starts, acc_elements = operand_bases([n * co] * len(chain.operands), hardware)
-    shape = plain([Axis(rows, co)], DMA_2D_ACC)
+    shape = plain([StridedAxis(rows, co)], DMA_2D_ACC)
     operands = {
         number: Copy(shape, {"b": rows * co, "co": 1}, start=start)
         for number, start in enumerate(starts)
@@ -119,7 +119,7 @@ def _nest(chain: Epilogue) -> Loop:
     reset, inp, wgt, gemm, out = map(Call, ("reset", "inp", "wgt", "gemm", "out"))
     steps = Loop("k", [Scope(Module.LOAD, [inp, wgt]), Scope(Module.COMPUTE, [gemm])])
     before, after = wrap_epilogue(chain)
-    body: list[Node] = [
+    body: list[Statement] = [
         *before,
         Loop("row", [Scope(Module.COMPUTE, [reset]), steps]),
         *after,

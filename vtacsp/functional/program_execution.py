@@ -22,6 +22,7 @@ from vtacsp.functional import interpreter as machine
 from vtacsp.functional.reference import random_operands, reference, value_type
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Module, TokenQueue, modules_of
+from vtacsp.moved import keep_old_names
 from vtacsp.operators import registry
 from vtacsp.operators.builder import build
 from vtacsp.operators.operands import Operands
@@ -29,20 +30,22 @@ from vtacsp.operators.workload import Workload
 from vtacsp.program import Program
 from vtacsp.program.listing import line
 
-__all__ = ["SimulationResult", "simulate", "verdict"]
+__all__ = ["ExecutionResult", "execute", "verdict"]
+
+keep_old_names(__name__)
 
 _COUNTERS = ("inp", "wgt", "acc", "uop", "out")
 _ATTEMPTS, _EVIDENCE = 8, 256  # a small output may be right by luck, all of it clipped
 
 
 @dataclass(frozen=True)
-class SimulationResult:
+class ExecutionResult:
     """Output (packed, see :mod:`vtacsp.functional.reference`) and the simulator's counters.
 
     ``tokens`` is what the dependency queues hold at the end, by the modules they connect.
 
     >>> layer, machine = Dense(in_features=32, out_features=16), VTAConfig()
-    >>> simulate(build(layer, machine, 0), random_operands(layer, machine)).counters["gemm_counter"]
+    >>> execute(build(layer, machine, 0), random_operands(layer, machine)).counters["gemm_counter"]
     2
     """
 
@@ -51,14 +54,14 @@ class SimulationResult:
     tokens: Mapping[str, int]
 
 
-def simulate(
+def execute(
     program: Program,
     operands: Operands,
     *,
     races: bool = True,
     seed: int = 0,
     order: int | None = None,
-) -> SimulationResult:
+) -> ExecutionResult:
     """Execute a program.
 
     The modules run in the order that is hardest on a program that lacks a token, see
@@ -75,7 +78,7 @@ def simulate(
 
     >>> layer, machine = Dense(in_features=32, out_features=16), VTAConfig()
     >>> operands = random_operands(layer, machine)
-    >>> result = simulate(build(layer, machine, 0), operands)
+    >>> result = execute(build(layer, machine, 0), operands)
     >>> bool((result.output == reference(layer, machine, operands)).all())
     True
     """
@@ -96,7 +99,7 @@ def simulate(
     out = np.zeros(shape, dtype=np.int32)  # stores cut to the output width: see below
     out_dram = out.reshape(-1, batch, block)
     depths = (hw.depth("uop"), hw.depth("inp"), hw.depth("wgt"), hw.depth("acc"))
-    scratchpads = machine.Scratchpads.of(depths, batch, block, seed)
+    scratchpads = machine.ScratchpadContents.of(depths, batch, block, seed)
     strict = races and order is None
     if order is None:
         order = machine.EAGER if races else machine.IN_TURNS
@@ -113,7 +116,7 @@ def simulate(
         code, at, detail, where = machine.run_segment(
             words[part],
             modules[part],
-            machine.Dram(uop_dram, inp_dram, wgt_dram, acc_dram, out_dram),
+            machine.DramContents(uop_dram, inp_dram, wgt_dram, acc_dram, out_dram),
             scratchpads,
             held,
             counters,
@@ -124,7 +127,7 @@ def simulate(
             _report(program, code, int(at), detail.tolist(), segment.start, where)
         scratchpads.settle()
     names = ("load->compute", "compute->load", "store->compute", "compute->store")
-    return SimulationResult(
+    return ExecutionResult(
         output=out.astype(value_type(hw.log_inp_width)),
         counters=_counters(counters, hw),
         tokens={name: int(count) for name, count in zip(names, held, strict=True)},
@@ -157,7 +160,7 @@ def verdict(
             operands = random_operands(workload, hardware, attempt)
             right = reference(workload, hardware, operands)
             for races in (False,) if stack_only else (False, True):
-                output = simulate(program, operands, races=races, seed=attempt).output
+                output = execute(program, operands, races=races, seed=attempt).output
                 if not _same_bits(output, right):
                     return WRONG_RESULT
             evidence += int(((right > right.min()) & (right < right.max())).sum())
