@@ -129,13 +129,17 @@ def test_a_log_of_two_machines_has_schedules_of_both(net):
     assert "has schedules of other machines than" in error
 
 
-def test_what_has_no_free_schedules_is_named(net):
-    result = run("tune", "pool.json", *QUICK, "--format", "json")
-    assert "nothing beyond the template: " in result.stderr
-    (row,) = json.loads(result.stdout)
-    assert row["cycles"] > 0
-    assert [row[key] for key in KEYS] == [None] * len(KEYS)
-    assert not (net / "vtacsp.log.free.json").exists()
+def test_what_the_alu_runs_by_itself_is_compared_exported_and_audited(net):
+    (row,) = rows_of(("tune", "pool.json", *QUICK))
+    (saved,) = json.loads((net / "vtacsp.log.free.json").read_text())
+    (layer,) = load_workloads("pool.json")
+    program = emit(Schedule.from_dict(saved["schedule"]), layer, VTAConfig())
+    assert simulate_timing(program).cycles == row["free_cycles"] == saved["cycles"]
+    assert limit(layer, VTAConfig()).cycles == row["limit"] <= row["free_cycles"]
+    (again,) = rows_of(("report", "pool.json", "--schedules", "vtacsp.log.free.json"))
+    assert again["free_cycles"] == row["free_cycles"]
+    run("export", "pool.json", "vtacsp.log.free.json", "--output", "bundle")
+    assert "bundle: clean" in run("audit", "bundle").stdout
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.machines import CONV, POINT, brute
-from vtacsp import Add, VTAConfig, WorkloadError
+from vtacsp import Add, VTAConfig
 from vtacsp.codesign import COSTS, MachineSpace, codesign
 from vtacsp.codesign.beyond import GAP, beyond
 from vtacsp.codesign.cycle_table import FAR
@@ -125,8 +125,12 @@ def test_an_executor_changes_nothing_and_a_larger_budget_leaves_nothing_undecide
     assert whole.proof.searched <= whole.proof.machines
 
 
-def test_operators_without_free_schedules_are_refused():
-    layer = Add(name="sum", channels=16, height=2, width=2)
-    front = codesign([layer], MachineSpace(free={"LOG_INP_BUFF_SIZE": (12, 13)}))
-    with pytest.raises(WorkloadError, match="operators that multiply"):
-        beyond(front, 1)
+def test_what_the_alu_runs_by_itself_leaves_the_template_too():
+    layer = Add(name="sum", channels=32, height=6, width=2)
+    front = codesign([layer], MachineSpace(free={"LOG_ACC_BUFF_SIZE": (12, 13)}))
+    found = beyond(front, 60)
+    assert found.points
+    for point in found.points:
+        (best,) = point.layers
+        assert best.schedule is not None
+        assert point.limit <= point.cycles == best.cycles < point.template_cycles

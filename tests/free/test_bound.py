@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.support.layers import OPERATORS, random_timing
+from tests.support.layers import ON_ALU, OPERATORS, random_timing
 from tests.support.schedules import drawn, random_case, refused, small
 from vtacsp import Rule
 from vtacsp.errors import SpaceError
@@ -18,7 +18,7 @@ from vtacsp.operators.geometry import geometry
 from vtacsp.timing import simulate_timing
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_no_program_of_a_schedule_is_below_its_bound(operator: str) -> None:
     rng = Random(f"bound {operator}")
     ran, above, closest = 0, 0, 9.0

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.layers import OPERATORS, random_layer, random_machine, random_timing
+from tests.support.layers import ON_ALU, OPERATORS, random_layer, random_machine, random_timing
 from tests.support.schedules import CAST, random_chain
 from vtacsp import VTAConfig, build, compile
 from vtacsp.epilogue.steps import DEFAULT, Epilogue
@@ -37,7 +37,7 @@ def above_the_limit(program, layer: Workload, machine: VTAConfig, rng: Random) -
     return cycles / bound.cycles
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_random_epilogues_compute_the_layer_and_stay_above_the_limit(operator: str) -> None:
     rng = Random(f"epilogue {operator}")
     kinds: dict[str, int] = {}
@@ -68,7 +68,7 @@ def test_random_epilogues_compute_the_layer_and_stay_above_the_limit(operator: s
     assert min(kinds["channel"], kinds["tensor"]) > 3, kinds
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_no_program_of_the_template_is_below_the_limit(operator: str) -> None:
     rng = Random(f"template {operator}")
     built, closest = 0, 9.0

@@ -11,12 +11,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.layers import OPERATORS, random_layer, random_machine, random_timing
-from vtacsp import VTAConfig
+from tests.support.layers import ON_ALU, OPERATORS, random_layer, random_machine, random_timing
+from vtacsp import VTAConfig, workload_from_dict
 from vtacsp.errors import ProgramError, ScheduleError, SimulationError, WorkloadError
 from vtacsp.free import Schedule, emit, limit, search
 from vtacsp.free.emit import slots_that_fit
-from vtacsp.free.moves import cross, grown, mutate, sample, tapered
+from vtacsp.free.moves import cross, fitted, grown, mutate, sample, tapered
 from vtacsp.free.starts import starts
 from vtacsp.functional import execute, random_operands, reference
 from vtacsp.machine.instructions import Memory, Opcode
@@ -29,9 +29,9 @@ from vtacsp.timing import RTL, simulate_timing
 MACHINE = VTAConfig()
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: str) -> None:
-    rng = Random(OPERATORS.index(operator))
+    rng = Random((OPERATORS + ON_ALU).index(operator))
     ran = 0
     for seed in range(66):
         layer, machine = random_layer(operator, rng), random_machine(rng)
@@ -46,7 +46,7 @@ def test_random_schedules_compute_the_layer_and_stay_above_the_limit(operator: s
             for _ in range(rng.randint(0, 8)):  # ramps come with time
                 drawn = mutate(drawn, g, rng)
             few = {name: rng.randint(1, 3) for name in ("inp", "wgt", "acc")}
-            drawn = replace(drawn, **few) if rng.random() < 0.5 else drawn
+            drawn = fitted(replace(drawn, **few), g) if rng.random() < 0.5 else drawn
             drawn = slots_that_fit(drawn, layer, machine) or drawn
             drawn.check(g)
             try:
@@ -181,6 +181,51 @@ def test_a_wrong_value_is_named(change: dict[str, object], words: str) -> None:
         Schedule.from_dict({**PLAIN.to_dict(), **change})
 
 
+POOL = workload_from_dict({
+    "op": "max_pool", "name": "pool", "batch": 1, "channels": 32, "height": 12, "width": 12,
+    "kernel": [3, 3], "stride": [2, 2], "padding": [1, 1],
+})  # fmt: skip
+WINDOWS = Schedule(
+    channels=(1, 1), rows=(3, 3), columns=(6,), reduction=(1,), order="channels", form="tap"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inp": 1}, "inp is 1, and has to be 2: the ALU runs this layer by itself"),
+        ({"finish": (1,)}, "finish is 1, and has to be empty"),
+        ({"snake": True}, "snake is true, and has to be false"),
+        ({"gather": "none"}, "gather is none, and has to be rows or pixels"),
+        ({"reduction": (1, 1)}, "reduction is 1x2, which adds up to 2"),
+    ],
+)
+def test_what_says_nothing_of_a_window_has_one_value(change: dict[str, object], words: str) -> None:
+    WINDOWS.check(geometry(POOL, MACHINE))
+    with pytest.raises(ScheduleError, match=words):
+        emit(replace(WINDOWS, **change), POOL, MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("change", "resets", "values"),
+    [
+        ({}, 144, 144),  # the last row of a tile is the first of the next, and stays
+        ({"order": "rows"}, 144, 144 + 12),
+        ({"gather": "pixels"}, 0, 144),  # the middle of a window is no other's
+        ({"columns": (3, 3)}, 144, 144 + 12 + 12 + 1),
+    ],
+)
+def test_values_are_loaded_once_where_they_can_stay(change, resets: int, values: int) -> None:
+    layer = replace(POOL, channels=16)
+    schedule = replace(WINDOWS, channels=(1,), **{k: v for k, v in change.items() if k != "order"})
+    if "order" in change:
+        layer, schedule = POOL, replace(WINDOWS, **change)
+    counters = emit(schedule, layer, MACHINE).counters()
+    blocks = len(schedule.channels)
+    assert counters["acc_load_nbytes"] == blocks * values * 64
+    assert counters["gemm_reset"] > 0 or resets == 0
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -246,9 +291,9 @@ def test_search_stops_within_the_gap() -> None:
     assert found.simulated < 200
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_the_search_begins_with_schedules_that_are_those_of_the_layer(operator: str) -> None:
-    rng = Random(OPERATORS.index(operator))
+    rng = Random((OPERATORS + ON_ALU).index(operator))
     ran = 0
     for _ in range(12):
         layer, machine = random_layer(operator, rng), random_machine(rng)

@@ -12,33 +12,41 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.imports import graph, reached
-from tests.support.layers import OPERATORS
+from tests.support.layers import ON_ALU, OPERATORS
 from tests.support.schedules import PLAIN, conv, drawn, random_case, refused
-from vtacsp import VTAConfig
+from vtacsp import VTAConfig, workload_from_dict
 from vtacsp.expr import Env
 from vtacsp.free import Schedule, emit
 from vtacsp.free.moves import mutate, sample
 from vtacsp.free.rules import RULES
 from vtacsp.free.rules_section import MARK, with_rules
 from vtacsp.free.schedule_fields import columns_of, numbers, schedule_of, schedule_symbols
+from vtacsp.free.window_rules import WINDOW_RULES
 from vtacsp.functional import execute, random_operands, reference
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
 
 MACHINE = VTAConfig()
-CAUSES = {rule.name: rule.cause for rule in RULES}
+ONE = workload_from_dict({
+    "op": "avg_pool", "name": "one", "batch": 1, "channels": 16, "height": 16, "width": 16,
+    "kernel": [1, 1],
+})  # fmt: skip
+"""A window of one value: all is loaded in place, and an ALU operation has to store it."""
+
+CAUSES = {rule.name: rule.cause for rule in (*RULES, *WINDOW_RULES)}
 
 
 def broken(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) -> list[list[str]]:
     """The rules that each schedule breaks, by the vectorised check of all of them."""
     env = Env({**schedule_symbols(layer, machine), **columns_of(schedules)})
-    holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in RULES}
+    rules = WINDOW_RULES if geometry(layer, machine).on_alu else RULES
+    holds = {r.name: np.broadcast_to(env.evaluate(r.holds), (len(schedules),)) for r in rules}
     return [[name for name in holds if not holds[name][i]] for i in range(len(schedules))]
 
 
 def says(rule: str) -> str:
     """What the emitter calls that a rule is broken."""
-    if rule.startswith(("cut:", "pieces", "groups")):
+    if rule.startswith(("cut:", "pieces", "groups", "fixed")):
         return "schedule"
     return {"isa": "isa:", "isa:instruction": "isa:instruction"}.get(rule, CAUSES[rule])
 
@@ -55,7 +63,7 @@ def agree(schedules: Sequence[Schedule], layer: Workload, machine: VTAConfig) ->
     return found
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: str) -> None:
     rng = Random(f"rules {operator}")
     found: Counter[str] = Counter()
@@ -77,7 +85,7 @@ def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: st
                     assert set(result.tokens.values()) == {0}
     assert found[""] > 40
     assert len({cause for cause, number in found.items() if number > 2}) >= (
-        3 if operator == "dense" else 5
+        3 if operator in ("dense", *ON_ALU) else 5
     ), found
 
 
@@ -100,6 +108,13 @@ def test_the_rules_say_what_the_emitter_does_and_what_runs_is_right(operator: st
         ("", "", conv(20, 20, 2), {"LOG_INP_BUFF_SIZE": 12},
          {"channels": (2,), "rows": (20,), "columns": (20,), "reduction": (1, 1), "inp": 1,
           "acc": 1, "load_rows": 5, "finish": (2,), "finish_rows": (2, 3)}),
+        ("sram:acc", "whole_load:acc", ONE, {"LOG_ACC_BUFF_SIZE": 14},
+         {"rows": (16,), "columns": (16,), "acc": 1}),
+        ("", "", ONE, {"LOG_ACC_BUFF_SIZE": 14},
+         {"rows": (16,), "columns": (16,), "acc": 1, "last": (15, 1)}),
+        ("tokens", "tokens", replace(ONE, height=600, width=1), {},
+         {"rows": (1,) * 600, "columns": (1,), "acc": 256}),
+        ("schedule", "fixed", ONE, {}, {"rows": (16,), "columns": (16,), "acc": 1, "wgt": 1}),
         ("isa", "isa:instruction", conv(2, 2), {"LOG_ACC_BUFF_SIZE": 18, "LOG_WGT_BUFF_SIZE": 15},
          {"rows": (2,), "columns": (2,)}),
     ],
@@ -121,11 +136,12 @@ def test_a_schedule_survives_being_numbered() -> None:
 
 
 def test_the_two_opinions_know_nothing_of_each_other() -> None:
-    emitter = {f"vtacsp.free.{name}" for name in ("emit", "walk", "multiply", "micro_ops",
-               "transfers", "dependences", "table", "tiles")}  # fmt: skip
-    rules = {
-        f"vtacsp.free.{name}" for name in ("rules", "schedule_fields", "demand", "kernel_demand")
-    }
+    names = ("emit", "walk", "multiply", "micro_ops", "transfers", "dependences", "table", "tiles",
+             "window_tiles", "window_walk")  # fmt: skip
+    emitter = {f"vtacsp.free.{name}" for name in names}
+    names = ("rules", "schedule_fields", "demand", "kernel_demand", "window_rules",
+             "window_demand")  # fmt: skip
+    rules = {f"vtacsp.free.{name}" for name in names}
     assert not reached(rules, graph()) & emitter
     assert not reached(emitter, graph()) & rules
 

@@ -10,16 +10,17 @@ from random import Random
 import pytest
 
 import vtacsp.free.constraint_model
-from tests.support.layers import OPERATORS
+from tests.support.layers import ON_ALU, OPERATORS
 from tests.support.schedules import PLAIN, conv, drawn, random_case, refused, small
-from vtacsp import Rule, VTAConfig
+from vtacsp import Rule, VTAConfig, workload_from_dict
 from vtacsp.errors import RuleError, ScheduleError, SpaceError, WorkloadError
-from vtacsp.free import FreeSpace, Schedule
+from vtacsp.free import FreeSpace, Schedule, best, emit
 from vtacsp.free.points import Points, parts_of, ramps
-from vtacsp.free.schedule_fields import FIELDS, inp, largest, parts, rows, wgt
+from vtacsp.free.schedule_fields import FIELDS, WINDOWED, inp, largest, parts, rows, wgt
 from vtacsp.network.find import find_workloads
 from vtacsp.operators.geometry import geometry
 from vtacsp.rules.symbols import tile_h
+from vtacsp.timing import simulate_timing
 
 MACHINE = VTAConfig()
 
@@ -33,7 +34,8 @@ def box(operator: str, rng: Random) -> tuple[FreeSpace, list[Schedule]] | None:
     g = geometry(layer, machine)
     schedules = [drawn(g, layer, machine, rng) for _ in range(2)]
     values = {name: [getattr(schedules[0], name)] for name in FIELDS}
-    for name in rng.sample(FIELDS, 5):
+    names = WINDOWED if operator in ON_ALU and rng.random() < 0.7 else FIELDS
+    for name in rng.sample(names, 5):
         other = getattr(schedules[1], name)
         if other not in values[name]:
             values[name].append(other)
@@ -50,13 +52,13 @@ def box(operator: str, rng: Random) -> tuple[FreeSpace, list[Schedule]] | None:
 
 
 @pytest.mark.parametrize("few", [40_000, 3])
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", OPERATORS + ON_ALU)
 def test_solver_check_and_emitter_agree(operator: str, few: int, monkeypatch) -> None:
     """Also where the solver has no table of anything (``few``)."""
     monkeypatch.setattr(vtacsp.free.constraint_model, "FEW", few)
     rng = Random(f"boxes {operator}")
     runs = fails = 0
-    for _ in range(13):
+    for _ in range(24 if operator in ON_ALU else 13):
         found = box(operator, rng)
         if found is None:
             continue
@@ -202,3 +204,43 @@ def test_the_candidates_are_what_the_page_says() -> None:
     assert prod(map(len, small().domains.values())) > small().points.count()
     assert largest(rows).symbols == {"rows"}
     assert PLAIN.rows == (1,)
+
+
+POOL = workload_from_dict({
+    "op": "max_pool", "name": "pool", "batch": 1, "channels": 32, "height": 12, "width": 12,
+    "kernel": [3, 3], "stride": [2, 2], "padding": [1, 1],
+})  # fmt: skip
+
+
+def test_the_space_of_a_pool() -> None:
+    few = {
+        "columns": [(6,)], "first": [()], "last": [()], "lead_uops": [1], "group_uops": [0],
+        "form": ["tap", "row"], "order": ["channels"], "rows": [(6,), (3, 3), (2, 2, 2), (1,) * 6],
+    }  # fmt: skip
+    machine = MACHINE.replace(LOG_ACC_BUFF_SIZE=14)
+    space = FreeSpace(POOL, machine, **few)
+    assert space.count().exact
+    every = space.enumerate()
+    assert {s.gather for s in every} == {"rows", "pixels"}
+    assert all(s in every for s in space.neighbours(every[0]))
+    found = best(space, simulations=10**6)
+    assert found.optimal
+    assert found.simulated < len(every)
+    assert found.cycles == min(simulate_timing(emit(s, POOL, machine)).cycles for s in every)
+    told = space.explain(replace(every[0], inp=1, acc=12))
+    assert [v.rule for v in told.violations] == ["fixed"]
+    most = max(s.acc for s in every if replace(s, acc=1) == replace(every[0], acc=1))
+    told = space.explain(replace(every[0], acc=most + 1))
+    assert told.cause == "sram:acc"
+    assert told.nearest in every
+    assert "LOG_ACC_BUFF_SIZE 1" in told.violations[0].remedy
+
+
+def test_the_solver_proves_a_bound_of_a_large_space_of_a_sum() -> None:
+    layer = workload_from_dict(
+        {"op": "add", "name": "sum", "batch": 1, "channels": 64, "height": 14, "width": 14}
+    )
+    space = FreeSpace(layer, columns=[(14,)])
+    assert not space.count(samples=20).exact
+    found = best(space, simulations=15, seconds=2)
+    assert found.limit <= found.least <= found.cycles < 1.05 * found.limit

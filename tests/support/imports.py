@@ -22,7 +22,7 @@ LAYERS: dict[str, str] = {
     "rules: words": "rules|rules.rule|rules.symbols",
     "machine": "machine.*",
     "epilogue: steps": "epilogue|epilogue.steps|epilogue.footprint",
-    "operators: work": "operators|operators.*|alu|alu.workload|alu.windows|alu.filling",
+    "operators: work": "operators|operators.*|alu|alu.workload|alu.axes|alu.windows|alu.filling",
     "program": "program.*",
     "operators: programs": "operators.builder|operators.?.program|operators.?.tiling|"
     "epilogue.program|alu.program",
@@ -82,14 +82,14 @@ INDEPENDENT = (
     "program.*|operators.builder|operators.?.program|operators.?.tiling|epilogue.program|"
     "functional.*|timing.engine|timing.plan|timing.model|operators.?.reference|operators.convolve|"
     "alu.program|free.emit|free.walk|free.dependences|free.micro_ops|free.multiply|free.table|"
-    "free.tiles|free.transfers|free.epilogue"
+    "free.tiles|free.transfers|free.epilogue|free.window_tiles|free.window_walk"
 )
 """The second oracle: what makes, executes and times a program."""
 
 RULES = (
     "rules.*|operators.nest|operators.?.nest|operators.?.rules|operators.?.overflow|"
     "operators.catalogue|epilogue.rules|space.*|alu.nest|alu.rules|free.rules|free.schedule_fields|"
-    "free.demand|free.kernel_demand"
+    "free.demand|free.kernel_demand|free.window_rules|free.window_demand"
 )
 """The first oracle: what says whether a configuration is feasible."""
 

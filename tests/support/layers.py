@@ -41,7 +41,9 @@ def outcome(work, hardware=DEFAULT, rules=()):
 
 
 def random_layer(operator: str, rng: Random) -> vtacsp.Workload:
-    """A layer of ``conv2d``, ``group``, ``depthwise``, ``transposed`` or ``dense``."""
+    """A layer of one of :data:`OPERATORS` or :data:`ON_ALU`."""
+    if operator in ON_ALU:
+        return _random_on_alu(operator, rng)
     batch, bias = rng.choice((1, 1, 2)), rng.random() < 0.4
     if operator == "dense":
         features = 16 * rng.randint(1, 6), 16 * rng.randint(1, 8)
@@ -72,6 +74,27 @@ def random_layer(operator: str, rng: Random) -> vtacsp.Workload:
         out_channels=16 * groups * outputs,
     )
 
+
+def _random_on_alu(operator: str, rng: Random) -> vtacsp.Workload:
+    data = {
+        "op": operator, "name": "random", "batch": rng.choice((1, 1, 2)),
+        "channels": 16 * rng.randint(1, 5),
+    }  # fmt: skip
+    sizes = [rng.randint(1, 12), rng.randint(1, 12)]
+    if operator != "add":
+        kernel = [rng.randint(1, 5) for _ in range(2)]
+        pads = [rng.randint(0, k - 1) for k in kernel]
+        data |= {"kernel": kernel, "stride": [rng.randint(1, 4) for _ in range(2)], "padding": pads}
+        sizes = [max(n, k - p) for n, k, p in zip(sizes, kernel, pads, strict=True)]
+        if rng.random() < 0.2:  # all of the image
+            data |= {"kernel": sizes, "padding": [0, 0]}
+        if operator == "avg_pool":
+            data["epilogue"] = [{"op": "shift_right", "by": rng.randint(0, 4)}, {"op": "cast"}]
+    return vtacsp.workload_from_dict({**data, "height": sizes[0], "width": sizes[1]})
+
+
+ON_ALU = ("add", "max_pool", "avg_pool")
+"""What the ALU runs by itself."""
 
 OPERATORS = ("conv2d", "group", "depthwise", "transposed", "dense")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from tests.support.layers import random_layer, random_machine
+from tests.support.layers import ON_ALU, random_layer, random_machine
 from vtacsp import Rule, VTAConfig
 from vtacsp.epilogue import Epilogue
 from vtacsp.errors import ProgramError, ScheduleError, WorkloadError
@@ -73,6 +73,10 @@ def random_case(operator: str, rng: Random) -> tuple[Workload, VTAConfig] | None
     machine, layer = random_machine(rng), random_layer(operator, rng)
     if rng.random() < 0.3:
         machine = machine.replace(LOG_UOP_BUFF_SIZE=rng.randint(5, 9))
+    if operator in ON_ALU:
+        machine = machine.replace(LOG_ACC_BUFF_SIZE=rng.randint(12, 16))
+        if rng.random() < 0.3:
+            machine = machine.replace(LOG_UOP_BUFF_SIZE=rng.randint(4, 6))
     if rng.random() < 0.5:
         layer = replace(layer, bias=False, epilogue=random_chain(rng))
     try:

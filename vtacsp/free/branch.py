@@ -76,7 +76,7 @@ def schedule_cycle_bounds(
 ) -> IntArray:
     """Lower bounds of the cycles of schedules that meet the rules, aligned with them."""
     columns = columns_of(schedules)
-    bound = schedule_cycle_bound(space.workload, space.hardware, timing)
+    bound = schedule_cycle_bound(space.workload, space.hardware, timing, counted=True)
     size = len(columns["inp"])
     found = Env({**space.constants, **columns}).evaluate(bound)
     result: IntArray = np.broadcast_to(np.asarray(found, dtype=np.int64), (size,)).copy()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vtacsp.arrays import IntArray
-from vtacsp.causes import SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
+from vtacsp.causes import SRAM_ACC, SRAM_INP, SRAM_UOP, SRAM_WGT, UOP_HAZARD, too_large
 from vtacsp.errors import ProgramError
 from vtacsp.free.dependences import MOST_TOKENS, derive
 from vtacsp.free.epilogue import EpiloguePasses, chain_of
@@ -22,6 +22,8 @@ from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
 from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
+from vtacsp.free.window_tiles import NO_TAP, layout
+from vtacsp.free.window_walk import walk_windows
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.instructions import Memory, Opcode, fits
@@ -66,10 +68,43 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
     if not fits(hardware):
         raise ProgramError("isa:instruction", "GEMM or ALU instructions do not fit 128 bits")
     depth = _depths(hardware)
-    chain = chain_of(workload, hardware)
+    noted = _noted(schedule, g, chain_of(workload, hardware), depth)
+    table = _place(noted.table, noted.begins, schedule.lead_uops, schedule.group_uops)
+    column = too_wide(table, field_limits(hardware))
+    if column >= 0:
+        name = FIELDS[column]
+        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
+    for cause, memory in (
+        (SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT), *([(SRAM_ACC, Memory.ACC)] * g.on_alu)
+    ):  # fmt: skip
+        loads = table[:, 1] == int(memory)  # of no other instruction
+        if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():
+            # rtl:whole:inp, rtl:whole:wgt, rtl:whole:acc; the first two were measured
+            raise ProgramError(cause, "a single load of the whole scratchpad loses its end")
+    flags, most = derive(table, *noted.pieces)
+    if most > MOST_TOKENS:
+        raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
+    n = len(table)
+    which = np.arange(n, dtype=np.uint32)
+    return Stream(records(table), which, np.zeros(n, dtype=np.uint32), flags), noted.pool
+
+
+class _Noted(NamedTuple):
+    """The instructions of a schedule, its micro-ops and where their kernels begin.
+
+    ``pieces``: those of all slots of inputs, weights and accumulators.
+    """
+
+    table: IntArray
+    begins: IntArray
+    pool: IntArray
+    pieces: tuple[int, int, int]
+
+
+def _noted(schedule: Schedule, g: Geometry, chain: EpiloguePasses, depth: dict[str, int]) -> _Noted:
+    """The walk over a schedule; raises :class:`~vtacsp.errors.ProgramError` as :func:`emit`."""
     p = _prepare(schedule, g, chain)
-    operands = chain.room(g.outputs, p.sizes["acc"])
-    for name, more in (("inp", 0), ("wgt", 0), ("acc", operands)):
+    for name, more in (("inp", 0), ("wgt", 0), ("acc", p.beside(chain, g))):
         need = p.sizes[name] * getattr(schedule, name) + more
         if need > depth[name]:
             raise ProgramError(
@@ -93,7 +128,14 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
     n, room = 0, _ROOM
     while n == 0:
         table = np.empty((room, len(COLUMNS)), dtype=np.int64)
-        code, n, begins = walk(p.layer, tail, p.tiles, parts, cuts, table, pool)
+        if p.windows is None:
+            code, n, begins = walk(p.layer, tail, p.tiles, parts, cuts, table, pool)
+        else:
+            code, n, begins = walk_windows(
+                (*p.layer, g.join), chain.passes, p.tiles, p.windows.kept,
+                (*p.windows.tap, *p.gaps, form[0], schedule.acc, p.sizes["acc"], *p.windows.places,
+                 p.sizes["acc"] if chain.tensors else 0), table, pool,
+            )  # fmt: skip
         if code == UOPS:
             raise ProgramError(SRAM_UOP, f"more than the {depth['uop']} micro-ops that fit")
         if code == HAZARD:
@@ -102,30 +144,17 @@ def lower(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> tuple[
                 "before it",
             )  # fmt: skip
         room *= 4
-    table = _place(table[:n], begins, schedule.lead_uops, schedule.group_uops)
-    column = too_wide(table, field_limits(hardware))
-    if column >= 0:
-        name = FIELDS[column]
-        raise ProgramError(f"isa:{name}", f"{name} is {int(table[:, column].max())}")
-    for cause, memory in ((SRAM_INP, Memory.INP), (SRAM_WGT, Memory.WGT)):
-        loads = table[:, 1] == int(memory)  # of no other instruction
-        if (table[loads, 4] * table[loads, 5] >= depth[memory.name.lower()]).any():
-            # rtl:whole:inp, rtl:whole:wgt; both were measured
-            raise ProgramError(cause, "a single load of the whole scratchpad loses its end")
-    flags, most = derive(table, *(n * some for n, some in zip(slots, pieces, strict=True)))
-    if most > MOST_TOKENS:
-        raise ProgramError("tokens", f"{most} tokens in a queue, whose counter ends at 255")
-    n = len(table)
-    which = np.arange(n, dtype=np.uint32)
-    return Stream(records(table), which, np.zeros(n, dtype=np.uint32), flags), pool[: begins[-1]]
+    used = tuple(n * some for n, some in zip(slots, pieces, strict=True))
+    return _Noted(table[:n], begins, pool[: begins[-1]], (used[0], used[1], used[2]))
 
 
 def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) -> Schedule | None:
     """The schedule with no more slots than fit the scratchpads; None when one is too large."""
     g, chain = geometry(workload, hardware), chain_of(workload, hardware)
     depth = _depths(hardware)
-    sizes = _prepare(schedule, g, chain).sizes
-    room = {**depth, "acc": depth["acc"] - chain.room(g.outputs, sizes["acc"])}
+    p = _prepare(schedule, g, chain)
+    sizes = p.sizes
+    room = {**depth, "acc": depth["acc"] - p.beside(chain, g)}
     slots = {
         name: min(getattr(schedule, name), room[name] // max(sizes[name], 1))
         for name in ("inp", "wgt", "acc")
@@ -136,6 +165,24 @@ def slots_that_fit(schedule: Schedule, workload: Workload, hardware: VTAConfig) 
     return schedule if same else schedule.changed(**slots)
 
 
+class _Windows(NamedTuple):
+    """The windows of what the ALU runs by itself.
+
+    ``tap`` is the one that is loaded in place, ``kept`` are rows that stay, ``places`` the sizes
+    of where they lie (:func:`.window_tiles.layout`).
+    """
+
+    tap: tuple[int, int]
+    kept: IntArray
+    places: tuple[int, int, int]
+
+    @property
+    def size(self) -> int:
+        """Accumulators of all windows."""
+        kept, main, beside = self.places
+        return 2 * kept + main + beside
+
+
 class _Prepared(NamedTuple):
     """A layer in numbers, the tiles of a schedule, and what its slots have to hold."""
 
@@ -143,6 +190,12 @@ class _Prepared(NamedTuple):
     tiles: IntArray
     gaps: tuple[int, int]
     sizes: dict[str, int]
+    windows: _Windows | None = None
+
+    def beside(self, chain: EpiloguePasses, g: Geometry) -> int:
+        """Accumulators beside the slots of the tiles: operands of the epilogue, windows."""
+        windows = 0 if self.windows is None else self.windows.size
+        return chain.room(g.outputs, self.sizes["acc"]) + windows
 
 
 def _prepare(schedule: Schedule, g: Geometry, chain: EpiloguePasses) -> _Prepared:
@@ -161,6 +214,8 @@ _PREPARED = (
 def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int) -> _Prepared:
     *parts, reduction, lead, load_rows, gather = fields
     layer = (g.batch, g.groups, g.inputs, g.outputs, channels), (*g.y,), (*g.x,)
+    if g.on_alu:
+        return _prepared_windows(parts, by_rows, g, layer, gather)
     gap_y = g.y.gap if gather != "none" else 1
     gap_x = g.x.gap if gather == "pixels" else 1
     cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
@@ -169,6 +224,23 @@ def _prepared(fields: tuple[Any, ...], by_rows: bool, g: Geometry, channels: int
     return _Prepared(
         layer, cut, (gap_y, gap_x), dict(zip(("inp", "wgt", "acc"), found, strict=True))
     )
+
+
+def _prepared_windows(
+    parts: list[tuple[int, ...]], by_rows: bool, g: Geometry, layer: Any, gather: str
+) -> _Prepared:
+    tap = g.own_tap if gather == "pixels" or g.kernel == 1 else None
+    gaps = (g.y.gap, 1) if tap is None else (1, g.x.gap)
+    cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
+    _, y, x = layer
+    where = (NO_TAP, NO_TAP) if tap is None else tap
+    kept, places = layout(y, x, cut, *where, *gaps)
+    kept_size, main, beside = places.tolist()
+    tile = int((cut[:, 2] * cut[:, 4] * cut[:, 6]).max())
+    return _Prepared(
+        layer, cut, gaps, {"inp": 0, "wgt": 0, "acc": tile},
+        _Windows(where, kept, (kept_size, main, beside)),
+    )  # fmt: skip
 
 
 def _ints(sizes: tuple[int, ...]) -> IntArray:

@@ -79,9 +79,10 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> EpiloguePasses:
         if wrong:
             raise WorkloadError(f"{at}{why}")
     sizes = [_size(g, kind) for kind in chain.operands]
-    starts, end = operand_bases(sizes, hardware)
+    # of what the ALU runs by itself the data come first, and take the place of the reset
+    (_, *starts), end = operand_bases([g.data, *sizes], hardware)
     passes, preload = list(chain.passes), -1
-    first = passes[0] if passes else None
+    first = passes[0] if passes and not g.on_alu else None
     if first is not None and first.op == "add" and first.kind not in ("", CHANNEL):
         assert first.operand is not None
         preload = starts[first.operand]
@@ -98,6 +99,8 @@ def chain_of(workload: Workload, hardware: VTAConfig) -> EpiloguePasses:
                 loads, number = ON_CHANNEL, channels
                 channels += 1
         rows.append((int(ALU_OPS[op]), int(p.value is not None), value, loads, number, start))
+    if g.lies_alone and not rows:
+        rows.append((int(ALU_OPS["add"]), 1, 0, NOTHING, -1, -1))
     table = np.array(rows, dtype=np.int64).reshape(-1, 6)
     return EpiloguePasses(table, preload, channels, int((table[:, 3] == ON_TENSOR).sum()), end)
 

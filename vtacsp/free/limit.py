@@ -3,8 +3,8 @@
 Reads and writes are independent channels of the memory, all reads share one port, GEMM, ALU and
 the loads of accumulators share the compute module: each of the three has work that no program can
 avoid, and something that it has to wait for before and after it.  It is assumed that a layer is
-computed as its plain sum of products; ``docs/beyond_the_template.md`` has the argument, term by
-term.
+computed as its plain sum of products, or window by window; ``docs/beyond_the_template.md`` has the
+argument, term by term.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from vtacsp.epilogue.steps import CHANNEL, Pass
 from vtacsp.free.epilogue import chain_of
+from vtacsp.free.least_stores import one_store, written
+from vtacsp.free.window_limit import on_alu
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import INSTRUCTION_BYTES
 from vtacsp.operators.geometry import AxisGeometry, Geometry, geometry, taps
@@ -82,6 +84,8 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
     g, t = geometry(workload, hardware), timing
     chain_of(workload, hardware)  # raises
     passes, kinds = workload.chain.passes, workload.chain.operands
+    if g.on_alu:
+        return Limit(0, 0, *on_alu(g, workload.chain, hardware, t))
     size = hardware.element_bytes
     pixels = g.batch * g.groups * g.inputs * g.y.inputs * g.x.inputs
     weights = g.outputs * g.inputs * _met(g.y) * _met(g.x)
@@ -94,7 +98,7 @@ def limit(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) ->
         gemm=g.products * t.gemm_interval,
         alu=alu,
         read=read // t.bus_bytes,
-        write=g.positions * _written(hardware, t),
+        write=g.positions * written(hardware, t),
         operands=operands,
         issue=around.issue,
         around_compute=around.compute,
@@ -153,27 +157,6 @@ def _epilogue(
     return least
 
 
-def _written(hardware: VTAConfig, t: TimingModel) -> int:
-    """Cycles of an output tensor in the store module, in a burst of its own or with others.
-
-    In a burst its last beat is followed by a reload; a burst that ends there takes its command and
-    the memory's answer instead.
-    """
-    size = hardware.element_bytes("out")
-    if size <= t.bus_bytes:
-        return size // t.bus_bytes
-    beats, reloads = _one_store(hardware, t)
-    return beats + reloads + min(t.write_reload, t.write_command + t.write_latency)
-
-
-def _one_store(hardware: VTAConfig, t: TimingModel) -> tuple[int, int]:
-    """Beats of an output tensor, and cycles of the reloads between them."""
-    size = hardware.element_bytes("out")
-    beats = max(size // t.bus_bytes, 1)
-    per_row = max(size // hardware.batch // t.bus_bytes, 1)
-    return beats, (beats - 1) // per_row * t.write_reload if size > t.bus_bytes else 0
-
-
 class _Around:
     """What passes before and after the work of each module, and between its instructions."""
 
@@ -201,7 +184,7 @@ class _Around:
         begin += t.queue_delay
         drain = min(t.narrow_drain, t.wide_drain)
         transfer = t.request_delay + t.memory_latency + drain  # of one beat
-        beats, reloads = _one_store(hardware, t)
+        beats, reloads = one_store(hardware, t)
         end = t.token_delay + t.sync_cycles  # FINISH waits for the last store
         burst = t.write_command + t.write_latency
         store = t.token_delay + burst + beats + reloads

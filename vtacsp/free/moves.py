@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes, fixed
 from vtacsp.operators.geometry import Geometry
 
 __all__ = ["cross", "equal", "fitted", "grown", "mutate", "sample"]
@@ -78,8 +78,9 @@ def sample(g: Geometry, rng: Random) -> Schedule:
 
 def mutate(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     """A neighbour of a schedule, or one a few steps away."""
+    moves, weights = (_ON_ALU, _ON_ALU_WEIGHTS) if g.on_alu else (_MOVES, _WEIGHTS)
     for _ in range(1 if rng.random() < 0.6 else rng.randint(2, 4)):
-        schedule = fitted(rng.choices(_MOVES, _WEIGHTS)[0](schedule, g, rng), g)
+        schedule = fitted(rng.choices(moves, weights)[0](schedule, g, rng), g)
     return schedule
 
 
@@ -94,7 +95,14 @@ def cross(one: Schedule, other: Schedule, g: Geometry, rng: Random) -> Schedule:
 
 def fitted(schedule: Schedule, g: Geometry) -> Schedule:
     """The schedule with ramps that cut its tiles, groups respected."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {
+        name: values[0]
+        for name, values in fixed(g).items()
+        if getattr(schedule, name) not in values
+    }
+    if changes:
+        schedule = schedule.changed(**changes)
+        changes = {}
     if g.groups > 1:
         if g.per_group > 1:
             changes["channels"] = _inside(schedule.channels, g.per_group)
@@ -282,6 +290,18 @@ def _ramp(schedule: Schedule, g: Geometry, rng: Random) -> Schedule:
     return _with(schedule, name, sizes)
 
 
+def _cut_rows(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
+    """The first or the last tile in other parts."""
+    name, tile = rng.choice((("first", schedule.rows[0]), ("last", schedule.rows[-1])))
+    now: Sizes = getattr(schedule, name) or (tile,)
+    return _with(schedule, name, () if rng.random() < 0.25 else _resize(now, rng))
+
+
+def _tiles(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
+    now = schedule.acc
+    return _with(schedule, "acc", max(1, rng.choice((1, 2, 3, now - 1, now + 1))))
+
+
 def _slots(schedule: Schedule, _: Geometry, rng: Random) -> Schedule:
     name = rng.choice(("inp", "wgt", "acc"))
     now = getattr(schedule, name)
@@ -327,6 +347,9 @@ _MOVES: tuple[_Move, ...] = (
     _output, _columns, _shape, _reduction, _ramp, _slots, _kernel, _nest, _loads, _clear, _uops,
 )  # fmt: skip
 _WEIGHTS = (4, 0.5, 1, 2, 6, 2.5, 1, 1, 0.7, 0.7, 2)
+_ON_ALU: tuple[_Move, ...] = (_output, _columns, _cut_rows, _tiles, _kernel, _nest, _uops)
+_ON_ALU_WEIGHTS = (5, 1.5, 3, 2, 1, 1, 1)
+"""What there is to move in a layer without products."""
 _PARTS = (
     (
         *("channels", "rows", "columns", "load_rows"),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from vtacsp.errors import ScheduleError, shortened
 from vtacsp.free.moves import balanced, equal
-from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
+from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes, fixed
 from vtacsp.operators.geometry import Geometry
 
 __all__ = ["Points", "parts_of", "ramps"]
@@ -92,6 +92,11 @@ class Points:
         self.values["load_rows"] = tuple(n for n in LOADS if n < g.y.out or n == 0)
         for name, total in totals.items():
             self.values[name] = parts_of(total)
+        for name, alone in fixed(g).items():
+            if name in _RAMPS:
+                self.given.setdefault(name, alone)
+            else:
+                self.values[name] = alone
         self.values |= {k: v for k, v in self.given.items() if k not in _RAMPS}
         for name, total in totals.items():
             for sizes in self.values[name]:

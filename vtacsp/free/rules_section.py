@@ -13,6 +13,8 @@ from vtacsp.expr import to_text
 from vtacsp.expr.nodes import Expression
 from vtacsp.free.rules import RULES
 from vtacsp.free.schedule_fields import FREE_SYMBOLS, PROCEDURES
+from vtacsp.free.window_rules import WINDOW_RULES
+from vtacsp.rules.rule import Rule
 
 __all__ = ["MARK", "with_rules"]
 
@@ -23,16 +25,24 @@ def _cell(node: Expression) -> str:
     return f"`{to_text(node, expand=True)}`".replace("|", "\\|")
 
 
+def _only(rule: Rule) -> str:
+    """Of which layers a rule is, where it is not of all."""
+    if rule in RULES:
+        return "" if rule in WINDOW_RULES else " (products)"
+    return " (the ALU by itself)"
+
+
 def rules_text() -> str:
     """A table of the rules, and one of their words."""
     lines = [
         "| rule | cause | holds when | condition | reason |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for rule in RULES:
+    for rule in (*RULES, *(rule for rule in WINDOW_RULES if rule not in RULES)):
         conditions = " and ".join(_cell(check.holds) for check in rule.checks)
+        name = f"`{rule.name}`{_only(rule)}"
         lines.append(
-            f"| `{rule.name}` | `{rule.cause}` | {rule.title} | {conditions} | {rule.mechanism} |"
+            f"| {name} | `{rule.cause}` | {rule.title} | {conditions} | {rule.mechanism} |"
         )
     lines += ["", "| word | meaning |", "| --- | --- |"]
     lines += [f"| `{name}` | {symbol.meaning} |" for name, symbol in FREE_SYMBOLS.items()]

@@ -16,7 +16,7 @@ from typing import Any
 from vtacsp.errors import ScheduleError, shortened
 from vtacsp.operators.geometry import Geometry
 
-__all__ = ["FORMS", "GATHERS", "LOOPS", "ORDERS", "Schedule"]
+__all__ = ["FORMS", "GATHERS", "LOOPS", "ORDERS", "Schedule", "fixed"]
 
 ORDERS = ("rows", "channels")
 """What the outer loop over the tiles runs over, within an image."""
@@ -149,6 +149,13 @@ class Schedule:
             raise ScheduleError(f"begin is empty, begin_rows is {_text(self.begin_rows)}")
         if self.finish_rows and not self.finish:
             raise ScheduleError(f"finish is empty, finish_rows is {_text(self.finish_rows)}")
+        for field, values in fixed(g).items():
+            if getattr(self, field) not in values:
+                choice = " or ".join(map(_shown, values))
+                raise ScheduleError(
+                    f"{field} is {_shown(getattr(self, field))}, and has to be {choice}: the ALU "
+                    "runs this layer by itself"
+                )
         if g.groups == 1:
             return
         begin = 0
@@ -249,6 +256,40 @@ _WORDS = {
     "order": ORDERS, "gather": GATHERS, "form": FORMS, "loop": LOOPS, "snake": (False, True),
     "join": (False, True),
 }  # fmt: skip
+
+
+_ALONE: Mapping[str, Any] = {
+    "reduction": (1,), "lead": (), "begin": (), "begin_rows": (), "begin_steps": 1,
+    "clear_ahead": 0, "finish": (), "finish_rows": (), "load_rows": 0, "snake": False,
+    "join": False, "loop": "input", "inp": 2, "wgt": 2,
+}  # fmt: skip
+"""What says nothing of a layer without products, and its only value there."""
+
+
+def fixed(g: Geometry) -> dict[str, tuple[Any, ...]]:
+    """The fields that a layer leaves little choice in, and what they may be; all others are free.
+
+    Of a layer that multiplies none.  What the ALU runs by itself has no steps, inputs and weights;
+    ``gather`` is there ``rows`` (that no window needs are not loaded), or ``pixels``: one value of
+    each window, which no other has, is loaded where its output is computed.  A window of one value
+    always is.
+
+    >>> from vtacsp.free.schedule import fixed
+    >>> fixed(geometry(Add(channels=64, height=8, width=8), VTAConfig()))["gather"]
+    ('rows',)
+    """
+    if not g.on_alu:
+        return {}
+    found: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in _ALONE.items()}
+    if g.kernel == 1:
+        return {**found, "gather": ("rows",), "form": ("column",)}
+    return {**found, "gather": ("rows", "pixels") if g.own_tap is not None else ("rows",)}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return _text(value) or "empty"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _text(sizes: Sizes) -> str:

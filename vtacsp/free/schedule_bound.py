@@ -38,6 +38,7 @@ from vtacsp.free.schedule_fields import (
     sizes_of,
     wgt,
 )
+from vtacsp.free.window_bound import window_bound
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.geometry import AxisGeometry, geometry, taps
 from vtacsp.operators.workload import Workload
@@ -47,14 +48,25 @@ __all__ = ["schedule_cycle_bound"]
 
 
 @lru_cache(maxsize=64)
-def schedule_cycle_bound(workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL) -> Int:
+def schedule_cycle_bound(
+    workload: Workload, hardware: VTAConfig, timing: TimingModel = RTL, *, counted: bool = False
+) -> Int:
     """Cycles that no program of a schedule gets below, where the rules hold.
+
+    ``counted``: of what the ALU runs by itself, with what a walk over the schedule counts: closer,
+    and nothing for a solver.
 
     An expression over the fields of a schedule; ``docs/beyond_the_template.md`` has the reasons.
     Raises :class:`~vtacsp.errors.WorkloadError` as :func:`~vtacsp.free.limit.limit` does.
     """
-    bound = _Bound(workload, hardware, timing)
     least = limit(workload, hardware, timing)
+    g = geometry(workload, hardware)
+    if g.on_alu:
+        terms = least._asdict()
+        return window_bound(
+            g, chain_of(workload, hardware), terms, hardware, timing, counted=counted
+        )
+    bound = _Bound(workload, hardware, timing)
     if bound.g.products == 0:  # nothing waits for what is loaded
         return const(least.cycles)
     work, (pixels, weights) = bound.work(), bound.reads()

@@ -18,8 +18,10 @@ from vtacsp.arrays import IntArray
 from vtacsp.epilogue.steps import CHANNEL, TENSOR
 from vtacsp.expr import Int, Symbol, named, table
 from vtacsp.free import demand as walk
+from vtacsp.free import window_demand as window_walk
 from vtacsp.free.schedule import FORMS, GATHERS, LOOPS, ORDERS, Schedule, Sizes
 from vtacsp.machine.configuration import VTAConfig
+from vtacsp.machine.instructions import AluOp
 from vtacsp.operators.geometry import AxisGeometry, geometry
 from vtacsp.operators.workload import Workload
 from vtacsp.rules.symbols import CI, CO, KH, KW, OH, OW, G, N, depth
@@ -29,6 +31,8 @@ __all__ = [
     "FREE_SYMBOLS",
     "PARTITIONS",
     "PROCEDURES",
+    "WINDOWED",
+    "WINDOW_OP",
     "WORDS",
     "chunk_size",
     "closing",
@@ -43,6 +47,7 @@ __all__ = [
     "number",
     "numbers",
     "opening",
+    "own_tap",
     "parts",
     "pass_count",
     "schedule_of",
@@ -50,6 +55,7 @@ __all__ = [
     "sizes_of",
     "smallest",
     "total",
+    "window_demanded",
 ]  # fmt: skip
 
 FREE_SYMBOLS: dict[str, Symbol] = {}
@@ -113,6 +119,11 @@ ALU_CODE = _symbol(
     "neither",
 )
 PRELOAD = _symbol("PRELOAD", "1 when a tensor is loaded in place of the reset")
+WINDOW_OP = _symbol(
+    "WINDOW_OP",
+    "0 of a layer that multiplies, else the ALU operation that joins the values of a window, "
+    "counted from 1",
+)
 
 _sizes: list[Sizes] = [()]
 _numbers: dict[Sizes, int] = {(): 0}
@@ -178,17 +189,25 @@ def schedule_symbols(workload: Workload, hardware: VTAConfig) -> dict[str, int]:
     """
     g = geometry(workload, hardware)
     passes = [*workload.chain.passes]
-    preload = bool(passes) and passes[0].op == "add" and passes[0].kind == TENSOR
+    preload = bool(passes) and passes[0].op == "add" and passes[0].kind == TENSOR and not g.on_alu
     code = 1
     for p in passes[1:] if preload else passes:
         code = 3 * code + {CHANNEL: 1, TENSOR: 2}.get(p.kind, 0)
+    if g.lies_alone and code == 1:
+        code = 3
     layer = {"N": g.batch, "G": g.groups, "CI": g.inputs, "CO": g.outputs}
     for name, axis in (("H", g.y), ("W", g.x)):
         layer |= {
             f"O{name}": axis.out, f"K{name}": axis.kernel, f"IN_{name}": axis.size,
             f"STEP_{name}": axis.stride, f"EDGE_{name}": axis.pad, f"DATA_{name}": axis.dilation,
         }  # fmt: skip
-    return {**layer, "ALU_CODE": code, "PRELOAD": int(preload), **hardware.symbols}
+    return {
+        **layer,
+        "ALU_CODE": code,
+        "PRELOAD": int(preload),
+        "WINDOW_OP": g.join + 1,
+        **hardware.symbols,
+    }
 
 
 def _of_sizes(name: str, function: Callable[[Sizes], int]) -> Callable[[Int], Int]:
@@ -262,6 +281,16 @@ Y = (IN_H, OH, KH, STEP_H, EDGE_H, DATA_H)
 X = (IN_W, OW, KW, STEP_W, EDGE_W, DATA_W)
 
 
+def own_tap(*axis: Int) -> Int:
+    """A tap of an axis that all outputs have, with an input of its own; -1: there is none."""
+    return table("own_tap", _own_tap, *axis)
+
+
+def _own_tap(*axis: int) -> int:
+    found = AxisGeometry(*axis).own_tap
+    return -1 if found is None else found
+
+
 def input_rows() -> Int:
     """Input rows of the largest load, where neither first nor last tile is cut."""
     return named("input_rows", table("input_rows", _lines, rows, load_rows, _gathered(1), *Y))
@@ -292,11 +321,17 @@ def _lines(sizes: int, at_a_time: int, gathers: int, *axis: int) -> int:
 
 
 PROCEDURES: Mapping[str, str] = {
+    "own_tap": "a tap that all outputs have, with an input of its own; -1: there is none",
     "input_rows": "input rows of the largest load, where neither first nor last tile is cut",
     "input_columns": "input columns of the widest load",
     "inp_chunk": "elements of the largest input chunk of all tiles and steps",
     "wgt_chunk": "elements of the largest weight chunk",
     "acc_tile": "elements of the largest tile",
+    "windows": "elements of the windows of what the ALU runs by itself, behind its tiles",
+    "loaded": "accumulators of data that the ALU's own layers load, each as often as it is loaded",
+    "loads": "instructions that load them, or a tensor of the epilogue",
+    "kernels": "instructions that reset or compute in such a layer",
+    "whole_acc": "elements of the largest single load of such data",
     "micro_ops": "micro-ops of all kernels, those that are alike counted once",
     "fits": "1 when each product has a form whose kernels fit beside those before them",
     "rewritten": "1 when a product has no form that leaves an accumulator alone for two micro-ops",
@@ -325,6 +360,38 @@ def demanded(name: str) -> Int:
 
     symbols = (FREE_SYMBOLS[f] for f in DEMANDING)
     return named(name, table(name, of_numbers, *symbols, *_LAYER, depth("uop")))
+
+
+WINDOWED = ("channels", "rows", "columns", "first", "last", "order", "gather", "form", "acc")
+"""What says something of a layer that the ALU runs by itself, but for when micro-ops are loaded."""
+
+
+def window_demanded(name: str) -> Int:
+    """One of the numbers of :func:`vtacsp.free.window_demand.window_needs`."""
+    place = window_walk.NUMBERS.index(name)
+
+    def of_numbers(*values: int) -> int:
+        return _window_demand(values)[place]
+
+    symbols = (FREE_SYMBOLS[f] for f in WINDOWED)
+    return named(
+        name, table(name, of_numbers, *symbols, N, CO, *Y, *X, ALU_CODE, WINDOW_OP, depth("uop"))
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _window_demand(values: tuple[int, ...]) -> list[int]:
+    *partitions, by_rows, gathers, shape, slots = values[: len(WINDOWED)]
+    batch, blocks, *axes, code, join, most = values[len(WINDOWED) :]
+    layer = window_walk.WindowLayer(
+        batch, blocks, AxisGeometry(*axes[:6]), AxisGeometry(*axes[6:]), tuple(_passes(code)),
+        join != 1 + int(AluOp.ADD),
+    )  # fmt: skip
+    cuts = {name: _sizes[sizes] for name, sizes in zip(WINDOWED, partitions, strict=False)}
+    windows = window_walk.WindowSchedule(
+        **cuts, by_rows=by_rows == 0, pixels=gathers == 2, form=shape, acc=slots
+    )
+    return window_walk.window_needs(layer, windows, most)
 
 
 SIZED = (

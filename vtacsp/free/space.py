@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vtacsp.arrays import BoolArray, DoubleArray, IntArray
-from vtacsp.causes import OK, SRAM_INP
+from vtacsp.causes import OK, SRAM_ACC, SRAM_INP
 from vtacsp.errors import RuleError, SpaceError
 from vtacsp.expr import Env
 from vtacsp.expr.bounds import LARGEST, largest
@@ -32,7 +32,9 @@ from vtacsp.free.schedule_fields import (
     numbers,
     schedule_of,
     schedule_symbols,
+    window_demanded,
 )
+from vtacsp.free.window_rules import WINDOW_ACC, WINDOW_RULES
 from vtacsp.machine.configuration import MAX_LOG, VTAConfig
 from vtacsp.operators.geometry import geometry
 from vtacsp.operators.workload import Workload
@@ -162,7 +164,7 @@ class FreeSpace:
         self.geometry = geometry(workload, self.hardware)
         self.points = Points(self.geometry, values)
         self.user_rules = tuple(rules)
-        self.rules = (*RULES, *self.user_rules)
+        self.rules = (*(WINDOW_RULES if self.geometry.on_alu else RULES), *self.user_rules)
         self.constants = schedule_symbols(workload, self.hardware)
         refuse_unknown(self.rules, {*self.constants, *FREE_SYMBOLS}, "a free schedule")
         self._check_numbers()
@@ -243,9 +245,13 @@ class FreeSpace:
     ) -> tuple[DoubleArray, list[Schedule]]:
         """Which share of all slots fits, and each schedule with some that do, at random."""
         env = Env({**self.constants, **columns_of([replace(s, acc=1) for s in schedules])})
-        need = env.evaluate(ACC.quantities["need"])
-        sizes = {name: env.evaluate(chunk_size(f"{name}_chunk")) for name in ("inp", "wgt")}
-        sizes["acc"] = env.evaluate(chunk_size("acc_tile"))
+        if self.geometry.on_alu:  # it has no inputs and weights
+            need = env.evaluate(WINDOW_ACC.quantities["need"])
+            sizes = {"acc": env.evaluate(window_demanded("acc_tile"))}
+        else:
+            need = env.evaluate(ACC.quantities["need"])
+            sizes = {name: env.evaluate(chunk_size(f"{name}_chunk")) for name in ("inp", "wgt")}
+            sizes["acc"] = env.evaluate(chunk_size("acc_tile"))
         shares = np.ones(len(schedules))
         fitting = []
         for i, schedule in enumerate(schedules):
@@ -348,7 +354,7 @@ class FreeSpace:
         env = Env({**self.constants, **values})
         broken: list[Rule] = []
         for rule in self.rules:
-            if broken and rule.name == SRAM_INP and _is_none(broken):
+            if broken and rule.cause in (SRAM_INP, SRAM_ACC) and _is_none(broken):
                 break
             if not env.evaluate(rule.holds):
                 broken.append(rule)
@@ -366,9 +372,11 @@ class FreeSpace:
     def _with_fewer_slots(self, schedule: Schedule) -> list[Schedule]:
         """The schedule with no more slots than fit, when it then can run."""
         env = Env({**self.constants, **columns_of([replace(schedule, acc=1)])})
-        need = int(env.evaluate(ACC.quantities["need"])[0])
+        alone = self.geometry.on_alu  # it has no inputs and weights
+        need = int(env.evaluate((WINDOW_ACC if alone else ACC).quantities["need"])[0])
         slots = {}
-        for name, chunk in (("inp", "inp_chunk"), ("wgt", "wgt_chunk"), ("acc", "acc_tile")):
+        every = (("inp", "inp_chunk"), ("wgt", "wgt_chunk"), ("acc", "acc_tile"))
+        for name, chunk in every[2:] if alone else every:
             size = int(env.evaluate(chunk_size(chunk))[0])
             room = self.hardware.depth(name) - (need - size if name == "acc" else 0)
             slots[name] = max(1, min(getattr(schedule, name), room // max(size, 1)))
@@ -451,7 +459,7 @@ class FreeSpace:
 
 def _is_none(broken: Iterable[Rule]) -> bool:
     """Whether a schedule is none of the layer."""
-    return any(rule.name.startswith(("cut:", "pieces", "groups")) for rule in broken)
+    return any(rule.name.startswith(("cut:", "pieces", "groups", "fixed")) for rule in broken)
 
 
 def _order(value: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from vtacsp.arrays import DoubleArray, IntArray
 from vtacsp.free.moves import balanced, fitted
 from vtacsp.free.schedule import FORMS, LOOPS, Schedule
+from vtacsp.free.window_starts import window_starts
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.geometry import AxisGeometry, Geometry
 from vtacsp.timing.model import TimingModel
@@ -30,6 +31,9 @@ _STORED = 3  # cycles of an output in the store module, about
 
 def starts(g: Geometry, hardware: VTAConfig, timing: TimingModel) -> Iterator[Schedule]:
     """Schedules, those of the least estimated cycles first."""
+    if g.on_alu:
+        yield from window_starts(g, hardware, timing)
+        return
     axes = (
         _parts(g.outputs),
         _parts(g.y.out),

@@ -90,9 +90,9 @@ def gemm(table, n, reset, loops, kernel, begin, end):  # type: ignore[no-untyped
 
 
 @jit
-def alu(table, n, operation, use_imm, immediate, loops, kernel, begin):  # type: ignore[no-untyped-def]
-    """An ALU operation of one micro-op, with an immediate or with a second accumulator."""
-    gemm(table, n, 0, loops, kernel, begin, begin + 1)
+def alu(table, n, operation, use_imm, immediate, loops, kernel, begin, end):  # type: ignore[no-untyped-def]
+    """An ALU operation, with an immediate or with a second accumulator."""
+    gemm(table, n, 0, loops, kernel, begin, end)
     table[n, _OPCODE], table[n, _ALU_OPCODE] = _ALU, operation
     table[n, _WGT_FACTOR] = table[n, _WGT_FACTOR + 1] = 0
     if use_imm:

@@ -20,7 +20,7 @@ from vtacsp.jit import jit
 from vtacsp.machine.instructions import Memory
 from vtacsp.operators.geometry import needed
 
-__all__ = ["Cuts", "walk"]
+__all__ = ["Cuts", "flat", "run_passes", "touch", "walk"]
 
 _WGT, _ACC, _OUT = int(Memory.WGT), int(Memory.ACC), int(Memory.OUT)
 _ON_CHANNEL, _ON_TENSOR = ON_CHANNEL, ON_TENSOR
@@ -212,7 +212,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
             dram = preload + (batch * out_blocks + channel) * height_out * width_out
             dram += row0 * width_out + column0
             n = copy_tile(table, n, _ACC, acc_base, dram, depth, rows, columns, rows, y, x)
-            _touch(table, at, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
+            touch(table, at, n, ACC, acc_slot * c.acc_pieces, c.acc_pieces)
         elif t == 0 or t > ahead:
             for i in range(t, (ahead if t == 0 else t) + 1):
                 n = _clear(table, n, c, cut[i], i, loops, uops)
@@ -241,7 +241,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                     table, n, _WGT, wgt_base, wgt_dram, depth, steps * taps_all,
                     in_blocks * taps_all,
                 )  # fmt: skip
-                _touch(table, n - 1, n, WGT, wgt_piece, c.wgt_pieces)
+                touch(table, n - 1, n, WGT, wgt_piece, c.wgt_pieces)
             # 2c. load by load: inputs, alike
             low = row0
             while low < bottom_row:
@@ -261,7 +261,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                     n = load_inputs(
                         table, n, inp_base, inp_dram, blocks, height, width, y, x, c.gap_y, c.gap_x
                     )
-                    _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                    touch(table, at, n, INP, inp_piece, c.inp_pieces)
                 # pieces: all of it, or those with which the program begins or ends
                 ends = last and finishes and end == bottom_row
                 one[0] = depth
@@ -277,7 +277,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                         )  # fmt: skip
                         # the first piece also takes the slot from the chunk before, all of it
                         many = c.wgt_pieces if i == 0 else 1
-                        _touch(table, n - 1, n, WGT, wgt_piece + i, many)
+                        touch(table, n - 1, n, WGT, wgt_piece + i, many)
                     # 2d. piece by piece: loads of the beginning, the product
                     one_row[0] = end - low
                     cut_rows = one_row
@@ -304,9 +304,9 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                             first_piece = (i if wide else 0) * len(cut_rows) + j
                             if n > at and not taken:
                                 taken = True
-                                _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                                touch(table, at, n, INP, inp_piece, c.inp_pieces)
                             else:
-                                _touch(table, at, n, INP, inp_piece + first_piece, 1)
+                                touch(table, at, n, INP, inp_piece + first_piece, 1)
                             have += max(lines, 0)
                         if n + spare > len(table):
                             return OK, 0, starts[:1]
@@ -321,15 +321,15 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                                 return -n, 0, starts[:1]
                         if begins and fresh:
                             first_piece = (i if wide else 0) * len(cut_rows)
-                            _touch(table, at, n, INP, inp_piece + first_piece, j + 1)
+                            touch(table, at, n, INP, inp_piece + first_piece, j + 1)
                         else:
-                            _touch(table, at, n, INP, inp_piece, c.inp_pieces)
+                            touch(table, at, n, INP, inp_piece, c.inp_pieces)
                         if begins:
-                            _touch(table, at, n, WGT, wgt_piece + i, 1)
+                            touch(table, at, n, WGT, wgt_piece + i, 1)
                         else:
-                            _touch(table, at, n, WGT, wgt_piece, c.wgt_pieces)
+                            touch(table, at, n, WGT, wgt_piece, c.wgt_pieces)
                         acc_piece = acc_slot * c.acc_pieces + piece
-                        _touch(table, at, n, ACC, acc_piece, 1)
+                        touch(table, at, n, ACC, acc_piece, 1)
                         # 2e. the epilogue and the store
                         # its own epilogue, or at the very end that of the whole tile
                         done, row, channels, lines = finishes, at_row, some, high
@@ -345,7 +345,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                             base = acc_base + plane * area + (row - row0) * columns
                             out = (batch * out_blocks + channel + plane) * height_out + row
                             out = out * width_out + column0
-                            n = _epilogue(
+                            n = run_passes(
                                 table, n, passes, base, channel_base + channel + plane,
                                 tensor_base, out, (channels, lines, columns, rows), y, x, sizes,
                                 loops, uops,
@@ -355,7 +355,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
                             n = copy_tile(
                                 table, n, _OUT, base, out, channels, lines, columns, rows, y, x
                             )
-                            _touch(table, at, n, ACC, acc_piece, 1)
+                            touch(table, at, n, ACC, acc_piece, 1)
                             piece += 1
                         at_row += high
                     at_channel += some
@@ -366,7 +366,7 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
 
 
 @jit
-def _touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-def]
+def touch(table, begin, end, column, first, count):  # type: ignore[no-untyped-def]
     """Note that some instructions touch ``count`` pieces of a scratchpad from one on."""
     table[begin:end, column], table[begin:end, column + 1] = first, first + count
 
@@ -381,14 +381,14 @@ def _clear(table, n, c, tile, number, loops, uops):  # type: ignore[no-untyped-d
     kernel = k.find_kernel(uops, 1)
     if kernel == k.FULL:
         return -UOPS
-    _flat(loops, tile[2], area, area, area)
+    flat(loops, tile[2], area, area, area)
     n = gemm(table, n, 1, loops, kernel, starts[kernel], starts[kernel + 1])
-    _touch(table, n - 1, n, ACC, slot * c.acc_pieces, c.acc_pieces)
+    touch(table, n - 1, n, ACC, slot * c.acc_pieces, c.acc_pieces)
     return n
 
 
 @jit
-def _epilogue(  # type: ignore[no-untyped-def]
+def run_passes(  # type: ignore[no-untyped-def]
     table, n, passes, base, channel_base, tensor_base, out, part, y, x, sizes, loops, uops
 ):
     """The passes over a part of a tile, each after the load of its tensor.
@@ -418,13 +418,16 @@ def _epilogue(  # type: ignore[no-untyped-def]
             loops[0, 0], loops[0, 1], loops[0, 2] = blocks, area, 1
             loops[1, 0], loops[1, 1] = pixels, 1
         else:
-            _flat(loops, blocks, pixels, area, area)
-        n = alu(table, n, operation, use_imm, immediate, loops, kernel, starts[kernel])
+            flat(loops, blocks, pixels, area, area)
+        n = alu(
+            table, n, operation, use_imm, immediate, loops, kernel, starts[kernel],
+            starts[kernel] + 1,
+        )  # fmt: skip
     return n
 
 
 @jit
-def _flat(loops, blocks, pixels, dst, src):  # type: ignore[no-untyped-def]
+def flat(loops, blocks, pixels, dst, src):  # type: ignore[no-untyped-def]
     """Loops over accumulators: one, when those of all blocks follow each other."""
     if blocks == 1 or (pixels == dst and blocks * pixels <= _LARGEST_LOOP):
         blocks, pixels = 1, blocks * pixels

@@ -18,7 +18,8 @@ An operator is a folder with a module for each part, which has these names:
 ``tir``
     ``multiply`` and ``LOOPS``: the sums as a TIR compute, for MetaSchedule
 ``geometry``
-    ``geometry(workload, hardware)``: which input meets which weight, for free schedules
+    ``geometry(workload, hardware)``: which input meets which weight, or which values meet in a
+    window, for free schedules
 ``filling``
     ``fill(workload, hardware, members)``: the layer with zeros where it fills no block, and where
     its tensors lie then; ``members`` groups become one, None for the best number.  Without it a
@@ -27,7 +28,7 @@ An operator is a folder with a module for each part, which has these names:
     ``sizes(workload)``: those of the convolution that it is, where ``vtacsp.embedding`` takes it
 
 ``add``, ``max_pool`` and ``avg_pool`` run on the ALU alone, by programs of ours: they have no
-``nest``, ``task``, ``tir`` and ``geometry``, and the bound of their cycles is a part ``bound``,
+``nest``, ``task`` and ``tir``, and the bound of their cycles is a part ``bound``,
 ``cycles(timing)``.  What they share is in ``vtacsp.alu``.
 
 Parts are imported when they are asked for: a program builder is no reason to load the rules.
@@ -83,7 +84,7 @@ def has_part(op: str, name: str) -> bool:
 _WITHOUT = {
     "task": "AutoTVM has no template for it",
     "tir": "MetaSchedule has no design space for it",
-    "geometry": "schedules beyond the template are for operators that multiply",
+    "geometry": "no schedules beyond the template",
 }
 """Why an operator may lack a part."""
 

@@ -1,0 +1,5 @@
+"""Which values meet in an output of ``max_pool``: as in every operator of the ALU."""
+
+from vtacsp.alu.axes import geometry
+
+__all__ = ["geometry"]
