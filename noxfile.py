@@ -78,3 +78,13 @@ def bench(session: nox.Session) -> None:
     """The benchmarks of the spaces, as ``docs/benchmarks.md`` shows them."""
     install(session, "pip", vtacsp=".[test]")
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Thousands of broken programs: the audit has to find every one that computes something else.
+
+    ``nox -s mutants -- 90 1``: mutants of each program, and the seed.
+    """
+    install(session, "pip", vtacsp=".[test]")
+    session.run("python", "-m", "tests.support.audited", *(session.posargs or ["90", "1"]))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.support.audited import MACHINE, programs, verdicts
+from tests.support.audited import MACHINE, more_programs, programs, verdicts
 from tests.support.golden import golden, races
 from tests.support.truth import truth
 from vtacsp import VTAConfig
@@ -69,8 +69,9 @@ def test_small_programs_of_every_kind_are_clean():
 def test_a_mutant_that_computes_something_else_in_some_order_is_found():
     """The witness executes random legal orders; the audit has to find all that it breaks."""
     missed, tally, confirmed = [], Counter(), Counter()
-    for number, bundle in enumerate(programs()):
-        for verdict in verdicts(bundle, 13, seed=number, runs=8):
+    many = [(bundle, 13) for bundle in programs()] + [(bundle, 3) for bundle in more_programs()]
+    for number, (bundle, mutants) in enumerate(many):
+        for verdict in verdicts(bundle, mutants, seed=number, runs=8):
             tally[verdict.changed, verdict.clean] += 1
             confirmed.update(verdict.kinds if verdict.changed else ())
             if verdict.changed and verdict.clean:

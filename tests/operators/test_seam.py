@@ -62,7 +62,11 @@ def asked(code: ast.AST) -> list[tuple[int, str]]:
 
 def _classes(node, known):
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    names |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+    names |= {
+        n.attr
+        for n in ast.walk(node)
+        if isinstance(n, ast.Attribute) and ast.unparse(n.value) != "ast"  # Python's own Add
+    }
     return {known[name] for name in names & known.keys()}
 
 

@@ -1,7 +1,8 @@
 """An independent witness of the audit: a program executed in random legal orders of its modules.
 
 Written from the instruction set, value by value, on the bytes of a bundle.  Load, compute and store
-each run their instructions in order; which of those that have their tokens goes next is drawn.
+each run their instructions in order; which of those that have their tokens goes next is drawn, or
+is the one that begins, or ends, first with a memory of some latency.
 Scratchpads hold anything at first.  What any of these runs computes, the hardware may compute.
 """
 
@@ -20,6 +21,9 @@ LOAD, STORE, GEMM, FINISH, ALU = range(5)
 UOP, WGT, INP, ACC, OUT = range(5)
 FAVOURS = (*permutations((1.0, 0.02, 0.0004)), (1.0, 1.0, 1.0))
 """Weights of load, compute and store."""
+LATENCIES = tuple((latency, last) for latency in (1, 16, 64, 512) for last in (True, False))
+"""Cycles of the memory, and whether an instruction counts when it ends or when it begins."""
+SCHEMES = (*FAVOURS, *LATENCIES)
 
 
 class Fault(Exception):
@@ -30,13 +34,13 @@ def orders(bundle: Bundle, instructions, micro_ops, number: int, rng: Random):
     """Outputs of several runs, or the :class:`Fault` of one."""
     for k in range(number):
         try:
-            yield run(bundle, instructions, micro_ops, FAVOURS[k % len(FAVOURS)], rng)
+            yield run(bundle, instructions, micro_ops, SCHEMES[k % len(SCHEMES)], rng)
         except Fault as fault:
             yield fault
 
 
-def run(bundle: Bundle, instructions, micro_ops, favours, rng: Random) -> bytes:
-    """The output buffer after a run of all instructions; favours are weights of the modules."""
+def run(bundle: Bundle, instructions, micro_ops, scheme, rng: Random) -> bytes:
+    """The output buffer after a run of all instructions; scheme is one of :data:`SCHEMES`."""
     machine = bundle.hardware
     noise = np.random.default_rng(rng.getrandbits(32))
     b, k = machine.batch, machine.block
@@ -66,7 +70,7 @@ def run(bundle: Bundle, instructions, micro_ops, favours, rng: Random) -> bytes:
     names = instructions.dtype.names
     rows = [dict(zip(names, row, strict=True)) for row in instructions.tolist()]
     for part in bundle.manifest.launches:
-        _launch(rows[part.first : part.first + part.count], pads, dram, base, favours, rng)
+        _launch(rows[part.first : part.first + part.count], pads, dram, base, scheme, rng)
     return out.tobytes()
 
 
@@ -76,13 +80,22 @@ def _module(row) -> int:
     return 0 if row["opcode"] == LOAD and row["memory_type"] in (INP, WGT) else 1
 
 
-def _launch(rows, pads, dram, base, favours, rng) -> None:
+def _cycles(row, latency: int) -> int:
+    """About how long an instruction takes."""
+    if row["opcode"] in (LOAD, STORE):
+        return latency + row["x_size"] * row["y_size"] if row["x_size"] else 1
+    work = row["iter_out"] * row["iter_in"] * (row["uop_end"] - row["uop_bgn"])
+    return 1 if row["opcode"] == FINISH else 6 + max(work, 0)
+
+
+def _launch(rows, pads, dram, base, scheme, rng) -> None:
     queues = ([], [], [])
     for row in rows:
         queues[_module(row)].append(row)
     at = [0, 0, 0]
     tokens = {(0, 1): 0, (1, 0): 0, (2, 1): 0, (1, 2): 0}  # (from, to)
     left = len(rows)
+    clock, pushed = [0, 0, 0], {pair: [] for pair in tokens}  # when a module and a token are free
     while left:
         able = []
         for m in range(3):
@@ -94,8 +107,21 @@ def _launch(rows, pads, dram, base, favours, rng) -> None:
                     able.append((m, pops))
         if not able:
             raise Fault("deadlock")
-        weights = [favours[m] for m, _ in able]
-        m, pops = able[0] if len(able) == 1 else rng.choices(able, weights)[0]
+        begins = [
+            max([clock[m], *(pushed[p][len(pushed[p]) - tokens[p]] for p in pops)])
+            for m, pops in able
+        ]
+        latency = scheme[0] if scheme in LATENCIES else 0
+        ends = [
+            b + _cycles(queues[m][at[m]], latency) for b, (m, _) in zip(begins, able, strict=True)
+        ]
+        if scheme in LATENCIES:
+            times = ends if scheme[1] else begins
+            chosen = times.index(min(times))
+        else:
+            chosen = rng.choices(range(len(able)), [scheme[m] for m, _ in able])[0]
+        m, pops = able[chosen]
+        clock[m] = ends[chosen]
         row = queues[m][at[m]]
         for pair in pops:
             tokens[pair] -= 1
@@ -104,6 +130,7 @@ def _launch(rows, pads, dram, base, favours, rng) -> None:
         for pair in pushes:
             if pair in tokens:
                 tokens[pair] += 1
+                pushed[pair].append(clock[m])
         at[m] += 1
         left -= 1
         if row["opcode"] == FINISH:

@@ -130,6 +130,15 @@ def test_a_wrong_token_order_is_a_deadlock():
         simulate_timing(dataclasses.replace(program, stream=Stream.of(broken)))
 
 
+def test_a_load_of_nothing_but_padding_is_told_and_not_simulated_for_ever():
+    """VTA's cycle-accurate simulator had not ended one after two million cycles."""
+    layer = {"op": "conv2d", "name": "padded", "batch": 1, "in_channels": 48, "height": 5,
+             "width": 5, "out_channels": 48, "kernel": [2, 3], "stride": [2, 1],
+             "padding": [2, 0]}  # fmt: skip
+    with pytest.raises(DeadlockError, match="nothing but padding"):
+        simulate_timing(build(workload_from_dict(layer), VTAConfig(), 12))
+
+
 # ---------------------------------------------------------------- the timing model
 
 

@@ -246,10 +246,10 @@ class Interrupt:
 
 
 # the log is closed wherever Ctrl-C comes; what was just opened to be read, the collector closes
-@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("error::ResourceWarning")
 @pytest.mark.filterwarnings(
-    "ignore:unclosed file <_io.(BufferedReader|FileIO .*mode=.rb):ResourceWarning"
+    "error::pytest.PytestUnraisableExceptionWarning",
+    "error::ResourceWarning",
+    "ignore:unclosed file <_io.(BufferedReader|FileIO .*mode=.rb):ResourceWarning",
 )
 @pytest.mark.parametrize(("make", "known"), [(FunctionMeasurer, 0), (Backwards, 0), (Backwards, 2)])
 def test_log_and_trials_are_the_same_wherever_ctrl_c_comes(make, known, tmp_path):

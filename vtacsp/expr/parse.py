@@ -243,7 +243,11 @@ def _is_literal(node: ast.expr) -> bool:
 
 
 def told(condition: Bool) -> dict[str, Int]:
-    """The numbers that a condition compares, by their text: what explains that it does not hold."""
+    """The numbers that a condition compares, by their text: what explains that it does not hold.
+
+    >>> list(told(2 * Symbol("tile_h") <= Symbol("OH")))
+    ['2 * tile_h', 'OH']
+    """
     found: dict[str, Int] = {}
     pending: list[object] = [condition]
     while pending:

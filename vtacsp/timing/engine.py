@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtacsp.arrays import IntArray
+from vtacsp.errors import DeadlockError
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.machine.fields import INSTRUCTION_BYTES
@@ -76,9 +77,14 @@ def schedule(
 
     ``tokens`` are :func:`first_tokens`; what a launch leaves over, the next one finds.  ``record``
     asks for more than cycles; every load is served then.
+
+    Raises :class:`~vtacsp.errors.DeadlockError` for a load of no rows: the RTL never ends it.
     """
     values = p.constants_of(hardware, timing)
     plan = p.plan(stream.records, values)
+    loads = (plan[:, p.CYCLES] == p.TRANSFER) & (plan[:, p.MODULE] != p.STORE)
+    if not plan[loads, p.ROWS].all():
+        raise DeadlockError("a load of nothing but padding (y_size 0) never ends on the RTL")
     module_of = plan[:, p.MODULE].astype(np.uint8)
     known = np.full((p.SLOTS, 2), -1, dtype=np.int64)
     for part in launches:

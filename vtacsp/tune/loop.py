@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,19 +139,8 @@ def tune(
         with ExitStack() as stack:
             opened = stack.enter_context(book) if book is not None and mine else book
             run = _Run(searcher, measurer, Book(searcher.space, opened, measurer.device))
-            interrupted = False
-            try:
-                ending = _Ending(early_stopping, good_enough, stop)
-                for trial in run.until(trials, size, ending):
-                    if callback is not None:
-                        callback(trial)
-            except KeyboardInterrupt:
-                interrupted = True
-                run.finish(callback)
-                measurer.close()
-            except BaseException:
-                measurer.close()
-                raise
+            ending = _Ending(early_stopping, good_enough, stop)
+            interrupted = _interrupted(run, run.until(trials, size, ending), measurer, callback)
         ended = "" if interrupted else run.ended
         return TuningResult(searcher.space, tuple(run.done), interrupted, ended == PROVEN, ended)
     except KeyboardInterrupt:  # on the way in or out, or once more
@@ -163,6 +152,31 @@ def tune(
         if book is not None and mine:
             book.close()
         return TuningResult(searcher.space, tuple(run.done), interrupted=True)
+
+
+def _interrupted(
+    run: _Run,
+    trials: Iterable[Trial],
+    measurer: Measurer,
+    callback: Callable[[Trial], None] | None,
+) -> bool:
+    """Go to the end of the trials; True if Ctrl-C came before it.
+
+    A function of its own: where it begins to watch for Ctrl-C nobody is watching yet, and the
+    caller closes the log.
+    """
+    try:
+        for trial in trials:
+            if callback is not None:
+                callback(trial)
+    except KeyboardInterrupt:
+        run.finish(callback)
+        measurer.close()
+        return True
+    except BaseException:
+        measurer.close()
+        raise
+    return False
 
 
 class TrialLoop:

@@ -26,6 +26,12 @@ class ScheduleTrial:
     """A schedule, the cycles that were simulated, and what was measured.
 
     ``recorded`` when the result came from the log.
+
+    >>> layer = Dense(in_features=64, out_features=64)
+    >>> found = search(layer, VTAConfig(), simulations=40)
+    >>> trial = measure_schedules(found, SimulatorMeasurer(layer), candidates=1).trials[0]
+    >>> trial.cycles == found.cycles, trial.recorded
+    (True, False)
     """
 
     schedule: Schedule
@@ -85,6 +91,13 @@ def measure_schedules(
     Raises :class:`~vtacsp.errors.MeasureError` for a measurer of another layer or machine, one that
     measures no programs or gives up, and a number of candidates below 1, and
     :class:`~vtacsp.errors.LogError` for a log that cannot be used.
+
+    >>> layer = Dense(in_features=64, out_features=64)
+    >>> found = search(layer, VTAConfig(), simulations=40)
+    >>> _ = measure_schedules(found, SimulatorMeasurer(layer), candidates=2, log="free.log")
+    >>> again = measure_schedules(found, SimulatorMeasurer(layer), candidates=3, log="free.log")
+    >>> [trial.recorded for trial in again.trials]
+    [True, True, False]
     """
     if candidates < 1:
         raise MeasureError(f"candidates is {candidates}, must be at least 1")
