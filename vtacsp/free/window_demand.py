@@ -219,7 +219,7 @@ class _Count:
 
     def _edges(self, tile: _Tile) -> Iterator[int]:
         """Outputs near the ends of a tile: some taps are padding there."""
-        reach = self.x.kernel // self.x.stride + 1
+        reach = self.x.kernel // self.x.stride + 2
         for i in range(min(reach, tile.across)):
             yield tile.column + i
             yield tile.column + tile.across - 1 - i
