@@ -106,6 +106,10 @@ RENAMED = {
         "SimulationResult": "vtacsp.functional:ExecutionResult",
         "simulate": "vtacsp.functional:execute",
     },
+    "vtacsp.machine.fields": {
+        "INSTRUCTION": "vtacsp.machine.fields:INSTRUCTION_BITS",
+        "UOP": "vtacsp.machine.fields:UOP_BITS",
+    },
     "vtacsp.machine.instructions": {"Stage": "vtacsp.machine.instructions:Module"},
     "vtacsp.metaschedule": {"TuningResult": "vtacsp.metaschedule.tune:BestRecord"},
     "vtacsp.program": {"build": "vtacsp.operators.builder:build"},

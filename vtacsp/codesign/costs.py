@@ -19,7 +19,7 @@ from vtacsp.codesign.machines import LOG_BUS_WIDTH, MachineSpace
 from vtacsp.errors import HardwareError, RuleError, shortened
 from vtacsp.expr import Bool, Int, const, evaluate, if_else, minimum, pow2
 from vtacsp.expr.bounds import LARGEST, largest
-from vtacsp.machine.fields import UOP
+from vtacsp.machine.fields import UOP_BITS
 from vtacsp.rules.symbols import (
     LOG_ACC_BUFF_SIZE,
     LOG_ACC_WIDTH,
@@ -100,7 +100,7 @@ def _up(total: Int, unit: int) -> Int:
 
 # bits of an element
 _ELEMENT: dict[str, Int] = {
-    "uop": const(UOP),
+    "uop": const(UOP_BITS),
     "inp": pow2(LOG_BATCH + LOG_BLOCK + LOG_INP_WIDTH),
     "wgt": pow2(LOG_BLOCK + LOG_BLOCK + LOG_WGT_WIDTH),
     "acc": pow2(LOG_BATCH + LOG_BLOCK + LOG_ACC_WIDTH),

@@ -96,7 +96,7 @@ class VTAConfig:
     def element_bytes(self, buffer: str) -> int:
         """Bytes of one element of a scratchpad (``uop``, ``inp``, ``wgt``, ``acc`` or ``out``)."""
         bits: dict[str, int] = {
-            "uop": isa.UOP,
+            "uop": isa.UOP_BITS,
             "inp": self.batch * self.block << self.log_inp_width,
             "wgt": self.block * self.block << self.log_wgt_width,
             "acc": self.batch * self.block << self.log_acc_width,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from vtacsp.moved import keep_old_names
+
 __all__ = [
     "ALU_FIELDS",
     "DEPENDENCIES",
@@ -15,7 +17,7 @@ __all__ = [
     "GEMM_FIELDS",
     "HEAD",
     "IMMEDIATE",
-    "INSTRUCTION",
+    "INSTRUCTION_BITS",
     "INSTRUCTION_BYTES",
     "LOOP_EXTENT",
     "MEMORY_FIELDS",
@@ -26,7 +28,7 @@ __all__ = [
     "SIZE",
     "SRAM_ADDRESS",
     "STRIDE",
-    "UOP",
+    "UOP_BITS",
     "UOP_BYTES",
     "alu_instruction",
     "field_widths",
@@ -36,8 +38,10 @@ __all__ = [
     "micro_op_bits",
 ]
 
-INSTRUCTION = 128
-UOP = 32
+keep_old_names(__name__)
+
+INSTRUCTION_BITS = 128
+UOP_BITS = 32
 PAGE = 4096
 """Bytes of a page of VTA's driver (``VTA_PAGE_BYTES``): every buffer begins at one."""
 OPCODE = 3
@@ -54,8 +58,8 @@ FLAG = 1
 IMMEDIATE = 16
 _WORD = 64
 
-INSTRUCTION_BYTES = INSTRUCTION // 8
-UOP_BYTES = UOP // 8
+INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
+UOP_BYTES = UOP_BITS // 8
 
 
 DEPENDENCIES = ("pop_prev_dep", "pop_next_dep", "push_prev_dep", "push_next_dep")

@@ -126,7 +126,9 @@ DEPTHS = tuple(map(_depth, _SIZES))
 
 UOP_WIDTH = Rule(
     name="hw:uop_width",
-    checks=(Check(Stage.TENSORIZE, acc_bits + maximum(acc_bits, inp_bits) + wgt_bits <= isa.UOP),),
+    checks=(
+        Check(Stage.TENSORIZE, acc_bits + maximum(acc_bits, inp_bits) + wgt_bits <= isa.UOP_BITS),
+    ),
     title="a micro-op fits 32 bits",
     message=(
         "a micro-op needs {need} bits for its accumulator ({acc}), input or accumulator "
@@ -153,7 +155,11 @@ _alu_bits = table("alu_instruction_bits", isa.alu_instruction, uop_bits, acc_bit
 ISA_WIDTH = Rule(
     name="isa:instruction",
     cause=WRONG_RESULT,
-    checks=(Check(Stage.RESULT, (_gemm_bits <= isa.INSTRUCTION) & (_alu_bits <= isa.INSTRUCTION)),),
+    checks=(
+        Check(
+            Stage.RESULT, (_gemm_bits <= isa.INSTRUCTION_BITS) & (_alu_bits <= isa.INSTRUCTION_BITS)
+        ),
+    ),
     title="GEMM and ALU instructions fit 128 bits",
     message=(
         "a GEMM instruction takes {gemm} bits and an ALU instruction {alu}, an instruction has "
