@@ -197,6 +197,19 @@ def test_a_public_name_says_one_thing():
     assert several.keys() == SAME_ON_PURPOSE.keys(), "the exceptions are still needed"
 
 
+def test_what_tests_share_is_in_support():
+    """No test module imports from another one: ``tests/support/`` has what several need."""
+    shared, found = 0, []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+                shared += node.module.startswith("tests.support")
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                found += [path.name for name in names if ".test_" in name or ".conftest" in name]
+    assert shared > 100
+    assert not found
+
+
 SHARED = re.compile(r"NDArray\[np\.(int64|bool_|float32|float64)\]")
 
 

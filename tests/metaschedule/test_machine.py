@@ -14,7 +14,7 @@ from vtacsp.rules.symbols import h_nthread, oc_nthread
 
 pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip install '.[tvm]'")
 
-from tests.metaschedule.common import HARDWARE, LAYERS
+from tests.support.tir import HARDWARE, LAYERS
 from vtacsp import metaschedule as vms
 
 SMALL = HARDWARE.replace(LOG_ACC_BUFF_SIZE=12)

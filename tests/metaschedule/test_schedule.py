@@ -22,7 +22,7 @@ pytest.importorskip("tvm.s_tir.meta_schedule", reason="needs the extra tvm: pip 
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 
-from tests.metaschedule.common import HARDWARE, LAYERS, run, scheduled
+from tests.support.tir import HARDWARE, LAYERS, run, scheduled
 from vtacsp.metaschedule import apply, config_of, prim_func, problem_of, with_config
 
 every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)

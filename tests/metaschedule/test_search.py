@@ -19,7 +19,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
-from tests.metaschedule.common import HARDWARE, LAYERS, scheduled
+from tests.support.tir import HARDWARE, LAYERS, scheduled
 from vtacsp import metaschedule as vms
 
 FAILED = 1e9  # seconds; MetaSchedule records 1e10 for what failed
