@@ -1,4 +1,7 @@
-"""Functional simulation: a program executed bit by bit on packed operands."""
+"""Functional simulation: a program executed bit by bit on packed operands.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

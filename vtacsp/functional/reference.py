@@ -4,6 +4,8 @@ Operands are packed: data (N/BATCH, CI/BLOCK, H, W, BATCH, BLOCK), weights (CO/B
 CI/BLOCK, KH, KW, BLOCK_OUT, BLOCK_IN), bias (N/BATCH, CO/BLOCK, 1, 1, BATCH, BLOCK), output
 like data; dense without the spatial axes.  Operands of an epilogue have the shape of the bias or
 of the output.
+
+Independent of rules and programs on purpose.
 """
 
 from __future__ import annotations

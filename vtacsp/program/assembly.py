@@ -1,4 +1,7 @@
-"""From a loop nest and its calls to a program: records of every call, then the queue."""
+"""From a loop nest and its calls to a program: records of every call, then the queue.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from vtacsp.machine.instructions import (
     as_stored,
     depths,
     fits,
+    module_of,
     places,
 )
 from vtacsp.operators.workload import Workload
@@ -33,6 +37,9 @@ __all__ = ["Assembly"]
 
 MAX_VARIANTS = 100
 """Kernels that one call site can hold (``UopKernelMap`` of the runtime)."""
+
+_LOADS = {memory: Module(int(module_of(Opcode.LOAD, memory))) for memory in Memory}
+"""The module that runs a load of each memory."""
 
 
 class Assembly:
@@ -60,8 +67,7 @@ class Assembly:
 
         Bias goes through the compute module, the rest through the load module.
         """
-        stage = Module.COMPUTE if memory == Memory.ACC else Module.LOAD
-        self._move(name, stage, Opcode.LOAD, memory, copy, sram)
+        self._move(name, _LOADS[memory], Opcode.LOAD, memory, copy, sram)
 
     def store(self, name: str, copy: Copy, sram: Sequence[int]) -> None:
         """A DMA store of the accumulators, cut to the output width."""

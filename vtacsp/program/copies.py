@@ -2,6 +2,8 @@
 
 A copy moves ``y_size`` rows of ``x_size`` contiguous elements, ``x_stride`` elements apart in
 DRAM, with zeros around them.  Source: ``InjectDMAIntrin`` and ``InjectCopyIntrin``.
+
+Independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

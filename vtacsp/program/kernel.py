@@ -1,4 +1,7 @@
-"""Micro-op kernels: what the runtime records when a GEMM or ALU call site is first reached."""
+"""Micro-op kernels: what the runtime records when a GEMM or ALU call site is first reached.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Programs as text: one line per instruction, and the ground truth's JSON form."""
+"""Programs as text: one line per instruction, and the ground truth's JSON form.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

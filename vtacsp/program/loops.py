@@ -2,6 +2,8 @@
 
 The tree is what the compiler has after its copies and micro-op calls are in place and before
 virtual threads are interleaved.
+
+Independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 It depends on which loops there are, not on how far they run: few schedules serve all
 configurations of an operator.
+
+Independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

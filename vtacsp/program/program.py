@@ -1,4 +1,7 @@
-"""A built program: instruction stream, micro-op images, and what can be counted in it."""
+"""A built program: instruction stream, micro-op images, and what can be counted in it.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ The steps are walked as the accelerated function would walk them, and every inst
 noted as it is issued: which record it is, how far its address is moved, its flags.  An
 iteration of a loop that leaves the runtime as it found it is walked once; those after it are
 the same instructions at other addresses.
+
+Independent of rules and nests on purpose.
 """
 
 from __future__ import annotations

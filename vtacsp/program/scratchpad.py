@@ -1,4 +1,7 @@
-"""Scratchpad ranges: what a program reserves in each on-chip buffer."""
+"""Scratchpad ranges: what a program reserves in each on-chip buffer.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

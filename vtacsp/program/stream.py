@@ -1,4 +1,7 @@
-"""A stream of instructions, of which those that are alike are written down once."""
+"""A stream of instructions, of which those that are alike are written down once.
+
+Independent of rules and nests on purpose.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Source: ``CoProcInstDepDetector`` of TVM's ``coproc_sync.cc``.  Neighbouring scopes of
 different modules get a push and a pop; so do the end and the beginning of a loop body, and
 what a loop needs before its first and leaves after its last iteration is matched around it.
+
+Independent of rules and nests on purpose.
 """
 
 from __future__ import annotations
