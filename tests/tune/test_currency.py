@@ -33,6 +33,9 @@ def test_spaces():
     for space in (SPACE, search_space(SPACE), WholeGrid(SPACE)):
         assert all(index in space for index in INDICES)
         assert all(config in space for config in CONFIGS)
+    searched = search_space(SPACE)
+    assert [searched.config(index) for index in INDICES] == CONFIGS
+    assert [searched.config(config) for config in CONFIGS] == CONFIGS
     for index, config in zip(INDICES, CONFIGS, strict=True):
         assert SPACE.rank(index) == SPACE.rank(config)
         assert SPACE.neighbours(index) == SPACE.neighbours(config)

@@ -81,9 +81,9 @@ class SearchSpace(OfProblem, ABC):
         """All AutoTVM indices, ascending."""
         return self.at(np.arange(len(self), dtype=np.int64))
 
-    def config(self, index: int) -> Config:
-        """Knob values of an index."""
-        return self.knob_space.config(index)
+    def config(self, config: ConfigLike) -> Config:
+        """Knob values of a configuration, given as such or by its AutoTVM index."""
+        return self.knob_space.config(self.knob_space.index(config))
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
         """``n`` different indices, every subset equally likely, in random order."""
