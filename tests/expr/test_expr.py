@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from ortools.sat.python import cp_model
 
-from tests.support.expressions import DOMAINS, a, b, c, conditions, zigzag
+from tests.support.conditions import DOMAINS, a, b, c, conditions, zigzag
 from vtacsp import RuleError
 from vtacsp.expr import (
     Symbol,

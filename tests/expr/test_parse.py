@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.support.expressions import DOMAINS, a, b, c, conditions, zigzag
+from tests.support.conditions import DOMAINS, a, b, c, conditions, zigzag
 from vtacsp import RuleError
 from vtacsp.expr import Symbol, evaluate, parse, table, to_text, told
 

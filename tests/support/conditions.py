@@ -1,4 +1,4 @@
-"""Random conditions over three symbols, for what reads, prints, compiles and solves them."""
+"""Random conditions of the expression language over three symbols."""
 
 from __future__ import annotations
 
