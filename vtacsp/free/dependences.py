@@ -16,6 +16,7 @@ from vtacsp.machine.instructions import Opcode
 from vtacsp.machine.rows import C as _COMPUTE
 from vtacsp.machine.rows import L as _LOAD
 from vtacsp.machine.rows import S as _STORE
+from vtacsp.machine.rows import pops as pops_of
 from vtacsp.machine.rows import row_module
 from vtacsp.program.stream import POP_NEXT, POP_PREV, PUSH_NEXT, PUSH_PREV
 
@@ -69,14 +70,14 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912
                 before = max(before, acc[_COMPUTE, piece])
         if before > known[me, me - 1]:
             known[me, me - 1] = before
-            queue = me - 1  # load to compute, compute to store
+            queue = pops_of(me, 0)
             flags[before] |= PUSH_NEXT
             flags[i] |= POP_PREV
             pushes[queue, count[queue]], pops[queue, count[queue]] = before, i
             count[queue] += 1
         if me < _STORE and after > known[me, me + 1]:
             known[me, me + 1] = after
-            queue = 2 + me  # compute to load, store to compute
+            queue = pops_of(me, 1)
             flags[after] |= PUSH_PREV
             flags[i] |= POP_NEXT
             pushes[queue, count[queue]], pops[queue, count[queue]] = after, i
@@ -90,7 +91,7 @@ def derive(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     # 3. how far the modules may be apart
     most = 0
     for queue in range(4):
-        back = queue ^ 2
+        back = queue ^ 1  # the other one between these modules (`TokenQueue`)
         most = max(
             most,
             _ahead(
