@@ -102,8 +102,8 @@ def test_every_command_about_cycles_takes_a_preset():
     }
     # none of these says cycles of the model, but `study`, whose cycles are recorded ones of the RTL
     assert without == {
-        "check", "enumerate", "explain", "glossary", "hardware", "log", "program", "run", "sample",
-        "study",
+        "check", "count", "enumerate", "explain", "glossary", "hardware", "log", "neighbours",
+        "program", "run", "sample", "study",
     }  # fmt: skip
 
 

@@ -5,73 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from ortools.sat.python import cp_model
 
+from tests.support.conditions import DOMAINS, a, b, c, conditions, zigzag
 from vtacsp import RuleError
 from vtacsp.expr import (
     Symbol,
     all_of,
     any_of,
-    choose,
-    count,
     evaluate,
-    if_else,
-    maximum,
-    minimum,
     named,
-    pow2,
     table,
     to_text,
     truth,
 )
 from vtacsp.expr.solver import Encoder
-
-DOMAINS = {"a": (1, 2, 3, 6), "b": (0, 1, 4), "c": (2, 5)}
-a, b, c = (Symbol(name) for name in DOMAINS)
-
-
-def _zigzag(x, y):
-    return (x * 7 + y * 3) % 5
-
-
-numbers = st.recursive(
-    st.sampled_from([a, b, c]) | st.integers(-3, 6).map(lambda n: a * 0 + n),
-    lambda inner: st.one_of(
-        st.tuples(inner, inner).map(lambda p: p[0] + p[1]),
-        st.tuples(inner, inner).map(lambda p: p[0] - p[1]),
-        st.tuples(inner, inner).map(lambda p: p[0] * p[1]),
-        inner.map(lambda n: n // 3),
-        inner.map(lambda n: n % 4),
-        st.tuples(inner, inner).map(lambda p: minimum(*p)),
-        st.tuples(inner, inner).map(lambda p: maximum(*p)),
-        st.tuples(inner, inner).map(lambda p: if_else(p[0] < p[1], p[1], p[0] + 1)),
-        st.tuples(inner, inner).map(lambda p: table("zigzag", _zigzag, *p)),
-        inner.map(lambda n: pow2(n % 5)),
-        st.tuples(inner, inner).map(lambda p: count(p[0] == p[1], p[0] <= 2)),
-    ),
-    max_leaves=6,
-)
-conditions = st.recursive(
-    st.tuples(numbers, numbers, st.sampled_from(["<", "<=", "==", "!=", ">", ">="])).map(
-        lambda t: {
-            "<": t[0] < t[1],
-            "<=": t[0] <= t[1],
-            "==": t[0] == t[1],
-            "!=": t[0] != t[1],
-            ">": t[0] > t[1],
-            ">=": t[0] >= t[1],
-        }[t[2]]
-    ),
-    lambda inner: st.one_of(
-        st.tuples(inner, inner).map(lambda p: p[0] & p[1]),
-        st.tuples(inner, inner).map(lambda p: p[0] | p[1]),
-        inner.map(lambda p: ~p),
-        st.tuples(inner, inner, inner).map(lambda p: choose(*p)),
-        st.tuples(inner, inner).map(lambda p: p[0].implies(p[1])),
-    ),
-    max_leaves=4,
-)
 
 POINTS = [(x, y, z) for x in DOMAINS["a"] for y in DOMAINS["b"] for z in DOMAINS["c"]]
 
@@ -79,7 +27,7 @@ POINTS = [(x, y, z) for x in DOMAINS["a"] for y in DOMAINS["b"] for z in DOMAINS
 def _by_text(node, point):
     """A third reading: the printed text, evaluated by Python itself."""
     names = {
-        "min": min, "max": max, "pow2": lambda n: 1 << n if n >= 0 else 0, "zigzag": _zigzag,
+        "min": min, "max": max, "pow2": lambda n: 1 << n if n >= 0 else 0, "zigzag": zigzag,
         "true": True, "false": False, **dict(zip("abc", point, strict=True)),
     }  # fmt: skip
     text = to_text(node).replace("[", "int(").replace("]", ")")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.expr.test_expr import DOMAINS, _zigzag, a, b, c, conditions
+from tests.support.conditions import DOMAINS, a, b, c, conditions, zigzag
 from vtacsp import RuleError
 from vtacsp.expr import Symbol, evaluate, parse, table, to_text, told
 
 WORDS = {"a": a, "b": b, "c": c}
-FUNCTIONS = {"zigzag": lambda x, y: table("zigzag", _zigzag, x, y)}
+FUNCTIONS = {"zigzag": lambda x, y: table("zigzag", zigzag, x, y)}
 GRID = {
     name: grid.ravel()
     for name, grid in zip(DOMAINS, np.meshgrid(*DOMAINS.values()), strict=True)

@@ -22,7 +22,7 @@ from vtacsp.free.schedule import FORMS, LOOPS, Schedule
 from vtacsp.free.table import COLUMNS, FIELDS, KERNEL, field_limits, move, records, too_wide
 from vtacsp.free.tiles import TILE, measure, tile_table
 from vtacsp.free.walk import walk
-from vtacsp.free.window_tiles import NO_TAP, layout
+from vtacsp.free.window_tiles import NO_TAP, window_layout
 from vtacsp.free.window_walk import walk_windows
 from vtacsp.jit import jit
 from vtacsp.machine.configuration import VTAConfig
@@ -169,7 +169,7 @@ class _Windows(NamedTuple):
     """The windows of what the ALU runs by itself.
 
     ``tap`` is the one that is loaded in place, ``kept`` are rows that stay, ``places`` the sizes
-    of where they lie (:func:`.window_tiles.layout`).
+    of where they lie (:func:`.window_tiles.window_layout`).
     """
 
     tap: tuple[int, int]
@@ -234,7 +234,7 @@ def _prepared_windows(
     cut = tile_table(g.batch, tuple(map(_ints, parts)), by_rows)
     _, y, x = layer
     where = (NO_TAP, NO_TAP) if tap is None else tap
-    kept, places = layout(y, x, cut, *where, *gaps)
+    kept, places = window_layout(y, x, cut, *where, *gaps)
     kept_size, main, beside = places.tolist()
     tile = int((cut[:, 2] * cut[:, 4] * cut[:, 6]).max())
     return _Prepared(

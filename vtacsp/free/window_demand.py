@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, product
 from typing import NamedTuple
 
+from vtacsp.free.schedule import Sizes
 from vtacsp.operators.geometry import AxisGeometry, taps
 
 __all__ = ["NUMBERS", "WindowLayer", "WindowSchedule", "window_needs"]
@@ -33,8 +34,7 @@ _MOST_KERNELS = 1 << 12
 _COLUMN, _ROW, _TAP, _ALL = range(4)
 _LONGEST = 1 << 14
 
-Sizes = tuple[int, ...]
-Loop = tuple[int, int, int]
+_HardwareLoop = tuple[int, int, int]
 """How often it runs, what it adds to the accumulator and to the source."""
 
 
@@ -326,7 +326,7 @@ class _Count:
         else:
             self.widths([(blocks, area, area), (pixels, 1, 1)], always=True)
 
-    def widths(self, loops: Sequence[Loop], *, always: bool = False) -> None:
+    def widths(self, loops: Sequence[_HardwareLoop], *, always: bool = False) -> None:
         """Note how wide the loops of an instruction are."""
         for times, dst, src in loops:
             self.loop = max(self.loop, times)
@@ -348,7 +348,7 @@ class _Count:
 
     def joins(
         self, number: int, tile: _Tile, base: int, windows: int
-    ) -> Iterator[tuple[int, int, list[Loop], Loop]]:
+    ) -> Iterator[tuple[int, int, list[_HardwareLoop], _HardwareLoop]]:
         """Instructions: accumulator and source of the first value, loops over outputs and taps."""
         ys, xs = (
             range(tile.row, tile.row + tile.high),
@@ -435,7 +435,7 @@ class _Count:
     def _box(
         self, number: int, tile: _Tile, base: int, windows: int,
         box: tuple[int, int, int, int], ys: list[int], xs: list[int],
-    ) -> Iterator[tuple[int, int, list[Loop], Loop]]:  # fmt: skip
+    ) -> Iterator[tuple[int, int, list[_HardwareLoop], _HardwareLoop]]:  # fmt: skip
         """The instructions of some taps over some outputs: one for each place of their rows."""
         if not ys or not xs:
             return
@@ -479,9 +479,9 @@ class _Count:
             over = tall * across, 0, 1 if across > 1 else width
             yield dst + (here[0] - tile.row) * tile.across, src, outputs, over
 
-    def join(self, dst: int, src: int, outputs: list[Loop], over: Loop) -> bool:
+    def join(self, dst: int, src: int, outputs: list[_HardwareLoop], over: _HardwareLoop) -> bool:
         """Note an instruction, or one per tap where it would write an accumulator too soon."""
-        loops: list[Loop] = []
+        loops: list[_HardwareLoop] = []
         for loop in outputs:
             if loop[0] == 1:
                 continue

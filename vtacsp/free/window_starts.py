@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from vtacsp.free.moves import balanced, equal, fitted
-from vtacsp.free.schedule import FORMS, Schedule, fixed
+from vtacsp.free.schedule import FORMS, Schedule, Sizes, fixed
 from vtacsp.machine.configuration import VTAConfig
 from vtacsp.operators.geometry import AxisGeometry, Geometry
 from vtacsp.timing.model import TimingModel
@@ -18,8 +18,6 @@ __all__ = ["window_starts"]
 
 MOST = 16
 """Sizes of an axis that are tried."""
-
-Sizes = tuple[int, ...]
 
 
 def window_starts(g: Geometry, hardware: VTAConfig, timing: TimingModel) -> Iterator[Schedule]:

@@ -16,7 +16,7 @@ from vtacsp.free.tiles import chunk
 from vtacsp.jit import jit
 from vtacsp.operators.geometry import needed, taps
 
-__all__ = ["NO_TAP", "apart", "layout", "plain_rows"]
+__all__ = ["NO_TAP", "apart", "plain_rows", "window_layout"]
 
 NO_TAP = -1
 """Instead of the tap that is loaded in place."""
@@ -51,7 +51,7 @@ def apart(x, tile, place, turn):  # type: ignore[no-untyped-def]
 
 
 @jit
-def layout(y, x, cut, place_y, place_x, gap_y, gap_x):  # type: ignore[no-untyped-def]
+def window_layout(y, x, cut, place_y, place_x, gap_y, gap_x):  # type: ignore[no-untyped-def]
     """Rows that a tile keeps from the one before and for the next, shape (n, 2); and the sizes:
 
     accumulators of each of the two places of rows that stay, of those that do not, of what is left

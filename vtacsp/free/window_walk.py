@@ -34,9 +34,9 @@ def walk_windows(layer, passes, cut, kept, numbers, table, pool):  # type: ignor
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
     ``layer``: sizes as :func:`.walk.walk` takes them, both axes, the operation that joins;
-    ``kept``: rows that stay, of :func:`.window_tiles.layout`; ``numbers``: the tap that is loaded
-    in place, the gaps of the rows that are loaded, what an instruction covers, slots and size of
-    the accumulator tiles, the sizes of a layout.
+    ``kept``: rows that stay, of :func:`.window_tiles.window_layout`; ``numbers``: the tap that is
+    loaded in place, the gaps of the rows that are loaded, what an instruction covers, slots and
+    size of the accumulator tiles, the sizes of a layout.
     Returns how the walk ended, the number of instructions (0: ``table`` is too short) and where
     the kernels begin in the pool.
     """
