@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import vtacsp.bundle
-from tests.support import ROOT
+from tests.support import DATA, ROOT
 from tests.support.layers import random_layer
 from vtacsp import Conv2DTranspose, Dense, GroupConv2D, VTAConfig, workload_from_dict
 from vtacsp.bundle import Bundle, pack
@@ -416,11 +416,22 @@ def test_export_on_the_command_line(tmp_path, monkeypatch):
         (tmp_path / name).write_text(json.dumps(data))
         assert invoke("export", "layer.json", name, "--output", name[:-5])[0] == 0
         assert Bundle.load(name[:-5]).manifest.source["schedule"] == schedule.to_dict()
+    known = json.loads((DATA / "free_best.json").read_text(encoding="utf-8"))["resnet18.C10"]
+    several = [{"layer": f"resnet18.C{n}", "schedule": known["schedule"]} for n in (10, 9)]
+    (tmp_path / "alone.json").write_text(json.dumps(several[:1]))
+    assert invoke("export", "alone.json", "--output", "alone")[0] == 0  # the file says of what
+    alone = Bundle.load("alone").manifest
+    assert (alone.layer.name, alone.cycles) == ("resnet18.C10", known["cycles"])
+    assert alone.source == {"kind": "free", "schedule": known["schedule"]}
+    (tmp_path / "several.json").write_text(json.dumps(several))
     before = sorted(path.name for path in tmp_path.iterdir())
     space = Simulator(bundle.manifest.layer, MACHINE).space
     cannot = next(i for i in range(len(space.knob_space)) if i not in space.indices)
     for words, part in (
         (("layer.json", "--output", "c"), "choose the program"),
+        (("one.json", "--output", "c"), "choose the program"),  # nobody says of what
+        (("rows.json", "--output", "c"), "'tiny' is no suite"),
+        (("several.json", "--output", "c"), "2 layers: say which one"),
         (("layer.json", "--index", 1, "--best", "--output", "c"), "choose the program"),
         (("layer.json", "--index", 1, "--output", "b"), "not empty"),
         (("layer.json", "--index", cannot, "--output", "c"), "vtacsp explain"),

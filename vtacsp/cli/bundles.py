@@ -12,7 +12,7 @@ from vtacsp.cli.options import hardware_option, load_layers, seed_option, worklo
 from vtacsp.cli.output import FORMATS, print_rows
 from vtacsp.cli.preset import timing_options
 from vtacsp.cli.programs import pointing_to_explain
-from vtacsp.cli.schedules import one_schedule
+from vtacsp.cli.schedules import layer_of_file, one_schedule
 from vtacsp.cli.terminal import say
 from vtacsp.errors import BundleError, VtacspError
 
@@ -51,14 +51,18 @@ def export(
 
     The program is a configuration (--index, --best), the best free schedule (--free), or that of
     SCHEDULE: a free schedule in JSON, or a file with one, such as `vtacsp best --free --save` and
-    `vtacsp sample --free` write.
+    `vtacsp sample --free` write. Of a file that names one layer, which a suite has, SCHEDULE
+    alone is enough.
     """
     from vtacsp.bundle.bundle import check_folder
     from vtacsp.bundle.pack import pack
     from vtacsp.timing.model import PRESETS
     from vtacsp.timing.simulator import Simulator
 
-    if sum((index is not None, fastest, free, schedule is not None)) != 1:
+    chosen = sum((index is not None, fastest, free, schedule is not None))
+    if chosen == 0 and (layer := layer_of_file(workload)) is not None:
+        workload, schedule, chosen = layer, workload, 1
+    if chosen != 1:
         raise VtacspError("choose the program with --index, --best, --free or a SCHEDULE file")
     layers, machine = load_layers(workload, hardware_file)
     if len(layers) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -22,6 +23,7 @@ __all__ = [
     "SCHEDULE",
     "check_free",
     "free_option",
+    "layer_of_file",
     "one_schedule",
     "schedule_option",
     "schedule_row",
@@ -99,6 +101,30 @@ def one_schedule(source: str, layer: str, machine: VTAConfig, timing: TimingMode
     if len(found) != 1:
         raise ScheduleError(f"{source} has {len(found)} schedules of layer {shortened(layer)}")
     return found[0]
+
+
+def layer_of_file(file: str) -> str | None:
+    """The layer whose schedules a file has, by the name in its rows; None when it names none.
+
+    Raises :class:`~vtacsp.errors.ScheduleError` when its rows are of several layers.
+    """
+    if not Path(file).is_file():
+        return None
+    try:
+        rows = _rows(read_text(file, ScheduleError), file)
+    except ScheduleError:
+        return None  # no schedules: whoever reads it as something else says what is wrong
+    named = dict.fromkeys(
+        name
+        for row in rows
+        if isinstance(row, Mapping) and row.get("schedule") is not None
+        for name in (row.get("layer", row.get("workload")),)
+        if isinstance(name, str)
+    )
+    if len(named) > 1:
+        raise ScheduleError(f"{file} has schedules of {len(named)} layers: say which one, as in "
+                            f"`export {shortened(next(iter(named)))} {file}`")  # fmt: skip
+    return next(iter(named), None)
 
 
 def _rows(text: str, name: str) -> list[Any]:
