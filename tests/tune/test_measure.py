@@ -147,8 +147,20 @@ def test_simulator_measurer_asks_the_simulator():
     measurer = SimulatorMeasurer(C10, timing=timing)
     results = dict(measurer.measure([*good, bad]))
     assert [results[i].seconds * 50e6 for i in good] == simulator.cycles_many(good).tolist()
+    assert [results[i].counted for i in good] == simulator.cycles_many(good).tolist()
     assert (results[bad].error, results[bad].cause) == (error_of(cause), cause)
     assert pickle.loads(pickle.dumps(measurer)).workload == C10
+
+
+def test_cycles_are_those_that_were_counted_and_else_those_of_the_seconds():
+    # seconds that are not those of the cycles: nothing is turned into seconds and back
+    assert Result((1.0,), counted=7).cycles(RTL) == 7
+    assert Result((RTL.seconds_of(7),)).cycles(RTL) == 7
+    simulator = Simulator(C10)
+    index = int(simulator.space.indices[0])
+    result = pickle.loads(pickle.dumps(SimulatorMeasurer(C10)))(index)
+    assert type(result.counted) is int
+    assert result.counted == simulator.cycles(index) == result.cycles(RTL)
 
 
 def check_behaviour(results: dict[int, Result]) -> None:

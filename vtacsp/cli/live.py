@@ -81,9 +81,10 @@ class Live:
 def _found(simulator: Simulator, trials: Sequence[Trial]) -> str:
     failed = sum(not trial.result.ok for trial in trials)
     parts = [f"{failed:,} failed"]
-    best = min((trial.result.seconds for trial in trials), default=float("inf"))
-    if best < float("inf"):
-        speed = simulator.workload.operations / best / 1e9
-        cycles = simulator.timing.cycles_of(best)
+    ran = [trial.result for trial in trials if trial.result.ok]
+    if ran:
+        best = min(ran, key=lambda result: result.seconds)
+        speed = simulator.workload.operations / best.seconds / 1e9
+        cycles = best.cycles(simulator.timing)
         parts.append(f"best {cycles:,} cycles ({speed:.1f} GOPS)")
     return ", ".join(parts)

@@ -193,7 +193,7 @@ class _TaskSearch:
             best = None if found is None else found[1].best
             if best is not None:
                 index = best.index if shared is None else shared
-                alone = simulator.timing.cycles_of(best.result.seconds)
+                alone = best.result.cycles(simulator.timing)
                 answer = replace(answer, index=index, result=simulator.run(index), alone=alone)
             yield answer
 

@@ -30,7 +30,7 @@ class TunedLayer:
         """Cycles of a trial; None when it failed."""
         if not trial.result.ok:
             return None
-        return self.simulator.timing.cycles_of(trial.result.seconds)
+        return trial.result.cycles(self.simulator.timing)
 
     @cached_property
     def best_cycles(self) -> int | None:

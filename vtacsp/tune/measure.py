@@ -143,26 +143,33 @@ class SimulatorMeasurer(OfProblem, FunctionMeasurer):
         hardware: VTAConfig | None = None,
         timing: TimingModel = RTL,
     ) -> None:
-        super().__init__(self.seconds)
+        super().__init__(self.cycles)
         self.problem = Problem.of(workload, hardware)
         self.timing = timing
         self.device = device_of(timing)
         self.task = Task.of(self.workload, self.hardware, self.device)
         self._simulator: Any = None
 
-    def seconds(self, index: int) -> float:
-        """Seconds of one configuration; raises the error that the stack has."""
+    def cycles(self, index: int) -> Result:
+        """Cycles of one configuration; raises the error that the stack has."""
+        start = time.time()
         if self._simulator is None:  # compiled code, loaded when something is measured
             from vtacsp.timing.simulator import Simulator
 
             self._simulator = Simulator(self.problem, timing=self.timing)
-        return self.timing.seconds_of(self._simulator.cycles(index))
+        return self._counted(self._simulator.cycles(index), start)
 
-    def of_program(self, program: Program) -> float:
-        """Seconds of a program."""
+    def of_program(self, program: Program) -> Result:
+        """Cycles of a program."""
         from vtacsp.timing.simulator import simulate_timing
 
-        return self.timing.seconds_of(simulate_timing(program, self.timing).cycles)
+        start = time.time()
+        return self._counted(simulate_timing(program, self.timing).cycles, start)
+
+    def _counted(self, cycles: int, start: float) -> Result:
+        end = time.time()
+        seconds = self.timing.seconds_of(cycles)
+        return Result((seconds,), all_cost=end - start, timestamp=end, counted=cycles)
 
     def __getstate__(self) -> dict[str, Any]:
         # processes make a simulator of their own

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vtacsp.causes import MeasureErrorNo, error_of
+
+if TYPE_CHECKING:
+    from vtacsp.timing.model import TimingModel
 
 __all__ = ["MeasureErrorNo", "Result", "error_of"]
 
@@ -21,7 +25,8 @@ class Result:
 
     ``costs`` are seconds, one per repetition; empty when it failed.  ``all_cost`` is the time
     that measuring took, in seconds, ``timestamp`` when it ended.  ``cause`` says why it failed:
-    a label of the ground truth (``sram:acc``), or the message of an unexpected error.
+    a label of the ground truth (``sram:acc``), or the message of an unexpected error.  ``counted``
+    are the cycles behind the costs where they were counted; AutoTVM's logs hold seconds only.
 
     Costs without an error that are no positive finite numbers are no measurement: whoever gives
     them, the result is a failure that names them.  Times that are no numbers are 0.
@@ -35,6 +40,7 @@ class Result:
     all_cost: float = 0.0
     timestamp: float = field(default_factory=time.time)
     cause: str = ""
+    counted: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.ok and (cause := _fault(self.costs)):
@@ -55,6 +61,15 @@ class Result:
     def seconds(self) -> float:
         """Mean of the costs, infinite when it failed."""
         return sum(self.costs) / len(self.costs) if self.ok else float("inf")
+
+    def cycles(self, timing: TimingModel) -> int:
+        """Cycles of a measurement that succeeded: as counted, else those behind the seconds.
+
+        >>> from vtacsp.timing.model import RTL
+        >>> Result((RTL.seconds_of(4936),)).cycles(RTL)
+        4936
+        """
+        return timing.cycles_of(self.seconds) if self.counted is None else self.counted
 
     @property
     def speed(self) -> float:
