@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.golden import cycle_case, golden, names
 from tests.support.strategies import feasible_layers, timings
 from vtacsp import (
+    Conv2D,
     FeasibleSpace,
     Problem,
     Rule,
@@ -179,6 +180,23 @@ def test_the_bound_is_below_the_simulator_on_random_layers_machines_and_timings(
     bounds = cycle_bounds(problem, indices, timing)
     cycles = Simulator(workload, hardware, timing).cycles_many(indices.tolist())
     assert (bounds <= cycles).all()
+
+
+def test_the_bound_is_below_the_simulator_where_memory_answers_at_once():
+    """Found at random: six loads, each of which was taken for a cycle longer."""
+    layer = Conv2D(name="six", in_channels=2, height=1, width=6, out_channels=2, kernel=(1, 1))
+    machine = VTAConfig(
+        log_block=1, log_uop_buff_size=5, log_inp_buff_size=4, log_wgt_buff_size=4,
+        log_acc_buff_size=5,
+    )  # fmt: skip
+    timing = RTL.override(
+        ["memory_latency=1", "request_delay=1", "narrow_drain=0", "bus_bytes=1", "burst_beats=64",
+         "pipeline_depth=65", "write_latency=1", "sync_cycles=1", "queue_entries=2",
+         "queue_delay=1", "restart_delay=1", "launch_delay=2", "fetch_restart=3", "fetch_drain=2"]
+    )  # fmt: skip
+    indices = np.array([0])
+    bound = cycle_bounds(Problem(layer, machine), indices, timing)
+    assert (bound <= Simulator(layer, machine, timing).cycles_many([0])).all()
 
 
 LAYERS = {

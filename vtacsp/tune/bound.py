@@ -70,8 +70,10 @@ def _cycles(nest: LoopNest, t: TimingModel) -> Int:
     next_one, token = t.restart_delay, t.token_delay
     either = min(next_one, token)
 
-    # padding is written while no data arrive
-    staged = if_else(bus < INP_BYTES, 2, 1) + nest.inp_tile
+    # padding is written while no data arrive; a memory may answer sooner than it takes to begin
+    answer = t.request_delay + t.memory_latency - 1
+    narrow, wide = min(2, t.narrow_drain + answer), min(1, t.wide_drain + answer)
+    staged = if_else(bus < INP_BYTES, narrow, wide) + nest.inp_tile
     wgt = nest.wgt * WGT_BYTES // bus + _answered(WGT_BYTES, t)
 
     def load(inp: Mean) -> Int:
