@@ -19,6 +19,7 @@ from vtacsp.errors import VtacspError
 __all__ = [
     "DEEPEST",
     "LARGEST",
+    "between_marks",
     "check_writable",
     "decode_json",
     "open_input",
@@ -280,3 +281,14 @@ def _name(path: str | Path) -> str:
 
 def _short(text: str) -> str:
     return ascii(text) if len(text) <= 40 else f"{text[:40]!a}..."
+
+
+def between_marks(page: str, mark: str, text: str) -> str:
+    """A page with ``text`` in place of what stands between its two marks.
+
+    >>> from vtacsp.files import between_marks
+    >>> between_marks("a <!-- t -->old<!-- t --> z", "<!-- t -->", "new")
+    'a <!-- t -->\\nnew<!-- t --> z'
+    """
+    before, _, rest = page.partition(mark)
+    return f"{before}{mark}\n{text}{mark}{rest.partition(mark)[2]}"

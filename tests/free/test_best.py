@@ -11,6 +11,7 @@ import pytest
 from tests.support import DATA, ROOT
 from tests.support.golden import free_schedules, names
 from vtacsp import VTAConfig
+from vtacsp.files import between_marks
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.functional import execute, random_operands, reference
 from vtacsp.network.find import find_workloads
@@ -95,8 +96,7 @@ PAGE, MARK = ROOT / "docs" / "beyond_the_template.md", "<!-- layers -->"
 
 def with_table(page: str) -> str:
     """The page with the table between its two marks made anew."""
-    before, _, rest = page.partition(MARK)
-    return f"{before}{MARK}\n{table()}{MARK}{rest.partition(MARK)[2]}"
+    return between_marks(page, MARK, table())
 
 
 def test_the_page_has_this_table() -> None:

@@ -10,6 +10,7 @@ from tests.support import DATA, ROOT
 from tests.support.golden import names
 from vtacsp import VTAConfig
 from vtacsp.errors import ProgramError
+from vtacsp.files import between_marks
 from vtacsp.free import Schedule, emit, limit
 from vtacsp.network.find import find_workloads
 from vtacsp.timing import simulate_timing
@@ -60,8 +61,7 @@ def table() -> str:
 
 def with_table(page: str) -> str:
     """The page with the table between its two marks made anew."""
-    before, _, rest = page.partition(MARK)
-    return f"{before}{MARK}\n{table()}{MARK}{rest.partition(MARK)[2]}"
+    return between_marks(page, MARK, table())
 
 
 def test_the_page_has_this_table() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vtacsp.expr import to_text
 from vtacsp.expr.nodes import Expression
+from vtacsp.files import between_marks
 from vtacsp.free.rules import RULES
 from vtacsp.free.schedule_fields import FREE_SYMBOLS, PROCEDURES
 from vtacsp.free.window_rules import WINDOW_RULES
@@ -52,8 +53,7 @@ def rules_text() -> str:
 
 def with_rules(page: str) -> str:
     """A page with the part between its two marks made anew."""
-    before, _, rest = page.partition(MARK)
-    return f"{before}{MARK}\n{rules_text()}{MARK}{rest.partition(MARK)[2]}"
+    return between_marks(page, MARK, rules_text())
 
 
 if __name__ == "__main__":

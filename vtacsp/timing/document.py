@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from vtacsp.files import between_marks
 from vtacsp.timing.model import PYNQ, RTL, constants
 
 __all__ = ["MARK", "constants_table", "with_table"]
@@ -30,9 +31,7 @@ def constants_table() -> str:
 
 def with_table(page: str) -> str:
     """The page with the table between its two marks made anew."""
-    before, _, rest = page.partition(MARK)
-    after = rest.partition(MARK)[2]
-    return f"{before}{MARK}\n{constants_table()}{MARK}{after}"
+    return between_marks(page, MARK, constants_table())
 
 
 if __name__ == "__main__":
