@@ -5,13 +5,15 @@ Independent of rules on purpose.
 
 from __future__ import annotations
 
+from vtacsp.free.epilogue import ON_CHANNEL
 from vtacsp.free.table import move
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import Memory
 
-__all__ = ["copy_tile", "load_inputs"]
+__all__ = ["copy_tile", "load_channel_operands", "load_inputs"]
 
-_INP = int(Memory.INP)
+_INP, _ACC = int(Memory.INP), int(Memory.ACC)
+_ON_CHANNEL = ON_CHANNEL
 
 
 @jit
@@ -54,4 +56,17 @@ def copy_tile(table, n, memory, sram, dram, blocks, high, columns, rows, y, x): 
             n = move(table, n, memory, base, dram + block * area, 1, high * columns, high * columns)
         else:
             n = move(table, n, memory, base, dram + block * area, high, columns, width)
+    return n
+
+
+@jit
+def load_channel_operands(table, n, passes, base, sram, dram, blocks, stride):  # type: ignore[no-untyped-def]
+    """Loads of the operands of one value per channel of some blocks, ``stride`` apart in ``base``.
+
+    ``sram`` and ``dram`` are the place of the first block within an operand.
+    """
+    for p in range(len(passes)):
+        if passes[p, 3] == _ON_CHANNEL:
+            at = base + passes[p, 4] * stride + sram
+            n = move(table, n, _ACC, at, passes[p, 5] + dram, 1, blocks, 1)
     return n

@@ -15,7 +15,7 @@ from vtacsp.free.epilogue import ON_CHANNEL, ON_TENSOR
 from vtacsp.free.multiply import OK, UOPS, gemm_instructions
 from vtacsp.free.table import ACC, INP, WGT, alu, gemm, move
 from vtacsp.free.tiles import chunk, input_spans
-from vtacsp.free.transfers import copy_tile, load_inputs
+from vtacsp.free.transfers import copy_tile, load_channel_operands, load_inputs
 from vtacsp.jit import jit
 from vtacsp.machine.instructions import Memory
 from vtacsp.operators.geometry import needed
@@ -202,11 +202,10 @@ def walk(layer, chain, cut, parts, cuts, table, pool):  # type: ignore[no-untype
         # ahead
         if image_of[channel] != batch:
             image_of[channel] = batch
-            for p in range(len(passes)):
-                if passes[p, 3] == _ON_CHANNEL:
-                    at = passes[p, 5] + batch * out_blocks + channel
-                    base = channel_base + passes[p, 4] * out_blocks + channel
-                    n = move(table, n, _ACC, base, at, 1, depth, 1)
+            place = batch * out_blocks + channel
+            n = load_channel_operands(
+                table, n, passes, channel_base, channel, place, depth, out_blocks
+            )
         at = n
         if preload >= 0:
             dram = preload + (batch * out_blocks + channel) * height_out * width_out

@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from vtacsp.free import micro_ops as k
-from vtacsp.free.epilogue import ON_CHANNEL
 from vtacsp.free.multiply import HAZARD, OK, UOPS
-from vtacsp.free.table import ACC, alu, gemm, move
+from vtacsp.free.table import ACC, alu, gemm
 from vtacsp.free.tiles import chunk
-from vtacsp.free.transfers import copy_tile, load_inputs
+from vtacsp.free.transfers import copy_tile, load_channel_operands, load_inputs
 from vtacsp.free.walk import flat, run_passes, touch
 from vtacsp.free.window_tiles import NO_TAP, apart, plain_rows
 from vtacsp.jit import jit
@@ -26,11 +25,10 @@ __all__ = ["walk_windows"]
 _ACC, _OUT, _MEMORY = int(Memory.ACC), int(Memory.OUT), 1
 _ADD = int(AluOp.ADD)
 _COLUMN, _ROW, _TAP, _ALL = range(4)  # FORMS
-_ON_CHANNEL = ON_CHANNEL
 
 
 @jit
-def walk_windows(layer, passes, cut, kept, numbers, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+def walk_windows(layer, passes, cut, kept, numbers, table, pool):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Note the instructions of a schedule in ``table``, its micro-ops in ``pool``.
 
     ``layer``: sizes as :func:`.walk.walk` takes them, both axes, the operation that joins;
@@ -75,11 +73,10 @@ def walk_windows(layer, passes, cut, kept, numbers, table, pool):  # type: ignor
         # 2. loads: channel operands, rows of windows, what lies beside the values in place
         if image_of[channel] != batch:
             image_of[channel] = batch
-            for p in range(len(passes)):
-                if passes[p, 3] == _ON_CHANNEL:
-                    at = passes[p, 5] + batch * outputs + channel
-                    first = channel_base + passes[p, 4] * outputs + channel
-                    n = move(table, n, _ACC, first, at, 1, depth, 1)
+            place = batch * outputs + channel
+            n = load_channel_operands(
+                table, n, passes, channel_base, channel, place, depth, outputs
+            )
         _, bottom = needed(y, row0, bottom_row)
         top, left, _, width = chunk(y, x, tile, row0, bottom_row, gap_y, gap_x)
         lines = plain_rows(tile, top, bottom, gap_y, place_y)
