@@ -71,13 +71,12 @@ def _cycles(nest: LoopNest, t: TimingModel) -> Int:
     either = min(next_one, token)
 
     # padding is written while no data arrive; a memory may answer sooner than it takes to begin
-    answer = t.request_delay + t.memory_latency - 1
-    narrow, wide = min(2, t.narrow_drain + answer), min(1, t.wide_drain + answer)
-    staged = if_else(bus < INP_BYTES, narrow, wide) + nest.inp_tile
+    answered = _answered(INP_BYTES, t)
+    staged = minimum(if_else(bus < INP_BYTES, 2, 1), answered) + nest.inp_tile
     wgt = nest.wgt * WGT_BYTES // bus + _answered(WGT_BYTES, t)
 
     def load(inp: Mean) -> Int:
-        waits = maximum(_answered(INP_BYTES, t), staged - inp.ceiling)
+        waits = maximum(answered, staged - inp.ceiling)
         return inp.times(INP_BYTES, bus) + waits + next_one + wgt
 
     load_0, load_1 = map(load, nest.inp)
@@ -114,7 +113,7 @@ def _cycles(nest: LoopNest, t: TimingModel) -> Int:
     rounds = nest.tiles // nest.threads
     work = if_else(nest.threads == 1, rounds * alone, rounds * both + ends)
     hidden = all_of(nest.threads == 2, nest.reductions > 1, loads > gemms)
-    late = maximum(staged - nest.first[1] - _answered(INP_BYTES, t), 0)
+    late = maximum(staged - nest.first[1] - answered, 0)
     again = if_else(epilogue >= store, minimum(nest.rows, PASSES), 0)
     return _launch(nest, t) + _kernels(nest, t, hidden, late, again) + work
 
