@@ -159,6 +159,10 @@ class SimulatorMeasurer(OfProblem, FunctionMeasurer):
             self._simulator = Simulator(self.problem, timing=self.timing)
         return self._counted(self._simulator.cycles(index), start)
 
+    def seconds(self, index: int) -> float:
+        """Seconds of one configuration; raises the error that the stack has."""
+        return self.cycles(index).seconds
+
     def of_program(self, program: Program) -> Result:
         """Cycles of a program."""
         from vtacsp.timing.simulator import simulate_timing
