@@ -84,6 +84,11 @@ MOVED = {
 ``vtacsp.free.geometry`` is none of them: the package has a function of that name.
 """
 
+_EXECUTED = {
+    "SimulationResult": "vtacsp.functional:ExecutionResult",
+    "simulate": "vtacsp.functional:execute",
+}
+
 RENAMED = {
     "vtacsp": {"SimulationResult": "vtacsp.functional:ExecutionResult"},
     "vtacsp.autotvm.seeding": {"Method": "vtacsp.autotvm.seeding:SamplingMethod"},
@@ -94,18 +99,12 @@ RENAMED = {
     "vtacsp.embedding": {"Layer": "vtacsp.embedding:UnpackedLayer"},
     "vtacsp.expr.nodes": {"Node": "vtacsp.expr.nodes:Expression"},
     "vtacsp.free": {"Axis": "vtacsp.free:AxisGeometry"},
-    "vtacsp.functional": {
-        "SimulationResult": "vtacsp.functional:ExecutionResult",
-        "simulate": "vtacsp.functional:execute",
-    },
+    "vtacsp.functional": _EXECUTED,
     "vtacsp.functional.interpreter": {
         "Dram": "vtacsp.functional.interpreter:DramContents",
         "Scratchpads": "vtacsp.functional.interpreter:ScratchpadContents",
     },
-    "vtacsp.functional.program_execution": {
-        "SimulationResult": "vtacsp.functional:ExecutionResult",
-        "simulate": "vtacsp.functional:execute",
-    },
+    "vtacsp.functional.program_execution": _EXECUTED,
     "vtacsp.machine.fields": {
         "INSTRUCTION": "vtacsp.machine.fields:INSTRUCTION_BITS",
         "UOP": "vtacsp.machine.fields:UOP_BITS",
